@@ -1,0 +1,116 @@
+"""The discrete Fourier transform over a cyclic group of order n, and its spectrum.
+
+Convention, stated once; every other file refers to it. Row vectors over a = 0..n-1:
+
+    e_0(a) = 1/sqrt(n)
+    c_k(a) = sqrt(2/n) cos(2 pi k a / n)        k = 1..floor(n/2)
+    s_k(a) = sqrt(2/n) sin(2 pi k a / n)        k = 1..ceil(n/2)-1
+
+They are orthonormal. For even n the Nyquist frequency k = n/2 has the cosine row
+c_k(a) = (-1)^a / sqrt(n) and no sine row. Source: MATHS, "Fourier basis over Z_p"; the key
+frequencies of Nanda et al. 2023, section 4, are read off this spectrum.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+# Below this a norm is rounding error: what would be divided by it is undefined, so None.
+NEGLIGIBLE = 1e-9
+
+
+def frequencies(order: int) -> NDArray[np.int64]:
+    """Every frequency of the group, 1..floor(order/2): the only place that enumerates them."""
+    return np.arange(1, order // 2 + 1)
+
+
+@lru_cache(maxsize=16)
+def basis(order: int) -> tuple[Array, Array]:
+    """Cosine and sine rows, each (frequencies, order), read-only; the Nyquist sine row is zero."""
+    angle = 2 * np.pi * np.outer(frequencies(order), np.arange(order)) / order
+    cosine, sine = np.sqrt(2 / order) * np.cos(angle), np.sqrt(2 / order) * np.sin(angle)
+    if order % 2 == 0:
+        cosine[-1] /= np.sqrt(2)
+        sine[-1] = 0  # not rounding error of sin(pi a): the row does not exist
+    cosine.flags.writeable = sine.flags.writeable = False
+    return cosine, sine
+
+
+def gini(values: ArrayLike) -> float | None:
+    """Gini coefficient of non-negative values: 0 all equal, 1 - 1/n all in one; None if all zero.
+
+    sum_i (2i - n - 1) x_i / (n sum x) over the ascending x, i from 1.
+    """
+    x = np.sort(np.asarray(values, dtype=np.float64))
+    n, total = x.size, x.sum()
+    if n == 0 or total < NEGLIGIBLE:
+        return None
+    return float((2 * np.arange(1, n + 1) - n - 1) @ x / (n * total))
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """The spectrum of a matrix with one row per group element; arrays are (frequencies,)."""
+
+    order: int
+    constant_power: float
+    cosine_norm: Array
+    sine_norm: Array
+
+    @cached_property
+    def power(self) -> Array:
+        """cosine_norm_k^2 + sine_norm_k^2; with constant_power it sums to ||M||_F^2 (Parseval)."""
+        power: Array = self.cosine_norm**2 + self.sine_norm**2
+        return power
+
+    @property
+    def total_power(self) -> float:
+        """||M||_F^2: the constant and every frequency."""
+        return self.constant_power + float(self.power.sum())
+
+    @cached_property
+    def share(self) -> Array | None:
+        """power_k / sum of power, the constant excluded; None for a matrix of equal rows."""
+        varying = self.power.sum()
+        return None if varying < NEGLIGIBLE**2 else self.power / varying
+
+    @property
+    def strongest(self) -> int:
+        """The frequency with the largest power; ties go to the lowest."""
+        return int(frequencies(self.order)[np.argmax(self.power)])
+
+    @property
+    def norms(self) -> Array:
+        """The order - 1 cosine and sine norms that exist (no Nyquist sine), (order - 1,)."""
+        return np.concatenate([self.cosine_norm, self.sine_norm[: (self.order - 1) // 2]])
+
+    @property
+    def gini(self) -> float | None:
+        """Gini coefficient of `norms`: the concentration that Nanda et al. 2023 report."""
+        return gini(self.norms)
+
+    @property
+    def gini_frequencies(self) -> float | None:
+        """Gini coefficient of sqrt(power_k): blind to the phase within a frequency."""
+        return gini(np.sqrt(self.power))
+
+    @property
+    def ipr(self) -> float | None:
+        """Inverse participation ratio, sum of share_k^2: 1 for one frequency, 1/n_k if flat."""
+        return None if self.share is None else float(np.sum(self.share**2))
+
+
+def spectrum(matrix: ArrayLike) -> Spectrum:
+    """The spectrum of `matrix` (order, width), rows in the order of the group's elements."""
+    M = np.asarray(matrix, dtype=np.float64)
+    cosine, sine = basis(M.shape[0])
+    return Spectrum(
+        order=M.shape[0],
+        constant_power=float(np.sum(M.sum(axis=0) ** 2) / M.shape[0]),
+        cosine_norm=np.linalg.norm(cosine @ M, axis=1),
+        sine_norm=np.linalg.norm(sine @ M, axis=1),
+    )

@@ -1,0 +1,57 @@
+"""Which group an operation has, and so in which order its residues form a Fourier basis.
+
+    add, sub              Z_p in natural order
+    mul, div              Z_p* (order p - 1, even): residue g^i is element i, g the smallest
+                          primitive root; the residue 0 is left out
+    every other           no group: Z_p in natural order, labelled `no known basis`
+
+Source: MATHS, "Other operations and their basis".
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from grokprobe.task import Task, check_modulus
+
+
+@dataclass(frozen=True)
+class Basis:
+    """A group, and the residue that stands at each of its elements: `residues`, (order,)."""
+
+    group: str
+    order: int
+    reindex: str  # `natural` or `discrete_log`
+    generator: int | None
+    residues: NDArray[np.int64]
+
+    def rows(self, matrix: ArrayLike) -> NDArray[np.float64]:
+        """The rows of `matrix` (p, width), one per residue, in group order: (order, width)."""
+        taken: NDArray[np.float64] = np.asarray(matrix, dtype=np.float64)[self.residues]
+        return taken
+
+
+def _factors(n: int) -> set[int]:
+    return {q for q in range(2, n + 1) if n % q == 0 and all(q % d for d in range(2, q))}
+
+
+def smallest_primitive_root(modulus: int) -> int:
+    """The smallest g whose powers are every non-zero residue of an odd prime."""
+    check_modulus(modulus)
+    exponents = [(modulus - 1) // q for q in _factors(modulus - 1)]
+    return next(g for g in range(2, modulus) if all(pow(g, e, modulus) != 1 for e in exponents))
+
+
+@lru_cache(maxsize=64)
+def basis_of(task: Task) -> Basis:
+    """The basis of a task. Raises InvalidInput if the modulus is not an odd prime."""
+    p = task.modulus
+    check_modulus(p)
+    if task.operation in ("mul", "div"):
+        g = smallest_primitive_root(p)
+        powers = np.array([pow(g, i, p) for i in range(p - 1)])
+        return Basis(f"Z_{p}*", p - 1, "discrete_log", g, powers)
+    group = f"Z_{p}" if task.operation in ("add", "sub") else "no known basis"
+    return Basis(group, p, "natural", None, np.arange(p))

@@ -1,0 +1,110 @@
+"""Everything that can go wrong, as facts of the domain. HTTP and exit codes are decided elsewhere.
+
+    GrokprobeError
+    |-- InvalidInput          a person gave a value that cannot be used
+    |   `-- SettingError      ... in an environment variable
+    |-- NotFound
+    |   |-- RunNotFound
+    |   |-- StepNotFound
+    |   `-- LabelNotReached
+    |-- PublicationError      what a trainer wanted to write contradicts what is there
+    |   |-- RunExists
+    |   |-- RunDeleted
+    |   |-- PublicationConflict
+    |   `-- Superseded
+    |-- CheckpointCorrupt     what was read is not what was published, or is not safe to load
+    `-- Unavailable           a dependency did not answer
+        |-- StoreUnavailable
+        `-- CatalogueUnavailable
+
+Every message is one line that says what was wrong, where, and what to do.
+"""
+
+from collections.abc import Iterable
+
+
+class GrokprobeError(Exception):
+    """The root: catching it catches everything that grokprobe raises on purpose."""
+
+
+class InvalidInput(GrokprobeError):
+    """A person gave a value that cannot be used; `path` says where it stands."""
+
+    def __init__(self, path: str, message: str) -> None:
+        super().__init__(f"{path}: {message}" if path else message)
+        self.path = path
+        self.message = message
+
+
+class SettingError(InvalidInput):
+    """An environment variable is unknown or has a value that cannot be used."""
+
+
+class NotFound(GrokprobeError):
+    """What was named is not there."""
+
+
+class RunNotFound(NotFound):
+    """No such run, or its name was deleted."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(f"run {run!r} is not published here")
+        self.run = run
+
+
+class StepNotFound(NotFound):
+    """The run has no checkpoint at that step; the message names the nearest ones."""
+
+    def __init__(self, run: str, step: int, nearest: Iterable[int] = ()) -> None:
+        self.run, self.step, self.nearest = run, step, list(nearest)
+        hint = f"; nearest: {', '.join(map(str, self.nearest))}" if self.nearest else ""
+        super().__init__(f"run {run!r} has no checkpoint at step {step}{hint}")
+
+
+class LabelNotReached(NotFound):
+    """A label such as `generalised` that this run has not reached, or that does not exist."""
+
+
+class PublicationError(GrokprobeError):
+    """What a trainer wanted to write contradicts what object storage holds."""
+
+
+class RunExists(PublicationError):
+    """`train` was asked for a run that is already published."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(
+            f"run {run!r} exists; continue it with `python -m trainer resume {run}` "
+            "or choose another name with --run"
+        )
+
+
+class RunDeleted(PublicationError):
+    """The name carries a tombstone and is never used again."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(f"run {run!r} was deleted; its name is never used again, choose another")
+
+
+class PublicationConflict(PublicationError):
+    """An object exists under the same name with different content."""
+
+
+class Superseded(PublicationError):
+    """A newer attempt of the same run has started; only the newest may publish."""
+
+
+class CheckpointCorrupt(GrokprobeError):
+    """A published object fails its digest, its size or its safety check."""
+
+
+class Unavailable(GrokprobeError):
+    """A dependency did not answer; trying again later may work."""
+
+
+class StoreUnavailable(Unavailable):
+    """Object storage did not answer."""
+
+
+class CatalogueUnavailable(Unavailable):
+    """Redis did not answer, or holds no index (`grokprobe:ready` is absent)."""

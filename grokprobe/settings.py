@@ -1,0 +1,69 @@
+"""Every setting of both programs: `GROKPROBE_NAME` in the environment is `name` here.
+
+One table for trainer and service, because either must refuse a name that neither knows.
+"""
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from grokprobe.errors import SettingError
+
+PREFIX = "GROKPROBE_"
+
+Count = Annotated[int, msgspec.Meta(gt=0)]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The defaults are the README's; bytes and counts are positive integers."""
+
+    home: str = ".grokprobe"
+    store_url: str = ""  # empty: files under home
+    s3_endpoint: str = ""
+    redis_url: str = "embedded"
+    host: str = "127.0.0.1"
+    port: Port = 8000
+    session_cache_bytes: Count = 1_073_741_824
+    max_pairs: Count = 65_536
+    max_body_bytes: Count = 10_485_760
+    max_model_bytes: Count = 268_435_456
+    max_in_flight: Count = 256
+    require_gpu: bool = False
+    log_format: Literal["auto", "text", "json"] = "auto"
+
+    @property
+    def home_path(self) -> Path:
+        """Where the embedded parts live, absolute."""
+        return Path(self.home).expanduser().absolute()
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field: `max_pairs` -> `GROKPROBE_MAX_PAIRS`."""
+    return PREFIX + field.upper()
+
+
+def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from an environment (the process's own by default).
+
+    Raises SettingError for an unknown `GROKPROBE_*` name or a value of the wrong kind.
+    """
+    source = os.environ if environ is None else environ
+    given = {name: value for name, value in source.items() if name.startswith(PREFIX)}
+    known = {variable(field) for field in Settings.__struct_fields__}
+    for name in sorted(given.keys() - known):
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise SettingError(name, f"is not a setting{hint}")
+    fields = {name.removeprefix(PREFIX).lower(): value for name, value in given.items()}
+    try:
+        return msgspec.convert(fields, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at `$.")
+        raise SettingError(
+            variable(place.rstrip("`")), f"{message[0].lower()}{message[1:]}"
+        ) from None

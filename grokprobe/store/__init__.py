@@ -1,0 +1,1 @@
+"""What is published, where, and in which order (DESIGN, "Publication")."""

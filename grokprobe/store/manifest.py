@@ -1,0 +1,149 @@
+"""The records that object storage holds as JSON. Each carries its format version.
+
+Readers ignore fields that they do not know, so a newer writer may add some; a changed meaning
+raises FORMAT_VERSION. Bytes are written by `encode`, whose order of fields is the order below.
+"""
+
+import hashlib
+import re
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from grokprobe.errors import CheckpointCorrupt, InvalidInput
+
+FORMAT_VERSION = 1
+RUN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+
+FinalStatus = Literal["complete", "stopped", "failed"]
+Status = Literal["running", "complete", "stopped", "failed"]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What every published record begins with."""
+
+    format_version: int = FORMAT_VERSION
+
+
+class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The task and its split, as facts: the mask itself is `split.npy`."""
+
+    operation: str
+    modulus: int
+    operation_seed: int
+    train_fraction: float | None  # null where the split was not drawn by us
+    split_seed: int | None
+    split_sha256: str
+    train_pairs: int
+    test_pairs: int
+
+
+class RunManifest(Record, frozen=True, kw_only=True):
+    """`run.json`: what was trained, written before the first checkpoint."""
+
+    run: str
+    created_at: datetime
+    task: TaskRecord
+    architecture: dict[str, Any]
+    optimiser: dict[str, Any]
+    seed: int
+    config: dict[str, Any]  # the whole configuration; `resume` starts from it
+    config_sha256: str
+
+
+class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The ONNX file beside a manifest; `outputs` are the names it offers."""
+
+    sha256: str
+    bytes: int
+    opset: int
+    outputs: list[str]
+
+
+class SpectrumRow(msgspec.Struct, frozen=True, kw_only=True):
+    """The embedding's spectrum: `power[i]` belongs to frequency i + 1 of the run's basis."""
+
+    constant_power: float
+    power: list[float]
+
+
+class CheckpointManifest(Record, frozen=True, kw_only=True):
+    """`manifest.json`: the commit point of a checkpoint."""
+
+    run: str
+    step: int
+    created_at: datetime
+    split_sha256: str
+    model: ModelRecord
+    measures: dict[str, float | None]
+    spectrum: SpectrumRow
+
+
+class Completion(Record, frozen=True, kw_only=True):
+    """`complete.json`: how the run ended. Absent while it runs or waits to be resumed."""
+
+    run: str
+    created_at: datetime
+    status: FinalStatus
+    step: int  # the last optimiser step done
+    reason: str = ""
+    key_frequencies: list[int] | None = None
+
+
+class Attempt(Record, frozen=True, kw_only=True):
+    """`state/attempts/N.json`: one per start of a trainer; the highest N may publish."""
+
+    run: str
+    attempt: int
+    created_at: datetime
+
+
+class Tombstone(Record, frozen=True, kw_only=True):
+    """`deleted.json`: the run is gone and its name is never used again."""
+
+    run: str
+    created_at: datetime
+
+
+R = TypeVar("R", bound=Record)
+
+
+def now() -> datetime:
+    """The current UTC time to the millisecond: what `created_at` fields hold."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def check_run_name(run: str) -> str:
+    """Return `run`, or raise InvalidInput if it is not a valid name."""
+    if not RUN_NAME.fullmatch(run):
+        raise InvalidInput("run", f"{run!r} is not a run name, which is {RUN_NAME.pattern}")
+    return run
+
+
+def encode(record: Record) -> bytes:
+    """The JSON bytes of a record, indented for people, newline at the end."""
+    return msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
+
+
+def decode(data: bytes, kind: type[R], where: str) -> R:
+    """A record from its JSON bytes; `where` names the object in the error.
+
+    Raises CheckpointCorrupt for anything that is not such a record of this format version.
+    """
+    try:
+        record = msgspec.json.decode(data, type=kind)
+    except msgspec.MsgspecError as error:
+        raise CheckpointCorrupt(f"{where} is not a {kind.__name__}: {error}") from None
+    if record.format_version != FORMAT_VERSION:
+        raise CheckpointCorrupt(
+            f"{where} has format version {record.format_version}, this program reads "
+            f"{FORMAT_VERSION}; upgrade grokprobe"
+        )
+    return record
+
+
+def sha256(data: bytes) -> str:
+    """The SHA-256 of bytes, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()

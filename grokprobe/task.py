@@ -1,0 +1,101 @@
+"""The task: an operation on residues, its pairs in canonical order, its answers, its split.
+
+Conventions, stated once (MATHS, "Setting"):
+    residues 0..p-1; row of the pair (a, b) is a*p + b; answers are op(a, b) mod p;
+    the split draws floor(train_fraction * n) of the n defined pairs in canonical order by
+    `numpy.random.default_rng(split_seed).permutation(n)`, on the CPU, whatever trains.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from grokprobe.errors import InvalidInput
+
+Operation = Literal["add", "sub", "mul", "div", "x2+y2", "x2+xy+y2", "x3+xy", "random"]
+Residues = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+UNDEFINED = -1  # the answer of a pair on which the operation is not defined
+# ~200 Mi pairs would not fit anywhere; every array here has p*p rows.
+MAX_MODULUS = 1_009
+
+Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which table is learned. `operation_seed` matters to the operation `random` alone."""
+
+    operation: Operation = "add"
+    modulus: int = 113
+    operation_seed: Seed = 0
+
+
+def check_modulus(modulus: int) -> None:
+    """Raise InvalidInput unless `modulus` is an odd prime that fits."""
+    if modulus < 3 or any(modulus % d == 0 for d in range(2, int(modulus**0.5) + 1)):
+        raise InvalidInput("modulus", f"must be an odd prime, got {modulus}")
+    if modulus > MAX_MODULUS:
+        raise InvalidInput("modulus", f"must be at most {MAX_MODULUS}, got {modulus}")
+
+
+def pairs(modulus: int) -> Residues:
+    """All pairs in canonical order, int64 (p*p, 2)."""
+    return np.stack(np.divmod(np.arange(modulus * modulus, dtype=np.int64), modulus), axis=1)
+
+
+def _quotient(a: Residues, b: Residues, p: int) -> Residues:
+    inverses = np.array([UNDEFINED] + [pow(d, -1, p) for d in range(1, p)], dtype=np.int64)
+    return np.where(b == 0, UNDEFINED, a * inverses[b] % p)
+
+
+_FORMULAS: dict[str, Callable[[Residues, Residues, int], Residues]] = {
+    "add": lambda a, b, p: (a + b) % p,
+    "sub": lambda a, b, p: (a - b) % p,
+    "mul": lambda a, b, p: a * b % p,
+    "div": _quotient,
+    "x2+y2": lambda a, b, p: (a * a + b * b) % p,
+    "x2+xy+y2": lambda a, b, p: (a * a + a * b + b * b) % p,
+    "x3+xy": lambda a, b, p: (a * a * a + a * b) % p,
+}
+
+
+def answers(task: Task) -> Residues:
+    """The answer of every pair in canonical order, int64 (p*p,); UNDEFINED where b = 0 in `div`.
+
+    Raises InvalidInput if the modulus is not an odd prime.
+    """
+    p = task.modulus
+    check_modulus(p)
+    if task.operation == "random":  # one table per seed, never redrawn
+        return np.random.default_rng(task.operation_seed).integers(p, size=p * p)
+    a, b = pairs(p).T
+    return _FORMULAS[task.operation](a, b, p)
+
+
+def split(task: Task, train_fraction: float, split_seed: int) -> Mask:
+    """The train mask over all pairs in canonical order, bool (p*p,); undefined pairs are False.
+
+    Raises InvalidInput unless both the train and the test part get at least one pair.
+    """
+    defined = np.flatnonzero(answers(task) != UNDEFINED)
+    train_pairs = int(train_fraction * defined.size)
+    if not 0 < train_pairs < defined.size:
+        raise InvalidInput(
+            "train_fraction",
+            f"must leave pairs in both parts, {train_fraction} puts {train_pairs} "
+            f"of {defined.size} pairs into the train part",
+        )
+    drawn = np.random.default_rng(split_seed).permutation(defined.size)[:train_pairs]
+    train_mask = np.zeros(task.modulus**2, dtype=np.bool_)
+    train_mask[defined[drawn]] = True
+    return train_mask
+
+
+def split_sha256(train_mask: Mask) -> str:
+    """The digest of a split: SHA-256 of p*p bytes, 0 or 1, in canonical order."""
+    return hashlib.sha256(train_mask.astype(np.uint8).tobytes()).hexdigest()
