@@ -42,6 +42,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return Path(self.home).expanduser().absolute()
 
 
+# Where the decoder's own words would not tell a person what to write.
+ALLOWED = {
+    "GROKPROBE_LOG_FORMAT": "expected auto, text or json",
+    "GROKPROBE_REQUIRE_GPU": "expected true or false",
+}
+
+
 def variable(field: str) -> str:
     """The environment variable of a field: `max_pairs` -> `GROKPROBE_MAX_PAIRS`."""
     return PREFIX + field.upper()
@@ -64,6 +71,6 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         return msgspec.convert(fields, Settings, strict=False)
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at `$.")
-        raise SettingError(
-            variable(place.rstrip("`")), f"{message[0].lower()}{message[1:]}"
-        ) from None
+        name = variable(place.rstrip("`"))
+        allowed = ALLOWED.get(name, message.partition(", got")[0].lower())
+        raise SettingError(name, f"{allowed}, got {given[name]!r}") from None

@@ -21,10 +21,9 @@ Residues = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 UNDEFINED = -1  # the answer of a pair on which the operation is not defined
-# ~200 Mi pairs would not fit anywhere; every array here has p*p rows.
-MAX_MODULUS = 1_009
+MAX_MODULUS = 509  # the logits of all pairs are p^3 numbers: half a gigabyte here
 
-Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+Seed = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

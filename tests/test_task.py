@@ -1,5 +1,7 @@
 """The task: canonical pairs, answers against their definition, and splits that never drift."""
 
+from collections.abc import Callable
+
 import pytest
 
 from grokprobe.errors import InvalidInput

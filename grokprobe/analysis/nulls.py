@@ -53,9 +53,11 @@ def summarise(statistic: str, observed: float, draws: Array, seed: int) -> Null:
     )
 
 
-def _check(order: int) -> None:
+def _check(order: int, permutations: int) -> None:
     if order < SMALLEST_ORDER:
         raise InvalidInput("null", f"needs at least {SMALLEST_ORDER} residues, this has {order}")
+    if permutations < 2:
+        raise InvalidInput("null", f"needs at least 2 permutations, got {permutations}")
 
 
 def _compact(M: Array) -> Array:
@@ -103,9 +105,10 @@ def spectrum_null(
     """The spectrum of `matrix` (order, width) against its null; None if all rows are equal.
 
     The statistic is a function of sqrt(power_k). Not `gini`: it also sees the symmetry a -> -a.
+    Raises InvalidInput below 5 residues or 2 permutations.
     """
     M = np.asarray(matrix, dtype=np.float64)
-    _check(M.shape[0])
+    _check(M.shape[0], permutations)
     own = spectrum(M)
     if own.share is None:
         return None
@@ -141,10 +144,11 @@ def circle_null(
 ) -> Null | None:
     """`circle(matrix, frequency).r_squared` against its null; None where there is no circle.
 
-    Each draw is read at its own strongest frequency, as the default of the report is.
+    Each draw is read at its own strongest frequency, as the default of the report is. Raises
+    InvalidInput below 5 residues or 2 permutations, or for a frequency outside the basis.
     """
     M = np.asarray(matrix, dtype=np.float64)
-    _check(M.shape[0])
+    _check(M.shape[0], permutations)
     observed = circle(M, frequency).r_squared
     if observed is None:
         return None

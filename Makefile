@@ -1,0 +1,56 @@
+# Two commands for a newcomer: `make demo` and `make test`. Each does all its own set-up and
+# needs Python 3.11 or newer, git and make, nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test lint format install picture clean
+
+help:
+	@echo "make demo     install, train quickstart, serve it on :8000 until Ctrl-C"
+	@echo "make test     install, lint, check types, run all tests"
+	@echo "make install  .venv with the service, the trainer and the development tools"
+	@echo "make picture  docs/emergence.svg from the demo's run, while the demo serves"
+	@echo "make clean    remove .venv and the demo's data (.grokprobe)"
+
+demo: .venv/.installed-demo
+	@$(BIN)/python demo.py
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+install: .venv/.installed-dev
+
+picture: .venv/.installed-dev
+	$(BIN)/python docs/picture.py
+
+clean:
+	rm -rf .venv .grokprobe
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "error: $(PYTHON) is not here; install Python 3.11 or newer, or name one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: $$($(PYTHON) --version) is too old; Python 3.11 or newer is needed: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "error: $(PYTHON) cannot make a virtual environment (Debian: apt install python3-venv)" >&2; exit 1; }
+
+# The development set contains the demo's, so it satisfies both.
+.venv/.installed-dev: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing the service, the trainer and the development tools into .venv"
+	@$(BIN)/pip install --quiet -e '.[service,trainer,dev]'
+	@touch .venv/.installed-demo $@
+
+.venv/.installed-demo: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing the service and the trainer into .venv (about a minute)"
+	@$(BIN)/pip install --quiet -e '.[service,trainer]'
+	@touch $@

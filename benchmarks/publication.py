@@ -1,0 +1,89 @@
+"""`python -m benchmarks.publication`: what a checkpoint of the mainline costs its publisher.
+
+After the first: putting the weights into the graph, creating a session, comparing with torch.
+The measures of the manifest and the writing of both objects are shown beside it.
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from rich.console import Console
+
+from grokprobe.settings import Settings
+from trainer.config import Config
+from trainer.data import Grid, draw
+from trainer.export import Graph, check_parity, export_graph, open_session, run_logits
+from trainer.job import Job, describe, opened
+from trainer.measure import measure
+from trainer.models.transformer import Transformer
+from trainer.progress import TextReporter
+from trainer.publish import Publication
+from trainer.train import Snapshot, prepare, take_snapshot
+from trainer.worker import Worker
+
+CHECKPOINTS = 40
+Times = dict[str, list[float]]
+
+
+@contextmanager
+def timed(times: Times, name: str) -> Iterator[None]:
+    """Add the duration of a block, in milliseconds."""
+    began = time.perf_counter()
+    yield
+    times.setdefault(name, []).append((time.perf_counter() - began) * 1e3)
+
+
+def snapshots(config: Config, grid: Grid) -> Iterator[Snapshot]:
+    """Checkpoints with weights of their own."""
+    sample = torch.from_numpy(grid.sample())
+    for step in range(CHECKPOINTS):
+        yield take_snapshot(Transformer(config.model, config.task.modulus, step), sample, step)
+
+
+def export_and_compare(graph: Graph, grid: Grid, snapshot: Snapshot, times: Times) -> None:
+    """One checkpoint, part by part."""
+    with timed(times, "export and parity"):
+        with timed(times, "  weights into the graph"):
+            data = graph.fill(snapshot.weights, snapshot.step)
+        with timed(times, "  session"):
+            session = open_session(data)
+        with timed(times, "  parity"):
+            check_parity(
+                run_logits(session, grid.sample()), snapshot.sample_logits, "run", snapshot.step
+            )
+    with timed(times, "measures"):
+        measure(session, snapshot.weights, grid, snapshot.step)
+
+
+def main() -> None:
+    """Print medians and the slowest of all checkpoints but the first."""
+    config = Config()
+    reporter = TextReporter(Console(quiet=True))
+    job = Job("run", config, draw(config.task), prepare(config.training), reporter)
+    times: Times = {}
+    with timed(times, "export of the graph, once"):
+        proto = export_graph(Transformer(config.model, 113, 0), job.grid.sample())
+    graph = Graph(proto, job.run, job.grid.task)
+    with (
+        tempfile.TemporaryDirectory() as home,
+        Worker() as worker,
+        opened(worker, Settings(home=home)) as backends,
+    ):
+        publication = Publication(backends, describe(job), job.grid, job.reporter)
+        worker.call(publication.create)
+        worker.call(publication.begin)
+        for snapshot in snapshots(config, job.grid):
+            export_and_compare(graph, job.grid, snapshot, times)
+            with timed(times, "publication, all of it"):
+                worker.call(publication.publish, snapshot, graph)
+    for name, each in times.items():
+        rest = each[1:] or each
+        print(f"{name:<28}{statistics.median(rest):8.1f} ms median{max(rest):8.1f} ms slowest")
+
+
+if __name__ == "__main__":
+    main()

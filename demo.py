@@ -1,0 +1,138 @@
+"""`make demo`: serve, train `quickstart` in front of the user's eyes, go on serving until Ctrl-C.
+
+A second start serves the finished run, or resumes an interrupted one.
+"""
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from grokprobe.errors import GrokprobeError
+from grokprobe.settings import Settings, read_settings
+
+RUN = "quickstart"
+START_S = 30
+STOP_S = 30
+
+CURLS = """
+Early on, the numbers lie anywhere; at the end they lie on circles. Try:
+
+  curl '{v1}/trajectory?format=csv'
+  curl '{v1}/checkpoints/memorised/spectrum?format=csv'
+  curl '{v1}/checkpoints/latest/spectrum?null=200'
+  curl '{v1}/checkpoints/first/embedding'
+  curl '{v1}/checkpoints/latest/embedding'
+  curl '{v1}/checkpoints/latest/predictions?a=3&b=5'
+  curl '{v1}/checkpoints/memorised/predictions' -d '{{"pairs": [[3, 5], [20, 50]], "top": 3}}'
+  curl -O '{v1}/checkpoints/latest/model.onnx'
+
+The API, to read and to try: {base}/schema
+"""
+
+
+class Stopped(Exception):
+    """Ctrl-C or SIGTERM."""
+
+
+def _stop(signum: int, frame: object) -> None:
+    for again in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(again, signal.SIG_IGN)  # the children are being stopped, each in its time
+    raise Stopped
+
+
+def get(url: str) -> Any:
+    """The JSON at a URL; None where the answer is 404 or nobody listens yet."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            return None
+        raise
+    except OSError:
+        return None
+
+
+@contextlib.contextmanager
+def running(module: str, *arguments: str, log: Path | None = None) -> Iterator[Any]:
+    """A program of ours as a child; leaving stops it and waits until it has stopped."""
+    command = [sys.executable, "-m", module, *arguments]
+    with contextlib.ExitStack() as stack:
+        output = stack.enter_context(log.open("w")) if log else None
+        # A group of its own: Ctrl-C reaches this program alone, which stops each child once.
+        child = subprocess.Popen(command, stdout=output, stderr=output, process_group=0)
+        try:
+            yield child
+        finally:
+            if child.poll() is None:
+                child.terminate()
+            try:
+                child.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+
+def wait_until_live(base: str, service: Any, log: Path) -> bool:
+    """True once the service answers; False, with its own words, if it stopped instead."""
+    deadline = time.monotonic() + START_S
+    while service.poll() is None and time.monotonic() < deadline:
+        if get(f"{base}/livez"):
+            return True
+        time.sleep(0.1)
+    print((log.read_text().splitlines() or ["error: the service did not start"])[-1])
+    return False
+
+
+def train(v1: str) -> int:
+    """Train the run, or resume it, or leave it if it is complete; the trainer's exit code."""
+    known = get(v1)
+    if known and known["status"] == "complete":
+        print(f"{RUN} is trained already: {known['checkpoint_count']} checkpoints")
+        return 0
+    start = ("resume", RUN) if known else ("train", "--preset", "quickstart", "--run", RUN)
+    with running("trainer", *start) as trainer:
+        return int(trainer.wait())
+
+
+def show(settings: Settings) -> int:
+    """Serve, train, print what to try, and wait."""
+    base = f"http://{settings.host}:{settings.port}"
+    v1 = f"{base}/v1/runs/{RUN}"
+    settings.home_path.mkdir(parents=True, exist_ok=True)
+    log = settings.home_path / "service.log"
+    with running("service", log=log) as service:
+        if not wait_until_live(base, service, log):
+            return 2
+        print(f"serving on {base} (log: {log}); training {RUN}: train accuracy rises first,")
+        print("test accuracy much later. Every checkpoint can be asked while training goes on.")
+        if code := train(v1):
+            return code
+        print(CURLS.format(base=base, v1=v1))
+        print("Ctrl-C stops everything; the next `make demo` serves this run again.", flush=True)
+        return int(service.wait())
+
+
+def main() -> int:
+    """Exit code 0 after Ctrl-C once the demo stands, the trainer's if training was interrupted."""
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, _stop)
+    try:
+        return show(read_settings())
+    except Stopped:
+        return 0
+    except (GrokprobeError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

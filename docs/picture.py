@@ -1,0 +1,127 @@
+"""The README's picture, from a running service: `make picture` while `make demo` serves.
+
+python docs/picture.py [http://127.0.0.1:8000/v1/runs/quickstart]
+"""
+
+import json
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import vl_convert
+
+RUN = "http://127.0.0.1:8000/v1/runs/quickstart"
+TARGET = Path(__file__).with_name("emergence.svg")
+INK, QUIET = "#1f4e79", "#c8553d"
+
+
+def get(url: str) -> Any:
+    """The JSON at a URL."""
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return json.load(answer)
+
+
+def curve(run: str) -> dict[str, Any]:
+    """Train and test accuracy over the run."""
+    rows = [
+        {"step": row["step"], "accuracy": row[f"{part}_accuracy"], "part": part}
+        for row in get(f"{run}/trajectory")["trajectory"]
+        for part in ("train", "test")
+    ]
+    colour = {"domain": ["train", "test"], "range": [QUIET, INK]}
+    return {
+        "title": "Memorised first, generalised later",
+        "width": 660,
+        "height": 130,
+        "data": {"values": rows},
+        "mark": {"type": "line", "point": {"size": 12}},
+        "encoding": {
+            "x": {"field": "step", "type": "quantitative", "title": "step"},
+            "y": {"field": "accuracy", "type": "quantitative", "title": "accuracy"},
+            "color": {"field": "part", "type": "nominal", "title": None, "scale": colour},
+        },
+    }
+
+
+def circle(run: str, step: int, frequency: int, reach: float) -> dict[str, Any]:
+    """The residues in the plane of a frequency; colour follows the angle they should have."""
+    answer = get(f"{run}/checkpoints/{step}/embedding?frequency={frequency}")
+    report, p = answer["circle"], answer["basis"]["order"]
+    rows = [{**row, "turn": row["residue"] * frequency % p / p} for row in answer["coordinates"]]
+    best = report["null"]["max"]
+    fit = f"r² {report['r_squared']:.2f}; the best of 200 permutations reaches {best:.2f}"
+    axis = {"type": "quantitative", "scale": {"domain": [-reach, reach]}}
+    return {
+        "title": {"text": f"Step {step}: the plane of frequency {frequency}", "subtitle": fit},
+        "width": 300,
+        "height": 300,
+        "data": {"values": rows},
+        "layer": [
+            {"mark": {"type": "circle", "size": 170, "opacity": 0.75}},
+            {
+                "mark": {"type": "text", "fontSize": 8, "color": "white"},
+                "encoding": {"text": {"field": "residue"}, "color": {"value": "white"}},
+            },
+        ],
+        "encoding": {
+            "x": {"field": "x", "title": None, **axis},
+            "y": {"field": "y", "title": None, **axis},
+            "color": {
+                "field": "turn",
+                "type": "quantitative",
+                "scale": {"scheme": "rainbow"},
+                "legend": None,
+            },
+        },
+    }
+
+
+def spectrum(run: str, step: int) -> dict[str, Any]:
+    """The share of each frequency."""
+    answer = get(f"{run}/checkpoints/{step}/spectrum")
+    return {
+        "title": {"text": f"Step {step}: share of the embedding's power by frequency"},
+        "width": 300,
+        "height": 130,
+        "data": {"values": answer["spectrum"]},
+        "mark": {"type": "bar", "color": INK},
+        "encoding": {
+            "x": {
+                "field": "frequency",
+                "type": "ordinal",
+                "axis": {"labelOverlap": True, "labelAngle": 0},
+            },
+            "y": {
+                "field": "share",
+                "type": "quantitative",
+                "title": "share",
+                "scale": {"domain": [0, 0.35]},
+            },
+        },
+    }
+
+
+def picture(run: str) -> dict[str, Any]:
+    """Accuracy over the run; circle and spectrum when it had memorised, and at its end."""
+    about = get(run)
+    steps = [about["memorised_step"], about["latest_step"]]
+    last = get(f"{run}/checkpoints/latest/embedding")
+    reach = 1.15 * max(abs(row[axis]) for row in last["coordinates"] for axis in "xy")
+    planes = [circle(run, step, last["frequency"], reach) for step in steps]
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "background": "white",
+        "vconcat": [
+            curve(run),
+            {"hconcat": planes},
+            {"hconcat": [spectrum(run, step) for step in steps]},
+        ],
+        "resolve": {"scale": {"color": "independent"}},
+    }
+
+
+if __name__ == "__main__":
+    specification = picture(sys.argv[1] if len(sys.argv) > 1 else RUN)
+    TARGET.write_text(vl_convert.vegalite_to_svg(specification))
+    print(f"wrote {TARGET}")

@@ -1,0 +1,185 @@
+"""The catalogue: what Redis knows of the runs. It may be lost at any time and rebuilt (`index`)."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from grokprobe.errors import CatalogueUnavailable, CheckpointCorrupt, RunNotFound, StepNotFound
+from grokprobe.store.index import (
+    READY,
+    REINDEX,
+    RUNS,
+    Command,
+    Index,
+    announced,
+    checkpoint_entry,
+    completion_entry,
+    event,
+    key,
+    run_entry,
+)
+from grokprobe.store.manifest import (
+    CheckpointManifest,
+    Completion,
+    Record,
+    RunManifest,
+    Status,
+    decode,
+)
+from grokprobe.store.reading import ArchiveReader, nearest_steps
+from grokprobe.store.reindex import ReindexReport, reindex_all, reindex_run, remove_run
+
+__all__ = ["Catalogue", "ReindexReport", "RunSummary"]
+
+R = TypeVar("R", bound=Record)
+
+
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list of runs shows of one; `latest` is null before the first checkpoint."""
+
+    manifest: RunManifest
+    completion: Completion | None
+    checkpoint_count: int
+    latest: CheckpointManifest | None
+
+    @property
+    def status(self) -> Status:
+        """`running` until the run has a completion."""
+        return self.completion.status if self.completion else "running"
+
+
+class Catalogue(Index):
+    """Reads and writes the index. Every method raises CatalogueUnavailable where Redis is down.
+
+    Reads also raise it while the index is not whole (`grokprobe:ready` is absent).
+    """
+
+    async def ready(self) -> bool:
+        """Whether the index is whole: initialised or rebuilt since Redis was last empty."""
+        return bool((await self.send(("EXISTS", READY)))[0])
+
+    async def initialise(self) -> None:
+        """Declare the index whole: for an object storage that holds no runs yet."""
+        await self.send(("SET", READY, 1))
+
+    # -- writing -----------------------------------------------------------------------------
+
+    async def add_run(self, manifest: RunManifest) -> None:
+        """Index a published run."""
+        await self.send(*run_entry(manifest))
+
+    async def add_checkpoint(self, manifest: CheckpointManifest) -> None:
+        """Index a published checkpoint and announce it."""
+        run, step = manifest.run, manifest.step
+        mark = ("SISMEMBER", key(run, "announced"), step)
+        *_, done = await self.send(*checkpoint_entry(manifest), mark, atomic=True)
+        if not done:
+            await self.send(event("checkpoint", run, step), announced(run, step))
+
+    async def add_completion(self, completion: Completion) -> None:
+        """Index how a run ended and announce it."""
+        run = completion.run
+        entry = completion_entry(completion)
+        mark = ("SISMEMBER", key(run, "announced"), "complete")
+        _, done = await self.send(entry, mark, atomic=True)
+        if not done:
+            await self.send(event("complete", run, completion.step), announced(run, "complete"))
+
+    async def remove_run(self, run: str) -> None:
+        """Drop a run from the index; announced if it was there."""
+        await remove_run(self, run)
+
+    async def reconcile(self, archive: ArchiveReader, run: str) -> None:
+        """Make the index of one run equal to the listing of object storage; see `reindex`."""
+        await reindex_run(self, archive, run)
+
+    async def rebuild(self, archive: ArchiveReader) -> ReindexReport:
+        """Make the whole index equal to object storage, and ready; see `reindex`."""
+        return await reindex_all(self, archive)
+
+    # -- reading -----------------------------------------------------------------------------
+
+    async def runs(self, after: str = "", limit: int | None = None) -> list[str]:
+        """The names strictly after a cursor, in lexicographic order, at most `limit`."""
+        bounds = (f"({after}" if after else "-", "+")
+        page: Command = () if limit is None else ("LIMIT", 0, limit)
+        [found] = await self._read(("ZRANGEBYLEX", RUNS, *bounds, *page))
+        return [name.decode() for name in found]
+
+    async def run(self, run: str) -> RunManifest:
+        """The manifest of a run. Raises RunNotFound."""
+        [data] = await self._read(("GET", key(run, "manifest")))
+        if data is None:
+            raise RunNotFound(run)
+        return _decode(data, RunManifest, run)
+
+    async def steps(self, run: str) -> list[int]:
+        """The sorted steps of the checkpoints of a run. Raises RunNotFound."""
+        [steps] = await self._read_run(run, ("ZRANGE", key(run, "steps"), 0, -1))
+        return [int(step) for step in steps]
+
+    async def checkpoints(self, run: str, steps: Sequence[int]) -> list[CheckpointManifest]:
+        """The manifests of some checkpoints, in the order of `steps`.
+
+        Raises RunNotFound, StepNotFound.
+        """
+        commands: list[Command] = [("HMGET", key(run, "checkpoints"), *steps)] if steps else []
+        found = [data for answer in await self._read_run(run, *commands) for data in answer]
+        for step, data in zip(steps, found, strict=True):
+            if data is None:
+                raise StepNotFound(run, step, nearest_steps(step, await self.steps(run)))
+        return [_decode(data, CheckpointManifest, run) for data in found]
+
+    async def completion(self, run: str) -> Completion | None:
+        """How a run ended; None while it runs. Raises RunNotFound."""
+        [data] = await self._read_run(run, ("GET", key(run, "completion")))
+        return None if data is None else _decode(data, Completion, run)
+
+    async def summaries(self, runs: Sequence[str]) -> list[RunSummary]:
+        """What a list shows of each run, in two round trips; runs that are gone are left out."""
+        answers = await self._read(*(command for run in runs for command in _summary(run)))
+        rows = [answers[i : i + 4] for i in range(0, len(answers), 4)]
+        there = [(run, row) for run, row in zip(runs, rows, strict=True) if row[0] is not None]
+        last = [(run, row[3][0]) for run, row in there if row[3]]
+        latest = await self._read(*(("HGET", key(run, "checkpoints"), step) for run, step in last))
+        newest = {run: data for (run, _), data in zip(last, latest, strict=True) if data}
+        return [_summarise(run, row, newest.get(run)) for run, row in there]
+
+    # -- parts -------------------------------------------------------------------------------
+
+    async def _read_run(self, run: str, *commands: Command) -> list[Any]:
+        there, *answers = await self._read(("EXISTS", key(run, "manifest")), *commands)
+        if not there:
+            raise RunNotFound(run)
+        return answers
+
+    async def _read(self, *commands: Command) -> list[Any]:
+        ready, *answers = await self.send(("EXISTS", READY), *commands)
+        if not ready:
+            raise CatalogueUnavailable(f"Redis holds no whole index; {REINDEX}")
+        return answers
+
+
+def _decode(data: bytes, kind: type[R], run: str) -> R:
+    """A record of the index; one that cannot be read is a broken index, not a broken run."""
+    try:
+        return decode(data, kind, f"the index of run {run!r}")
+    except CheckpointCorrupt as error:
+        raise CatalogueUnavailable(f"{error}; {REINDEX}") from None
+
+
+def _summary(run: str) -> list[Command]:
+    steps = key(run, "steps")
+    records = ("GET", key(run, "manifest")), ("GET", key(run, "completion"))
+    return [*records, ("ZCARD", steps), ("ZREVRANGE", steps, 0, 0)]
+
+
+def _summarise(run: str, row: list[Any], latest: bytes | None) -> RunSummary:
+    manifest, completion, checkpoint_count, _ = row
+    return RunSummary(
+        manifest=_decode(manifest, RunManifest, run),
+        completion=_decode(completion, Completion, run) if completion else None,
+        checkpoint_count=checkpoint_count,
+        latest=_decode(latest, CheckpointManifest, run) if latest else None,
+    )

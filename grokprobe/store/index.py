@@ -1,0 +1,110 @@
+"""The Redis index of what object storage holds: its keys, and the commands that write them.
+
+    grokprobe:ready                  present once the index is whole; absent, Redis counts as down
+    grokprobe:runs                   sorted set, score 0: the names, in lexicographic order
+    grokprobe:events                 stream, trimmed: event=checkpoint|complete|deleted, run, step
+    grokprobe:{run:RUN}:manifest     the RunManifest
+    grokprobe:{run:RUN}:completion   the Completion
+    grokprobe:{run:RUN}:checkpoints  hash, step -> CheckpointManifest
+    grokprobe:{run:RUN}:steps        sorted set, step by step
+    grokprobe:{run:RUN}:announced    set of what has its event already: "complete", or a step
+
+Records are the JSON bytes of object storage. The keys of one run share a hash tag, so that one
+MULTI changes them together. Every write may be repeated; the event of a repeated write is not,
+unless its first try went unacknowledged, so readers of events must bear a duplicate.
+Commands of Redis 6.2 only.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from grokprobe.errors import CatalogueUnavailable
+from grokprobe.store.manifest import CheckpointManifest, Completion, RunManifest, encode
+
+READY = "grokprobe:ready"
+RUNS = "grokprobe:runs"
+EVENTS = "grokprobe:events"
+EVENTS_KEPT = 10_000
+REINDEX = "run `python -m grokprobe reindex`"
+
+Command = tuple[str | bytes | int, ...]
+Part = Literal["manifest", "completion", "checkpoints", "steps", "announced"]
+
+
+def key(run: str, part: Part) -> str:
+    """The key of one part of a run."""
+    return f"grokprobe:{{run:{run}}}:{part}"
+
+
+def run_entry(manifest: RunManifest) -> list[Command]:
+    """What indexes a run."""
+    run = manifest.run
+    return [("SET", key(run, "manifest"), encode(manifest)), ("ZADD", RUNS, 0, run)]
+
+
+def checkpoint_entry(manifest: CheckpointManifest) -> list[Command]:
+    """What indexes a checkpoint."""
+    run, step = manifest.run, manifest.step
+    return [
+        ("HSET", key(run, "checkpoints"), step, encode(manifest)),
+        ("ZADD", key(run, "steps"), step, step),
+    ]
+
+
+def completion_entry(completion: Completion) -> Command:
+    """What indexes a completion."""
+    return ("SET", key(completion.run, "completion"), encode(completion))
+
+
+def removal(run: str) -> list[Command]:
+    """What drops a run. Its name goes last: until then a rebuild finds what is left of it."""
+    parts: tuple[Part, ...] = ("manifest", "completion", "checkpoints", "steps", "announced")
+    return [("DEL", *(key(run, part) for part in parts)), ("ZREM", RUNS, run)]
+
+
+def event(kind: Literal["checkpoint", "complete", "deleted"], run: str, step: int) -> Command:
+    """What appends to the stream of events."""
+    fields = ("event", kind, "run", run, "step", step)
+    return ("XADD", EVENTS, "MAXLEN", "~", EVENTS_KEPT, "*", *fields)
+
+
+def announced(run: str, *marks: str | int) -> Command:
+    """What notes that these steps, or "complete", have their event."""
+    return ("SADD", key(run, "announced"), *marks)
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Whatever the library raises becomes a CatalogueUnavailable of one line."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        cause = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise CatalogueUnavailable(f"Redis does not answer: {cause}") from error
+
+
+class Index:
+    """A connection that speaks our errors."""
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+
+    async def send(self, *commands: Command, atomic: bool = False) -> list[Any]:
+        """The answers to some commands, in one round trip; `atomic` puts them into one MULTI.
+
+        Raises CatalogueUnavailable.
+        """
+        with _answering():
+            async with self._client.pipeline(transaction=atomic) as pipeline:
+                for command in commands:
+                    pipeline.execute_command(*command)
+                answers: list[Any] = await pipeline.execute()
+                return answers
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()

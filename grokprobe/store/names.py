@@ -1,0 +1,80 @@
+"""Where everything lies in object storage (DESIGN, "Publication"). Strings only, no I/O.
+
+runs/RUN/run.json, split.npy, complete.json, deleted.json
+runs/RUN/checkpoints/STEP10/model.onnx, manifest.json      STEP10 = ten digits, zero padded
+runs/RUN/state/attempts/N.json
+"""
+
+import re
+
+RUNS = "runs"
+
+_MANIFEST = re.compile(r".*/checkpoints/(\d{10})/manifest\.json")
+_ATTEMPT = re.compile(r".*/state/attempts/([1-9]\d*)\.json")
+
+
+def run_prefix(run: str) -> str:
+    """The folder that holds everything of a run; no slash at the end."""
+    return f"{RUNS}/{run}"
+
+
+def run_path(run: str) -> str:
+    """The RunManifest: the commit point of a run."""
+    return f"{run_prefix(run)}/run.json"
+
+
+def split_path(run: str) -> str:
+    """The train mask."""
+    return f"{run_prefix(run)}/split.npy"
+
+
+def completion_path(run: str) -> str:
+    """The Completion."""
+    return f"{run_prefix(run)}/complete.json"
+
+
+def tombstone_path(run: str) -> str:
+    """The Tombstone of a deleted run."""
+    return f"{run_prefix(run)}/deleted.json"
+
+
+def checkpoints_prefix(run: str) -> str:
+    """The folder of all checkpoints of a run."""
+    return f"{run_prefix(run)}/checkpoints"
+
+
+def model_path(run: str, step: int) -> str:
+    """The ONNX file of a checkpoint."""
+    return f"{checkpoints_prefix(run)}/{step:010d}/model.onnx"
+
+
+def manifest_path(run: str, step: int) -> str:
+    """The CheckpointManifest: the commit point of a checkpoint."""
+    return f"{checkpoints_prefix(run)}/{step:010d}/manifest.json"
+
+
+def state_prefix(run: str) -> str:
+    """The folder that is private to the trainer."""
+    return f"{run_prefix(run)}/state"
+
+
+def attempts_prefix(run: str) -> str:
+    """The folder of the attempts of a run."""
+    return f"{state_prefix(run)}/attempts"
+
+
+def attempt_path(run: str, attempt: int) -> str:
+    """The Attempt that a start of a trainer writes."""
+    return f"{attempts_prefix(run)}/{attempt}.json"
+
+
+def step_of(path: str) -> int | None:
+    """The step whose manifest lies at `path`; None where something else lies."""
+    match = _MANIFEST.fullmatch(path)
+    return int(match[1]) if match else None
+
+
+def attempt_of(path: str) -> int | None:
+    """The number of the attempt that lies at `path`; None where something else lies."""
+    match = _ATTEMPT.fullmatch(path)
+    return int(match[1]) if match else None

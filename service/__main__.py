@@ -1,0 +1,74 @@
+"""`python -m service`: serve until SIGTERM or Ctrl-C."""
+
+import logging
+import signal
+import socket
+import sys
+
+import uvicorn
+import uvloop
+
+from grokprobe.errors import GrokprobeError, SettingError
+from grokprobe.settings import Settings, read_settings
+from grokprobe.store.backends import open_backends
+from service.app import create_app
+from service.logs import configure_logs
+
+logger = logging.getLogger("grokprobe.service")
+
+DRAIN_S = 20  # requests in flight at SIGTERM get this long
+
+
+def bind(settings: Settings) -> socket.socket:
+    """The listening socket. Raises SettingError if the address cannot be had."""
+    address = (settings.host, settings.port)
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server(address, family=family, backlog=2048)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SettingError(
+            "GROKPROBE_PORT",
+            f"cannot listen on {settings.host}:{settings.port} ({reason.lower()}); "
+            "stop what listens there or choose another port",
+        ) from None
+
+
+async def serve(settings: Settings) -> None:
+    """Open the backends, serve, and close them again."""
+    listener = bind(settings)
+    with listener:
+        async with open_backends(settings) as backends:
+            config = uvicorn.Config(
+                create_app(settings, backends),
+                http="httptools",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=DRAIN_S,
+            )
+            logger.info("serving on http://%s:%d", settings.host, listener.getsockname()[1])
+            await uvicorn.Server(config).serve(sockets=[listener])
+
+
+def _stay(signum: int, frame: object) -> None:
+    """uvicorn raises the signal again after its graceful stop: the backends still need closing."""
+
+
+def main() -> int:
+    """Exit code 0 after a graceful stop, 2 for a problem that a person can solve."""
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, _stay)
+    try:
+        settings = read_settings()
+        configure_logs(settings.log_format)
+        uvloop.run(serve(settings))
+    except GrokprobeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

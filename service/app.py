@@ -1,0 +1,111 @@
+"""The application, assembled by one function: the product and the tests call the same one."""
+
+from pathlib import Path
+from typing import Any
+
+from litestar import Litestar, Request, Response, Router, get
+from litestar.config.compression import CompressionConfig
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin, YamlRenderPlugin
+from litestar.response import Redirect
+from litestar.static_files import create_static_files_router
+from litestar.types import ASGIApp
+
+from grokprobe.settings import Settings
+from grokprobe.store.backends import Backends
+from service.checkpoints import Checkpoints, configure_runtime
+from service.context import Context
+from service.inference import Inference
+from service.metrics import Metrics, instrument
+from service.problems import problem_response, refuse_unknown_parameters
+from service.routes import embedding, health, model, predictions, runs, spectrum, trajectory
+from service.views import Views
+
+STATIC = Path(__file__).parent / "static"
+
+V1 = [
+    runs.list_runs,
+    runs.get_run,
+    runs.list_checkpoints,
+    runs.get_checkpoint,
+    predictions.post_predictions,
+    predictions.get_predictions,
+    predictions.get_logits,
+    embedding.get_embedding,
+    spectrum.get_spectrum,
+    model.get_model,
+    trajectory.get_trajectory,
+    trajectory.get_spectra,
+]
+
+
+@get("/", include_in_schema=False)
+async def index() -> Redirect:
+    """A browser lands on the reader of the API."""
+    return Redirect("/schema")
+
+
+def _openapi() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="grokprobe",
+        version="1",
+        description="Predictions, embedding coordinates and spectra of every checkpoint.",
+        path="/schema",
+        render_plugins=[
+            # The reader's files are served from here: it works without internet.
+            SwaggerRenderPlugin(
+                js_url="/static/swagger-ui-bundle.js",
+                css_url="/static/swagger-ui.css",
+                standalone_preset_js_url="/static/swagger-ui-standalone-preset.js",
+                favicon='<link rel="icon" href="data:,">',
+                path=["/", "/swagger"],
+            ),
+            JsonRenderPlugin(),
+            YamlRenderPlugin(),
+        ],
+    )
+
+
+def _context(settings: Settings, backends: Backends) -> Context:
+    providers = configure_runtime()
+    metrics = Metrics()
+    return Context(
+        settings=settings,
+        backends=backends,
+        metrics=metrics,
+        views=Views(backends.archive, backends.catalogue, metrics),
+        checkpoints=Checkpoints(
+            backends.archive, metrics, settings.session_cache_bytes, settings.max_model_bytes
+        ),
+        inference=Inference(metrics, settings.max_in_flight),
+        providers=providers,
+    )
+
+
+async def _before_request(request: Request[Any, Any, Any]) -> Response[Any] | None:
+    refuse_unknown_parameters(request)
+    return None
+
+
+def create_app(settings: Settings, backends: Backends) -> ASGIApp:
+    """The service over open backends, as an ASGI application without a lifespan of its own."""
+    context = _context(settings, backends)
+    static = create_static_files_router("/static", directories=[STATIC], include_in_schema=False)
+    app = Litestar(
+        route_handlers=[
+            index,
+            health.livez,
+            health.readyz,
+            health.metrics,
+            Router("/v1", route_handlers=V1, before_request=_before_request),
+            static,
+        ],
+        dependencies={"context": Provide(lambda: context, sync_to_thread=False)},
+        exception_handlers={Exception: problem_response},
+        request_max_body_size=settings.max_body_bytes,
+        compression_config=CompressionConfig(backend="gzip", minimum_size=1024),
+        openapi_config=_openapi(),
+        logging_config=None,
+    )
+    return instrument(app, context.metrics)

@@ -1,0 +1,179 @@
+"""Loaded checkpoints: ONNX Runtime sessions in a cache bounded by bytes.
+
+A checkpoint is loaded once however many ask for it at the same time. What it costs is estimated
+as SESSION_OVERHEAD times its file: ONNX Runtime keeps the weights and the tables folded from them.
+"""
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from weakref import WeakValueDictionary
+
+import msgspec
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from grokprobe.errors import CheckpointCorrupt
+from grokprobe.store.archive import Archive
+from grokprobe.store.manifest import CheckpointManifest, RunManifest
+from grokprobe.task import Mask, Residues, Task, answers
+from service.errors import OutputMissing
+from service.metrics import Metrics
+from service.safety import check_model
+
+SESSION_OVERHEAD = 1.4  # measured: 1.15-1.3 times the file, plus what the allocator keeps
+ANY_PAIR = np.zeros((1, 2), dtype=np.int64)
+
+
+def task_of(manifest: RunManifest) -> Task:
+    """The task of a run, as the analysis takes it. Raises CheckpointCorrupt if it is none."""
+    record = manifest.task
+    given = {name: getattr(record, name) for name in Task.__struct_fields__}
+    try:
+        return msgspec.convert(given, Task)
+    except msgspec.ValidationError as error:
+        raise CheckpointCorrupt(f"run {manifest.run!r} has an unknown task: {error}") from None
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a run's pairs are worth, in canonical order: answers (p*p,), train mask (p*p,)."""
+
+    task: Task
+    answers: Residues
+    train_mask: Mask
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded checkpoint, and the table that all checkpoints of its run share."""
+
+    manifest: CheckpointManifest
+    table: Table
+    session: Any  # onnxruntime.InferenceSession: thread-safe, releases the interpreter lock
+
+    def outputs(self, names: list[str], pairs: NDArray[np.int64]) -> list[NDArray[np.float32]]:
+        """The named outputs for pairs (n, 2). Raises OutputMissing."""
+        for name in names:
+            if name not in self.manifest.model.outputs:
+                raise OutputMissing(name, self.manifest.model.outputs)
+        found: list[NDArray[np.float32]] = self.session.run(names, {"pairs": pairs})
+        return found
+
+    def matrix(self, name: str) -> NDArray[np.float32]:
+        """An output that does not depend on the pairs, such as `embedding` (p, d_model)."""
+        return self.outputs([name], ANY_PAIR)[0]
+
+
+@cache
+def configure_runtime() -> list[str]:
+    """Set up ONNX Runtime once per process and return the providers that really work.
+
+    One pool of threads for all sessions: a default session owns one, and 200 sessions would own
+    200 of them. CUDA is asked, not assumed: the GPU build falls back to the CPU without a word.
+    """
+    ort.set_default_logger_severity(4)  # a missing CUDA is an answer here, not an error
+    ort.set_global_thread_pool_sizes(0, 1)
+    wanted = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    if wanted[0] not in ort.get_available_providers():
+        return wanted[1:]
+    session = ort.InferenceSession(_tiny_model(), _options(), providers=wanted)
+    ort.set_default_logger_severity(3)
+    return [name for name in wanted if name in session.get_providers()]
+
+
+def _tiny_model() -> bytes:
+    from onnx import TensorProto, helper
+
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    same = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])], "probe", [value], [same]
+    )
+    opset = [helper.make_opsetid("", 18)]
+    return bytes(helper.make_model(graph, opset_imports=opset, ir_version=10).SerializeToString())
+
+
+def _options() -> Any:
+    options = ort.SessionOptions()
+    options.use_per_session_threads = False
+    options.log_severity_level = 4
+    return options
+
+
+def open_session(model: bytes, where: str) -> Any:
+    """An ONNX Runtime session over a model that passed its checks. Raises CheckpointCorrupt."""
+    check_model(model, where)
+    try:
+        return ort.InferenceSession(model, _options(), providers=configure_runtime())
+    except Exception as error:  # ONNX Runtime's own exceptions share no public base
+        raise CheckpointCorrupt(f"{where} does not load: {str(error).splitlines()[0]}") from None
+
+
+class Checkpoints:
+    """The cache. `get` answers from memory or loads; the least recently used go first."""
+
+    def __init__(
+        self, archive: Archive, metrics: Metrics, budget_bytes: int, max_model_bytes: int
+    ) -> None:
+        self._archive = archive
+        self._metrics = metrics
+        self._budget_bytes = budget_bytes
+        self._max_model_bytes = max_model_bytes
+        self._loaded: OrderedDict[tuple[str, int], Checkpoint] = OrderedDict()
+        self._loading: dict[tuple[str, int], asyncio.Task[Checkpoint]] = {}
+        # A table lives as long as a loaded checkpoint of its run does.
+        self._tables: WeakValueDictionary[str, Table] = WeakValueDictionary()
+        self._bytes = 0
+
+    async def get(self, run: str, step: int) -> Checkpoint:
+        """The checkpoint, loaded. Raises StepNotFound, CheckpointCorrupt, StoreUnavailable."""
+        key = (run, step)
+        if key in self._loaded:
+            self._loaded.move_to_end(key)
+            self._metrics.cache_hits.inc()
+            return self._loaded[key]
+        self._metrics.cache_misses.inc()
+        if key not in self._loading:
+            task = asyncio.create_task(self._load(run, step))
+            self._loading[key] = task
+            task.add_done_callback(lambda _: self._loading.pop(key))
+        # Shielded: one client that hangs up must not cancel the load that others wait for.
+        return await asyncio.shield(self._loading[key])
+
+    async def _load(self, run: str, step: int) -> Checkpoint:
+        # The digest comes from the manifest in object storage, never from the index.
+        manifest = await self._archive.checkpoint(run, step)
+        model = await self._archive.model(manifest, self._max_model_bytes)
+        session = await asyncio.to_thread(open_session, model, f"run {run!r} step {step}")
+        checkpoint = Checkpoint(manifest, await self._table(run), session)
+        self._metrics.cache_loads.inc()
+        self._keep((run, step), checkpoint)
+        return checkpoint
+
+    async def _table(self, run: str) -> Table:
+        known = self._tables.get(run)
+        if known is None:
+            task = task_of(await self._archive.run(run))
+            known = Table(task, answers(task), await self._archive.train_mask(run))
+            self._tables[run] = known
+        return known
+
+    def _keep(self, key: tuple[str, int], checkpoint: Checkpoint) -> None:
+        self._loaded[key] = checkpoint
+        self._bytes += _cost(checkpoint)
+        while self._bytes > self._budget_bytes and len(self._loaded) > 1:
+            self._forget(next(iter(self._loaded)))
+            self._metrics.cache_evictions.inc()
+        self._metrics.cache_bytes.set(self._bytes)
+
+    def _forget(self, key: tuple[str, int]) -> None:
+        self._bytes -= _cost(self._loaded.pop(key))
+        self._metrics.cache_bytes.set(self._bytes)
+
+
+def _cost(checkpoint: Checkpoint) -> int:
+    return int(SESSION_OVERHEAD * checkpoint.manifest.model.bytes)

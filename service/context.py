@@ -1,0 +1,62 @@
+"""What every route works with, assembled once by `create_app`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from litestar.di import NamedDependency
+
+from grokprobe.settings import Settings
+from grokprobe.store.backends import Backends
+from service.checkpoints import Checkpoint, Checkpoints
+from service.inference import Inference
+from service.metrics import Metrics
+from service.views import View, Views
+
+
+@dataclass(frozen=True)
+class Context:
+    """The settings, the stores and what stands between them and the routes."""
+
+    settings: Settings
+    backends: Backends
+    metrics: Metrics
+    views: Views
+    checkpoints: Checkpoints
+    inference: Inference
+    providers: list[str]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A checkpoint that was asked for by number or label, loaded."""
+
+    view: View
+    step: int
+    checkpoint: Checkpoint
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+FromContext = NamedDependency[Context]
+
+
+async def find(
+    context: Context, request: Any, run: str, asked: str
+) -> tuple[View, int, dict[str, str]]:
+    """The run, the step that `asked` names, and the headers of the answer.
+
+    Raises RunNotFound, StepNotFound, LabelNotReached. A label is answered with the
+    Content-Location of the numbered resource.
+    """
+    view = await context.views.get(run)
+    step = view.step_of(asked)
+    if asked == str(step):
+        return view, step, {}
+    path = request.url.path.replace(f"/checkpoints/{asked}", f"/checkpoints/{step}", 1)
+    return view, step, {"Content-Location": path}
+
+
+async def open_checkpoint(context: Context, request: Any, run: str, asked: str) -> Opened:
+    """Like `find`, with the checkpoint loaded. Raises CheckpointCorrupt and StoreUnavailable."""
+    view, step, headers = await find(context, request, run, asked)
+    return Opened(view, step, await context.checkpoints.get(run, step), headers)

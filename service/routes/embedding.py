@@ -1,0 +1,137 @@
+"""Where the residues lie: projections of a checkpoint's embedding, and the circle report."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import numpy as np
+from litestar import Request, Response, get
+from litestar.params import QueryParameter
+
+from grokprobe.analysis import coordinates
+from grokprobe.analysis.fourier import Array, spectrum
+from grokprobe.analysis.groups import Basis, basis_of
+from grokprobe.analysis.nulls import SMALLEST_ORDER, Null, circle_null
+from grokprobe.errors import InvalidInput
+from service.context import FromContext, open_checkpoint
+from service.formats import FormatQuery, respond, table
+from service.routes import OF_A_CHECKPOINT, RunPath, StepPath
+from service.schemas import BasisAnswer, CircleAnswer, CircleNull, EmbeddingAnswer, Projection
+
+AXES = "xyz"
+# A null whose best draw comes this close to a perfect circle cannot tell one from noise.
+BLIND = 0.95
+
+OfVectors = Annotated[str, QueryParameter(description="`embedding` or `unembedding`.")]
+FrequencyQuery = Annotated[
+    int | None,
+    QueryParameter(ge=1, description="Default: the one with the largest share."),
+]
+Dimensions = Annotated[
+    int | None,
+    QueryParameter(ge=1, description="Columns of coordinates: 2 by default, all for `raw`."),
+]
+
+
+def describe_basis(basis: Basis) -> BasisAnswer:
+    """The basis, as every answer that stands on one names it."""
+    return BasisAnswer(basis.group, basis.order, basis.reindex, basis.generator)
+
+
+def project(M: Array, projection: str, frequency: int, dimensions: int | None) -> Array:
+    """Coordinates (order, dimensions) of M (order, width). Raises InvalidInput."""
+    if projection == "frequency":
+        if dimensions not in (None, 2):
+            raise InvalidInput("dimensions", f"the plane of a frequency has 2, got {dimensions}")
+        return coordinates.frequency_plane(M, frequency)
+    if projection == "pca":
+        return coordinates.principal_components(M, dimensions or 2)
+    if dimensions is not None and dimensions > M.shape[1]:
+        raise InvalidInput("dimensions", f"must be 1..{M.shape[1]}, got {dimensions}")
+    return M[:, :dimensions]
+
+
+def _note(null: Null | None) -> str | None:
+    if null is None:
+        return "no null: too few residues to tell a circle from noise"
+    if null.max > BLIND:
+        return (
+            f"permuted rows reach r_squared {null.max:.2f}: with these many dimensions per "
+            "residue a circle here says nothing"
+        )
+    return None
+
+
+def report_circle(M: Array, frequency: int) -> CircleAnswer:
+    """The circle report of M (order, width) at a frequency, beside its permutation null."""
+    null = circle_null(M, frequency) if len(M) >= SMALLEST_ORDER else None
+    return CircleAnswer(
+        **asdict(coordinates.circle(M, frequency)),
+        null=CircleNull(null.permutations, null.mean, null.max, null.p_value, null.seed)
+        if null
+        else None,
+        note=_note(null),
+    )
+
+
+def _rows(residues: list[int], points: Array) -> list[dict[str, float]]:
+    width = points.shape[1]
+    names = AXES[:width] if width <= len(AXES) else [f"x{i}" for i in range(width)]
+    return [
+        {"residue": residue, **dict(zip(names, row, strict=True))}
+        for residue, row in zip(residues, points.tolist(), strict=True)
+    ]
+
+
+@get(
+    "/runs/{run:str}/checkpoints/{step:str}/embedding",
+    summary="Coordinates of the residues",
+    tags=["checkpoints"],
+    responses=OF_A_CHECKPOINT,
+)
+async def get_embedding(
+    request: Request[Any, Any, Any],
+    context: FromContext,
+    run: RunPath,
+    step: StepPath,
+    of: OfVectors = "embedding",
+    projection: Annotated[Projection, QueryParameter(description="The projection.")] = "frequency",
+    frequency: FrequencyQuery = None,
+    dimensions: Dimensions = None,
+    format_: FormatQuery = None,
+) -> Response[EmbeddingAnswer]:
+    """A projection of the embedding, rows in the order of the operation's group.
+
+    The circle report comes with the frequency projection, and with the others where a frequency
+    is given. Residues that the group leaves out (0 in multiplication) have no row.
+    """
+    if of not in ("embedding", "unembedding"):
+        raise InvalidInput("of", f"must be embedding or unembedding, got {of}")
+    with context.inference.permit():
+        opened = await open_checkpoint(context, request, run, step)
+        basis = basis_of(opened.checkpoint.table.task)
+        M = basis.rows(opened.checkpoint.matrix(of))
+        wanted = projection == "frequency" or frequency is not None
+        used = (frequency or _strongest_plane(M)) if wanted else None
+        points = project(M, projection, used or 0, dimensions)
+        circle = (
+            await context.inference.apart(lambda: report_circle(M, used))
+            if used is not None
+            else None
+        )
+    answer = EmbeddingAnswer(
+        run,
+        opened.step,
+        of,
+        describe_basis(basis),
+        projection,
+        used,
+        coordinates.explained_share(points, M),
+        circle,
+        _rows(basis.residues.tolist(), points),
+    )
+    return respond(request, format_, table(answer, "coordinates"), opened.headers)
+
+
+def _strongest_plane(M: Array) -> int:
+    """The frequency with the largest share that has a plane: a cosine and a sine row."""
+    return 1 + int(np.argmax(spectrum(M).power[: (len(M) - 1) // 2]))

@@ -1,0 +1,213 @@
+"""What a checkpoint predicts: of given pairs, of all pairs, and its logits."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from litestar import Request, Response, get, post
+from litestar.params import QueryParameter
+from numpy.typing import NDArray
+
+from grokprobe.analysis.measures import cross_entropy
+from grokprobe.errors import InvalidInput
+from grokprobe.task import UNDEFINED, Residues, pairs
+from service.checkpoints import Table
+from service.context import Context, FromContext, Opened, open_checkpoint
+from service.errors import TooLarge
+from service.formats import FormatQuery, npy_bytes, only_json, respond, table
+from service.routes import OF_A_CHECKPOINT, RunPath, StepPath, documented
+from service.schemas import (
+    Extra,
+    LogitsAnswer,
+    Prediction,
+    PredictionAnswer,
+    PredictionRequest,
+    TopResidue,
+)
+
+JSON = msgspec.json.Decoder(PredictionRequest)
+MSGPACK = msgspec.msgpack.Decoder(PredictionRequest)
+MSGPACK_TYPES = ("application/msgpack", "application/x-msgpack", "application/vnd.msgpack")
+PATH = "/runs/{run:str}/checkpoints/{step:str}/predictions"
+
+A = Annotated[int | None, QueryParameter(ge=0, description="The first residue of one pair.")]
+B = Annotated[int | None, QueryParameter(ge=0, description="The second residue of one pair.")]
+
+
+def decode_body(body: bytes, content_type: str) -> PredictionRequest:
+    """The request, decoded strictly: a string, a float or a boolean is not a residue.
+
+    Raises InvalidInput with the place in the body.
+    """
+    decoder = MSGPACK if content_type.partition(";")[0].strip() in MSGPACK_TYPES else JSON
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at `")
+        raise InvalidInput(place.rstrip("`") or "$", message) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput("$", f"the body cannot be read: {error}") from None
+
+
+def check_residues(asked: Residues, modulus: int) -> None:
+    """Raise InvalidInput naming the first entry of `asked` (n, 2) that is outside 0..p-1."""
+    outside = np.argwhere(asked >= modulus)
+    if len(outside):
+        row, column = outside[0]
+        raise InvalidInput(
+            f"$.pairs[{row}][{column}]",
+            f"{asked[row, column]} is not a residue 0..{modulus - 1}",
+        )
+
+
+def _as_array(given: list[tuple[int, int]], modulus: int) -> Residues:
+    try:
+        asked = np.array(given, dtype=np.int64)
+    except OverflowError:
+        raise InvalidInput("$.pairs", f"residues are 0..{modulus - 1}") from None
+    check_residues(asked, modulus)
+    return asked
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    shifted = logits.astype(np.float64)
+    shifted -= shifted.max(axis=1, keepdims=True)
+    weights = np.exp(shifted)
+    probabilities: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
+    return probabilities
+
+
+def _top(probabilities: NDArray[np.float64], count: int) -> list[list[TopResidue]]:
+    """The `count` likeliest residues of each row, likeliest first; ties: lowest residue."""
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :count]
+    values = np.take_along_axis(probabilities, order, axis=1)
+    return [
+        [TopResidue(r, p) for r, p in zip(residues, row, strict=True)]
+        for residues, row in zip(order.tolist(), values.tolist(), strict=True)
+    ]
+
+
+def describe(known: Table, asked: Residues, logits: NDArray[np.float32]) -> list[Prediction]:
+    """Predictions from pairs (n, 2) and their logits (n, p); losses in nats."""
+    rows = asked[:, 0] * known.task.modulus + asked[:, 1]
+    answers, predicted = known.answers[rows], logits.argmax(axis=1)
+    probability = _softmax(logits)[np.arange(len(rows)), predicted]
+    loss = cross_entropy(logits, np.maximum(answers, 0))
+    columns = (asked, predicted, answers, probability, loss, known.train_mask[rows])
+    return [
+        Prediction(a, b, guess, answer, guess == answer, p, nats, "train" if train else "test")
+        if answer != UNDEFINED
+        else Prediction(a, b, guess, None, None, p, None, None)
+        for (a, b), guess, answer, p, nats, train in zip(
+            *(column.tolist() for column in columns), strict=True
+        )
+    ]
+
+
+async def predict(
+    context: Context, opened: Opened, asked: Residues, top: int = 0, include: Iterable[Extra] = ()
+) -> PredictionAnswer:
+    """The predictions of pairs (n, 2), with what else was asked for. Raises OutputMissing."""
+    known, extras = opened.checkpoint.table, list(dict.fromkeys(include))
+    if top > known.task.modulus:
+        raise InvalidInput("$.top", f"must be at most the modulus {known.task.modulus}, got {top}")
+    names = ["logits", *(name for name in extras if name != "logits")]
+    found = dict(
+        zip(names, await context.inference.outputs(opened.checkpoint, names, asked), strict=True)
+    )
+    predictions = describe(known, asked, found["logits"])
+    if top:
+        for prediction, likeliest in zip(
+            predictions, _top(_softmax(found["logits"]), top), strict=True
+        ):
+            prediction.top = likeliest
+    for name in extras:
+        for prediction, value in zip(predictions, found[name].tolist(), strict=True):
+            setattr(prediction, name, value)
+    return PredictionAnswer(
+        opened.view.manifest.run, opened.step, known.task.operation, known.task.modulus, predictions
+    )
+
+
+@post(
+    PATH,
+    status_code=200,
+    summary="Predictions of pairs",
+    tags=["checkpoints"],
+    responses={**OF_A_CHECKPOINT, **documented(413)},
+)
+async def post_predictions(
+    request: Request[Any, Any, Any], context: FromContext, run: RunPath, step: StepPath
+) -> Response[PredictionAnswer]:
+    """The predictions of the pairs in the body, JSON or MsgPack, in their order."""
+    with context.inference.permit():
+        asked = decode_body(await request.body(), request.headers.get("content-type", ""))
+        if len(asked.pairs) > context.settings.max_pairs:
+            raise TooLarge(
+                f"{len(asked.pairs)} pairs in one request, at most {context.settings.max_pairs} "
+                "(GROKPROBE_MAX_PAIRS)"
+            )
+        opened = await open_checkpoint(context, request, run, step)
+        given = _as_array(asked.pairs, opened.checkpoint.table.task.modulus)
+        answer = await predict(context, opened, given, asked.top, asked.include)
+        return respond(request, None, only_json(answer), opened.headers)
+
+
+@get(
+    PATH,
+    summary="Predictions of one pair or of all",
+    tags=["checkpoints"],
+    responses=OF_A_CHECKPOINT,
+)
+async def get_predictions(
+    request: Request[Any, Any, Any],
+    context: FromContext,
+    run: RunPath,
+    step: StepPath,
+    a: A = None,
+    b: B = None,
+    format_: FormatQuery = None,
+) -> Response[PredictionAnswer]:
+    """The prediction of (a, b); without a and b, of all pairs in canonical order."""
+    with context.inference.permit():
+        opened = await open_checkpoint(context, request, run, step)
+        asked = _pairs_of_query(a, b, opened.checkpoint.table.task.modulus)
+        answer = await predict(context, opened, asked)
+        return respond(request, format_, table(answer, "predictions"), opened.headers)
+
+
+def _pairs_of_query(a: int | None, b: int | None, modulus: int) -> Residues:
+    if a is None and b is None:
+        return pairs(modulus)
+    for name, value in (("a", a), ("b", b)):
+        if value is None:
+            raise InvalidInput(name, "is missing: give a and b, or neither for all pairs")
+        if value >= modulus:
+            raise InvalidInput(name, f"{value} is not a residue 0..{modulus - 1}")
+    return np.array([[a, b]], dtype=np.int64)
+
+
+@get(
+    "/runs/{run:str}/checkpoints/{step:str}/logits",
+    summary="Logits of all pairs",
+    tags=["checkpoints"],
+    responses=OF_A_CHECKPOINT,
+)
+async def get_logits(
+    request: Request[Any, Any, Any],
+    context: FromContext,
+    run: RunPath,
+    step: StepPath,
+    format_: FormatQuery = None,
+) -> Response[LogitsAnswer]:
+    """Logits (p*p, p), rows in canonical order, as float32 `npy` unless asked otherwise."""
+    with context.inference.permit():
+        opened = await open_checkpoint(context, request, run, step)
+        p = opened.checkpoint.table.task.modulus
+        (logits,) = await context.inference.outputs(opened.checkpoint, ["logits"], pairs(p))
+        makers = {
+            "npy": lambda: npy_bytes(logits),
+            "json": lambda: msgspec.json.encode(LogitsAnswer(run, opened.step, p, logits.tolist())),
+        }
+        return respond(request, format_, makers, opened.headers)

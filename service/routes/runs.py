@@ -1,0 +1,196 @@
+"""Runs: the list, one run, its checkpoints."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from litestar import Request, Response, get
+from litestar.params import QueryParameter
+
+from grokprobe.errors import CatalogueUnavailable
+from grokprobe.store.manifest import CheckpointManifest, Completion, RunManifest, Status
+from grokprobe.task import Operation
+from service.context import Context, FromContext, find
+from service.formats import FormatQuery, only_json, respond, table
+from service.routes import OF_A_LIST, OF_A_RUN, FromStep, Limit, RunPath, StepPath, ToStep
+from service.schemas import (
+    CheckpointAnswer,
+    CheckpointList,
+    CheckpointRow,
+    RunAnswer,
+    RunList,
+    RunRow,
+)
+from service.views import View
+
+PAGE = 100
+ROW_MEASURES = (
+    "train_loss",
+    "train_accuracy",
+    "test_loss",
+    "test_accuracy",
+    "weight_norm",
+    "gini_embedding",
+)
+
+
+def _row(
+    manifest: RunManifest,
+    completion: Completion | None,
+    count: int,
+    latest: CheckpointManifest | None,
+) -> RunRow:
+    return RunRow(
+        run=manifest.run,
+        operation=manifest.task.operation,
+        modulus=manifest.task.modulus,
+        architecture=str(manifest.architecture.get("family")),
+        seed=manifest.seed,
+        status=completion.status if completion else "running",
+        latest_step=latest.step if latest else None,
+        checkpoint_count=count,
+        test_accuracy=latest.measures.get("test_accuracy") if latest else None,
+        created_at=manifest.created_at,
+    )
+
+
+async def _from_catalogue(context: Context, after: str, limit: int) -> list[RunRow]:
+    catalogue = context.backends.catalogue
+    names = await catalogue.runs(after, limit)
+    found = await catalogue.summaries(names)
+    return [_row(s.manifest, s.completion, s.checkpoint_count, s.latest) for s in found]
+
+
+async def _from_archive(context: Context, after: str, limit: int) -> list[RunRow]:
+    names = [run for run in await context.backends.archive.runs() if run > after][:limit]
+    views = [await context.views.get(run) for run in names]
+    latest = [view.checkpoints[view.steps[-1]] if view.steps else None for view in views]
+    return [
+        _row(view.manifest, view.completion, len(view.checkpoints), last)
+        for view, last in zip(views, latest, strict=True)
+    ]
+
+
+async def _page(context: Context, after: str, limit: int) -> list[RunRow]:
+    if context.views.catalogue_usable:
+        try:
+            return await _from_catalogue(context, after, limit)
+        except CatalogueUnavailable:
+            context.views.pause_catalogue()
+    return await _from_archive(context, after, limit)
+
+
+@get("/runs", summary="Published runs", tags=["runs"], responses=OF_A_LIST)
+async def list_runs(
+    request: Request[Any, Any, Any],
+    context: FromContext,
+    limit: Limit = PAGE,
+    after: Annotated[str, QueryParameter(description="The cursor `next` of a page.")] = "",
+    operation: Annotated[Operation | None, QueryParameter(description="Only this one.")] = None,
+    modulus: Annotated[int | None, QueryParameter(description="Only this one.")] = None,
+    status: Annotated[Status | None, QueryParameter(description="Only this one.")] = None,
+    format_: FormatQuery = None,
+) -> Response[RunList]:
+    """Runs in the order of their names, a page at a time; filters apply before paging."""
+    wanted = {"operation": operation, "modulus": modulus, "status": status}
+    filters = {name: value for name, value in wanted.items() if value is not None}
+    rows: list[RunRow] = []
+    cursor, more = after, True
+    while more and len(rows) <= limit:
+        page = await _page(context, cursor, limit + 1)
+        rows += [r for r in page if all(getattr(r, n) == v for n, v in filters.items())]
+        more = len(page) > limit
+        cursor = page[-1].run if page else cursor
+    answer = RunList(rows[:limit], rows[limit - 1].run if len(rows) > limit else None)
+    return respond(request, format_, table(answer, "runs"))
+
+
+@get("/runs/{run:str}", summary="One run", tags=["runs"], responses=OF_A_RUN)
+async def get_run(
+    request: Request[Any, Any, Any],
+    context: FromContext,
+    run: RunPath,
+    format_: FormatQuery = None,
+) -> Response[RunAnswer]:
+    """What was trained, how far it is, and from which step it memorised and generalised."""
+    view = await context.views.get(run)
+    return respond(request, format_, only_json(_run_answer(view)))
+
+
+def _run_answer(view: View) -> RunAnswer:
+    manifest, steps = view.manifest, view.steps
+    memorised, generalised = view.held("train_accuracy"), view.held("test_accuracy")
+    return RunAnswer(
+        run=manifest.run,
+        created_at=manifest.created_at,
+        status=view.status,
+        task=manifest.task,
+        architecture=manifest.architecture,
+        optimiser=manifest.optimiser,
+        seed=manifest.seed,
+        checkpoint_count=len(steps),
+        first_step=steps[0] if steps else None,
+        latest_step=steps[-1] if steps else None,
+        memorised_step=memorised.step if memorised else None,
+        generalised_step=generalised.step if generalised else None,
+        key_frequencies=view.completion.key_frequencies if view.completion else None,
+    )
+
+
+def between(view: View, first: int | None, last: int | None) -> list[CheckpointManifest]:
+    """The checkpoints of a run from step `first` to step `last`, both included."""
+    low, high = first or 0, float("inf") if last is None else last
+    return [c for step, c in view.checkpoints.items() if low <= step <= high]
+
+
+def _rows(manifests: Iterable[CheckpointManifest]) -> list[CheckpointRow]:
+    return [
+        CheckpointRow(
+            step=manifest.step,
+            created_at=manifest.created_at,
+            sha256=manifest.model.sha256,
+            bytes=manifest.model.bytes,
+            **{name: manifest.measures.get(name) for name in ROW_MEASURES},
+        )
+        for manifest in manifests
+    ]
+
+
+@get(
+    "/runs/{run:str}/checkpoints", summary="A run's checkpoints", tags=["runs"], responses=OF_A_RUN
+)
+async def list_checkpoints(
+    request: Request[Any, Any, Any],
+    context: FromContext,
+    run: RunPath,
+    from_step: FromStep = None,
+    to_step: ToStep = None,
+    limit: Limit = PAGE,
+    after: Annotated[int | None, QueryParameter(ge=0, description="The cursor of a page.")] = None,
+    format_: FormatQuery = None,
+) -> Response[CheckpointList]:
+    """Checkpoints in the order of their steps, a page at a time."""
+    view = await context.views.get(run)
+    found = [c for c in between(view, from_step, to_step) if after is None or c.step > after]
+    page, rest = found[:limit], found[limit:]
+    answer = CheckpointList(run, _rows(page), page[-1].step if rest else None)
+    return respond(request, format_, table(answer, "checkpoints"))
+
+
+@get(
+    "/runs/{run:str}/checkpoints/{step:str}",
+    summary="One checkpoint",
+    tags=["checkpoints"],
+    responses=OF_A_RUN,
+)
+async def get_checkpoint(
+    request: Request[Any, Any, Any],
+    context: FromContext,
+    run: RunPath,
+    step: StepPath,
+    format_: FormatQuery = None,
+) -> Response[CheckpointAnswer]:
+    """The manifest: the model file and every measure stored with it."""
+    view, number, headers = await find(context, request, run, step)
+    manifest = view.checkpoints[number]
+    answer = CheckpointAnswer(run, number, manifest.created_at, manifest.model, manifest.measures)
+    return respond(request, format_, only_json(answer), headers)

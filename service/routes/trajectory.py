@@ -1,0 +1,87 @@
+"""How a run went: measures and spectra at every checkpoint, from the stored manifests."""
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from litestar import Request, Response, get
+from litestar.params import QueryParameter
+
+from grokprobe.analysis.fourier import frequencies
+from grokprobe.analysis.groups import basis_of
+from grokprobe.errors import InvalidInput
+from grokprobe.store.manifest import SpectrumRow
+from service.checkpoints import task_of
+from service.context import FromContext
+from service.formats import FormatQuery, only_json, respond, table
+from service.routes import OF_A_RUN, FromStep, RunPath, ToStep
+from service.routes.embedding import describe_basis
+from service.routes.runs import ROW_MEASURES, between
+from service.schemas import SpectraAnswer, SpectraRow, TrajectoryAnswer
+from service.views import View
+
+Value = Literal["share", "power"]
+Measures = Annotated[
+    str | None,
+    QueryParameter(description="Names of measures, separated by commas."),
+]
+
+
+def _measures(view: View, asked: str | None) -> tuple[str, ...]:
+    """The measures to show. Raises InvalidInput for one that no checkpoint of the run has."""
+    if asked is None:
+        return ROW_MEASURES
+    known = sorted({name for c in view.checkpoints.values() for name in c.measures})
+    names = tuple(dict.fromkeys(asked.split(",")))
+    for name in names:
+        if name not in known:
+            raise InvalidInput("measures", f"{name!r} is not one of {', '.join(known)}")
+    return names
+
+
+@get("/runs/{run:str}/trajectory", summary="Measures over a run", tags=["runs"], responses=OF_A_RUN)
+async def get_trajectory(
+    request: Request[Any, Any, Any],
+    context: FromContext,
+    run: RunPath,
+    measures: Measures = None,
+    from_step: FromStep = None,
+    to_step: ToStep = None,
+    format_: FormatQuery = None,
+) -> Response[TrajectoryAnswer]:
+    """One row for every checkpoint, not paged: its step and its measures."""
+    view = await context.views.get(run)
+    names = _measures(view, measures)
+    rows: list[dict[str, float | None]] = [
+        {"step": c.step, **{name: c.measures.get(name) for name in names}}
+        for c in between(view, from_step, to_step)
+    ]
+    return respond(request, format_, table(TrajectoryAnswer(run, None, rows), "trajectory"))
+
+
+def _values(row: SpectrumRow, value: Value) -> list[float | None]:
+    if value == "power":
+        return list(row.power)
+    varying = sum(row.power)
+    if varying == 0:
+        return [None] * len(row.power)
+    shares: list[float | None] = (np.array(row.power) / varying).tolist()
+    return shares
+
+
+@get("/runs/{run:str}/spectra", summary="Spectra over a run", tags=["runs"], responses=OF_A_RUN)
+async def get_spectra(
+    request: Request[Any, Any, Any],
+    context: FromContext,
+    run: RunPath,
+    of: Annotated[Literal["embedding"], QueryParameter(description="The matrix.")] = "embedding",
+    value: Annotated[Value, QueryParameter(description="What each entry is.")] = "share",
+    format_: FormatQuery = None,
+) -> Response[SpectraAnswer]:
+    """The embedding's spectrum at every checkpoint, as it was stored at publication."""
+    view = await context.views.get(run)
+    basis = basis_of(task_of(view.manifest))
+    rows = [SpectraRow(c.step, _values(c.spectrum, value)) for c in view.checkpoints.values()]
+    answer = SpectraAnswer(
+        run, of, value, describe_basis(basis), frequencies(basis.order).tolist(), rows
+    )
+    return respond(request, format_, only_json(answer))

@@ -1,0 +1,283 @@
+"""The JSON of every answer. Field names are the API's; measures have MATHS' names."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from grokprobe.store.manifest import ModelRecord, Status, TaskRecord
+
+Of = Literal["embedding", "unembedding", "neuron_logit_map"]
+Projection = Literal["frequency", "pca", "raw"]
+Extra = Literal["logits", "attention", "neurons"]
+
+Residue = Annotated[int, msgspec.Meta(ge=0)]
+
+
+# -- runs and checkpoints ------------------------------------------------------------------------
+
+
+class RunRow(msgspec.Struct):
+    """A run in the list; `architecture` is the family's name."""
+
+    run: str
+    operation: str
+    modulus: int
+    architecture: str
+    seed: int
+    status: Status
+    latest_step: int | None
+    checkpoint_count: int
+    test_accuracy: float | None
+    created_at: datetime
+
+
+class RunList(msgspec.Struct):
+    """A page of runs in the order of their names; `next` is the cursor of the following page."""
+
+    runs: list[RunRow]
+    next: str | None
+
+
+class RunAnswer(msgspec.Struct):
+    """A run; steps are null until they are reached."""
+
+    run: str
+    created_at: datetime
+    status: Status
+    task: TaskRecord
+    architecture: dict[str, Any]
+    optimiser: dict[str, Any]
+    seed: int
+    checkpoint_count: int
+    first_step: int | None
+    latest_step: int | None
+    memorised_step: int | None
+    generalised_step: int | None
+    key_frequencies: list[int] | None
+
+
+class CheckpointRow(msgspec.Struct):
+    """A checkpoint in the list."""
+
+    step: int
+    created_at: datetime
+    train_loss: float | None
+    train_accuracy: float | None
+    test_loss: float | None
+    test_accuracy: float | None
+    weight_norm: float | None
+    gini_embedding: float | None
+    sha256: str
+    bytes: int
+
+
+class CheckpointList(msgspec.Struct):
+    """A page of checkpoints in the order of their steps."""
+
+    run: str
+    checkpoints: list[CheckpointRow]
+    next: int | None
+
+
+class CheckpointAnswer(msgspec.Struct):
+    """One checkpoint: its model and every measure that was stored with it."""
+
+    run: str
+    step: int
+    created_at: datetime
+    model: ModelRecord
+    measures: dict[str, float | None]
+
+
+# -- predictions ---------------------------------------------------------------------------------
+
+
+class PredictionRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Pairs of residues; `top` likeliest residues of each; extra outputs to include."""
+
+    pairs: Annotated[list[tuple[Residue, Residue]], msgspec.Meta(min_length=1)]
+    top: Annotated[int, msgspec.Meta(ge=0)] = 0
+    include: list[Extra] = []
+
+
+class TopResidue(msgspec.Struct):
+    """One of the likeliest residues."""
+
+    residue: int
+    probability: float
+
+
+class Prediction(msgspec.Struct, omit_defaults=True):
+    """What the model says of a pair; null answer, correct, loss, split where none is defined."""
+
+    a: int
+    b: int
+    predicted: int
+    answer: int | None
+    correct: bool | None
+    probability: float
+    loss: float | None
+    split: Literal["train", "test"] | None
+    top: list[TopResidue] | msgspec.UnsetType = msgspec.UNSET
+    logits: list[float] | msgspec.UnsetType = msgspec.UNSET
+    attention: list[list[float]] | msgspec.UnsetType = msgspec.UNSET
+    neurons: list[float] | msgspec.UnsetType = msgspec.UNSET
+
+
+class PredictionAnswer(msgspec.Struct):
+    """Predictions in the order of the pairs asked for."""
+
+    run: str
+    step: int
+    operation: str
+    modulus: int
+    predictions: list[Prediction]
+
+
+class LogitsAnswer(msgspec.Struct):
+    """Logits of all pairs: row a*p + b, column the residue."""
+
+    run: str
+    step: int
+    modulus: int
+    logits: list[list[float]]
+
+
+# -- embeddings and spectra ----------------------------------------------------------------------
+
+
+class BasisAnswer(msgspec.Struct):
+    """The group whose Fourier basis is used, and the order in which residues stand in it."""
+
+    group: str
+    order: int
+    reindex: str
+    generator: int | None
+
+
+class CircleNull(msgspec.Struct):
+    """r_squared of the same matrix with its rows permuted, each draw at its own best frequency."""
+
+    permutations: int
+    mean: float
+    max: float
+    p_value: float
+    seed: int
+
+
+class CircleAnswer(msgspec.Struct):
+    """How well the residues lie on a circle; angles in radians; never without its null."""
+
+    radius: float
+    radius_cv: float | None
+    winding: int | None
+    phase: float | None
+    angle_error_rms: float | None
+    r_squared: float | None
+    axis_cosine: float | None
+    null: CircleNull | None
+    note: str | None
+
+
+class EmbeddingAnswer(msgspec.Struct):
+    """Coordinates of the residues: x, y (, z) in up to three dimensions, x0, x1, ... beyond."""
+
+    run: str
+    step: int
+    of: str
+    basis: BasisAnswer
+    projection: str
+    frequency: int | None
+    explained_share: float | None
+    circle: CircleAnswer | None
+    coordinates: list[dict[str, float]]
+
+
+class SpectrumNull(msgspec.Struct):
+    """A statistic of the spectrum against the same matrix with its rows permuted."""
+
+    statistic: str
+    permutations: int
+    observed: float
+    mean: float
+    std: float
+    max: float
+    p999: float | None
+    z: float | None
+    p_value: float
+    seed: int
+
+
+class SpectrumRowAnswer(msgspec.Struct):
+    """One frequency; `sine_norm` is null where the basis has no sine (Nyquist)."""
+
+    frequency: int
+    power: float
+    share: float | None
+    cosine_norm: float
+    sine_norm: float | None
+    key: bool | None
+
+
+class SpectrumAnswer(msgspec.Struct):
+    """The Fourier spectrum of a matrix; total_power = ||M||_F^2 = constant_power + all power."""
+
+    run: str
+    step: int
+    of: str
+    basis: BasisAnswer
+    constant_power: float
+    total_power: float
+    gini: float | None
+    gini_frequencies: float | None
+    ipr: float | None
+    key_frequencies: list[int] | None
+    key_rule: str | None
+    null: SpectrumNull | None
+    spectrum: list[SpectrumRowAnswer]
+
+
+# -- over a run ----------------------------------------------------------------------------------
+
+
+class TrajectoryAnswer(msgspec.Struct):
+    """Measures at every checkpoint, one row each: `step` and the measures asked for."""
+
+    run: str
+    keys: list[int] | None
+    trajectory: list[dict[str, float | None]]
+
+
+class SpectraRow(msgspec.Struct):
+    """One checkpoint's spectrum; `values[i]` belongs to `frequencies[i]`."""
+
+    step: int
+    values: list[float | None]
+
+
+class SpectraAnswer(msgspec.Struct):
+    """The spectrum of the embedding at every checkpoint."""
+
+    run: str
+    of: str
+    value: str
+    basis: BasisAnswer
+    frequencies: list[int]
+    spectra: list[SpectraRow]
+
+
+# -- operations ----------------------------------------------------------------------------------
+
+
+class Readiness(msgspec.Struct):
+    """Whether traffic may come, and the state of each dependency."""
+
+    status: Literal["ready", "degraded", "unready"]
+    dependencies: dict[str, dict[str, Any]]
+
+
+class Liveness(msgspec.Struct):
+    """The process runs."""
+
+    status: Literal["live"] = "live"

@@ -1,0 +1,161 @@
+"""What this process knows of each run, at most STALENESS_S old.
+
+Records are immutable, so a view only ever fetches the checkpoints that it has not seen. It reads
+the catalogue; where that is down, object storage; where both are, it stays as it is, so that hot
+checkpoints go on being served.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from grokprobe.analysis.emergence import Held, held
+from grokprobe.errors import (
+    CatalogueUnavailable,
+    LabelNotReached,
+    RunNotFound,
+    StepNotFound,
+    StoreUnavailable,
+)
+from grokprobe.store.archive import Archive, nearest_steps
+from grokprobe.store.catalogue import Catalogue
+from grokprobe.store.manifest import CheckpointManifest, Completion, RunManifest, Status, now
+from service.metrics import Metrics
+
+STALENESS_S = 1.0
+CATALOGUE_PAUSE_S = 2.0  # after a failure, how long object storage is asked without trying Redis
+MAX_VIEWS = 512
+
+LABELS = ("first", "latest", "memorised", "generalised")
+
+
+class Source(Protocol):
+    """What catalogue and archive both can read."""
+
+    async def run(self, run: str) -> RunManifest: ...
+    async def steps(self, run: str) -> list[int]: ...
+    async def checkpoints(self, run: str, steps: Sequence[int]) -> list[CheckpointManifest]: ...
+    async def completion(self, run: str) -> Completion | None: ...
+
+
+@dataclass(frozen=True)
+class View:
+    """A run and its checkpoints in the order of their steps."""
+
+    manifest: RunManifest
+    completion: Completion | None
+    checkpoints: dict[int, CheckpointManifest]
+    read_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def steps(self) -> list[int]:
+        """The published steps, ascending."""
+        return list(self.checkpoints)
+
+    @property
+    def status(self) -> Status:
+        """How the run stands; `running` until it says otherwise."""
+        return self.completion.status if self.completion else "running"
+
+    def held(self, measure: str) -> Held | None:
+        """From which checkpoint an accuracy stays at least 0.99."""
+        series = [c.measures.get(measure) for c in self.checkpoints.values()]
+        return held(self.steps, series)
+
+    def step_of(self, asked: str) -> int:
+        """The step that a number or a label names.
+
+        Raises StepNotFound with the nearest steps, LabelNotReached for anything else.
+        """
+        if asked.isascii() and asked.isdigit() and len(asked) <= 18:
+            if (step := int(asked)) in self.checkpoints:
+                return step
+            raise StepNotFound(self.manifest.run, step, nearest_steps(step, self.steps))
+        if asked not in LABELS:
+            raise LabelNotReached(f"{asked!r} is neither a step nor one of {', '.join(LABELS)}")
+        step_found = self._labelled(asked)
+        if step_found is None:
+            raise LabelNotReached(f"run {self.manifest.run!r} has not reached {asked!r} yet")
+        return step_found
+
+    def _labelled(self, label: str) -> int | None:
+        if label in ("first", "latest"):
+            return self.steps[0 if label == "first" else -1] if self.checkpoints else None
+        found = self.held("train_accuracy" if label == "memorised" else "test_accuracy")
+        return found.step if found else None
+
+
+class Views:
+    """The views of all runs that were asked for lately."""
+
+    def __init__(self, archive: Archive, catalogue: Catalogue, metrics: Metrics) -> None:
+        self.archive = archive
+        self.catalogue = catalogue
+        self._metrics = metrics
+        self._views: OrderedDict[str, View] = OrderedDict()
+        self._reading: dict[str, asyncio.Task[View]] = {}
+        self._catalogue_paused_until = 0.0
+
+    async def get(self, run: str) -> View:
+        """The view of a run. Raises RunNotFound, StoreUnavailable."""
+        known = self._views.get(run)
+        if known and time.monotonic() - known.read_at < STALENESS_S:
+            return known
+        if run not in self._reading:
+            task = asyncio.create_task(self._refresh(run, known))
+            self._reading[run] = task
+            task.add_done_callback(lambda _: self._reading.pop(run))
+        return await asyncio.shield(self._reading[run])
+
+    @property
+    def catalogue_usable(self) -> bool:
+        """False for a moment after the catalogue failed: its timeouts are not paid per request."""
+        return time.monotonic() >= self._catalogue_paused_until
+
+    def pause_catalogue(self) -> None:
+        """Note that the catalogue failed."""
+        self._catalogue_paused_until = time.monotonic() + CATALOGUE_PAUSE_S
+
+    async def _refresh(self, run: str, known: View | None) -> View:
+        try:
+            view = await self._read(run, known)
+        except RunNotFound:
+            self._views.pop(run, None)
+            raise
+        except StoreUnavailable:
+            if known is None:
+                raise
+            return known
+        self._note_lag(known, view)
+        self._views[run] = view
+        self._views.move_to_end(run)
+        if len(self._views) > MAX_VIEWS:
+            self._views.popitem(last=False)
+        return view
+
+    async def _read(self, run: str, known: View | None) -> View:
+        if self.catalogue_usable:
+            try:
+                return await _read(self.catalogue, run, known)
+            except CatalogueUnavailable:
+                self.pause_catalogue()
+        return await _read(self.archive, run, known)
+
+    def _note_lag(self, known: View | None, view: View) -> None:
+        if known and view.steps[-1:] != known.steps[-1:]:
+            newest = view.checkpoints[view.steps[-1]]
+            self._metrics.catalogue_lag.set((now() - newest.created_at).total_seconds())
+
+
+async def _read(source: Source, run: str, known: View | None) -> View:
+    manifest = await source.run(run)
+    have = known.checkpoints if known else {}
+    steps = await source.steps(run)
+    missing = [step for step in steps if step not in have]
+    fetched = dict(zip(missing, await source.checkpoints(run, missing), strict=True))
+    both = {**have, **fetched}
+    completion = (known and known.completion) or await source.completion(run)
+    return View(manifest, completion, {step: both[step] for step in steps})

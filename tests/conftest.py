@@ -1,0 +1,28 @@
+"""Fixtures that several files use: a run really trained, a service really serving it."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.served import Served, serving
+from tests.trained import Trained, train_tiny
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """The run `tiny`, complete; for tests that change nothing."""
+    return train_tiny(tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture(scope="session")
+def served(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A service over the run `tiny`; for tests that change nothing."""
+    with serving(trained.settings, tmp_path_factory.mktemp("served")) as found:
+        yield found
+
+
+@pytest.fixture
+def client(served: Served) -> httpx.Client:
+    """A client of the service over the run `tiny`."""
+    return served.client

@@ -1,0 +1,114 @@
+"""The published file: DESIGN's ONNX contract, its bytes, its parity with torch."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from grokprobe.task import Task
+from tests.trained import tiny_config
+from trainer.data import Grid, draw
+from trainer.export import (
+    OUTPUTS,
+    Graph,
+    ParityError,
+    Weights,
+    check_parity,
+    export_graph,
+    open_session,
+    run_logits,
+)
+from trainer.models.transformer import Transformer
+
+MODEL = tiny_config().model
+
+
+def network(seed: int) -> Transformer:
+    return Transformer(MODEL, 13, seed)
+
+
+def weights_of(model: Transformer) -> Weights:
+    return {name: w.detach().numpy().copy() for name, w in model.named_parameters()}
+
+
+@pytest.fixture(scope="module")
+def grid() -> Grid:
+    return draw(tiny_config().task)
+
+
+@pytest.fixture(scope="module")
+def graph(grid: Grid) -> Graph:
+    return Graph(export_graph(network(0), grid.sample()), "a-run", grid.task)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 169])
+def test_the_file_computes_what_torch_computes(graph: Graph, grid: Grid, rows: int) -> None:
+    """All six outputs, any batch, for weights that the graph was not exported with."""
+    model = network(7)
+    session = open_session(graph.fill(weights_of(model), 3))
+    pairs = grid.pairs[:rows]
+    torchs = model(torch.from_numpy(pairs))
+    for ours, expected in zip(session.run(OUTPUTS, {"pairs": pairs}), torchs, strict=True):
+        np.testing.assert_allclose(ours, expected.detach().numpy(), rtol=0, atol=1e-5)
+
+
+def test_the_file_keeps_the_contract(graph: Graph) -> None:
+    """Names, kinds, initialisers, domain and facts are those that readers rely on."""
+    proto = onnx.load_from_string(graph.fill(weights_of(network(0)), 12))
+    onnx.checker.check_model(proto, full_check=True)
+    names = [tensor.name for tensor in proto.graph.initializer]
+    assert names == list(dict(network(0).named_parameters()))
+    assert [entry.name for entry in proto.graph.output] == OUTPUTS
+    [pairs] = proto.graph.input
+    assert (pairs.name, pairs.type.tensor_type.elem_type) == ("pairs", onnx.TensorProto.INT64)
+    assert [entry.domain for entry in proto.opset_import] == [""]
+    assert not proto.functions
+    assert {entry.key: entry.value for entry in proto.metadata_props} == {
+        "format_version": "1",
+        "run": "a-run",
+        "step": "12",
+        "operation": "add",
+        "modulus": "13",
+    }
+
+
+def test_the_file_names_no_source(graph: Graph) -> None:
+    """Neither paths nor modules of the machine that exported it are in the bytes."""
+    data = graph.fill(weights_of(network(0)), 0)
+    for word in (b".py", b"trainer", b"torch", str(Path.cwd()).encode()):
+        assert word not in data
+
+
+def test_equal_weights_give_equal_bytes(graph: Graph, grid: Grid) -> None:
+    """Whatever was filled in before, and also with the graph read from a published file."""
+    first = graph.fill(weights_of(network(1)), 5)
+    second = graph.fill(weights_of(network(2)), 5)
+    assert first != second
+    assert graph.fill(weights_of(network(1)), 5) == first
+    resumed = Graph.from_model(second, "a-run", grid.task)
+    assert resumed.fill(weights_of(network(1)), 5) == first
+
+
+def test_a_wrong_weight_is_noticed(graph: Graph, grid: Grid) -> None:
+    """A file that differs from torch by more than 1e-4 of the range is refused by name."""
+    weights = dict(weights_of(network(0)))
+    with torch.no_grad():
+        expected = network(0)(torch.from_numpy(grid.sample())).logits.numpy()
+    exact = run_logits(open_session(graph.fill(weights, 4)), grid.sample())
+    check_parity(exact, expected, "a-run", 4)
+    weights["W_U"] = weights["W_U"] * np.float32(1.001)
+    off = run_logits(open_session(graph.fill(weights, 4)), grid.sample())
+    with pytest.raises(ParityError, match=r"'a-run' step 4: .* differs from torch by"):
+        check_parity(off, expected, "a-run", 4)
+    with pytest.raises(ParityError):
+        check_parity(np.full_like(expected, np.nan), expected, "a-run", 4)
+
+
+def test_the_facts_are_the_task_s() -> None:
+    """The operation in the file is the run's, not the graph's."""
+    proto = export_graph(network(0), draw(tiny_config().task).sample())
+    data = Graph(proto, "b", Task(operation="x2+y2", modulus=13)).fill(weights_of(network(0)), 1)
+    facts = {entry.key: entry.value for entry in onnx.load_from_string(data).metadata_props}
+    assert (facts["run"], facts["operation"]) == ("b", "x2+y2")

@@ -1,0 +1,117 @@
+"""The fast forms of the network and of the loss against their textbook twins."""
+
+from math import sqrt
+
+import numpy as np
+import pytest
+import torch
+
+from grokprobe.task import Task
+from tests import reference
+from trainer.config import ModelSection, TaskSection
+from trainer.data import Grid, draw
+from trainer.loss import cross_entropy
+from trainer.models.transformer import Transformer
+
+SMALL = ModelSection(d_model=24, heads=3, d_head=5, d_mlp=40)  # heads * d_head != d_model
+
+
+def grid(modulus: int = 13) -> Grid:
+    return draw(TaskSection(modulus=modulus))
+
+
+def both(section: ModelSection, modulus: int, dtype: torch.dtype) -> dict[str, tuple[float, float]]:
+    """Relative difference and size of loss and gradients, fast against textbook."""
+    model = Transformer(section, modulus, seed=0).to(dtype)
+    pairs, answers = grid(modulus).train_part(torch.device("cpu"))
+    slow_weights = {n: w.detach().clone().requires_grad_() for n, w in model.named_parameters()}
+    slow = reference.cross_entropy(
+        reference.transformer(slow_weights, pairs, section.heads)["logits"], answers
+    )
+    fast = cross_entropy(model(pairs).logits, answers)
+    slow.backward()  # type: ignore[no-untyped-call]
+    fast.backward()  # type: ignore[no-untyped-call]
+    compared = {"loss": (fast.detach(), slow.detach())}
+    for name, weight in model.named_parameters():
+        ours, theirs = weight.grad, slow_weights[name].grad
+        assert ours is not None
+        assert theirs is not None
+        compared[name] = (ours, theirs)
+    return {name: ((x - y).norm().item(), y.norm().item()) for name, (x, y) in compared.items()}
+
+
+@pytest.mark.parametrize("section", [SMALL, ModelSection()])
+def test_loss_and_gradients_are_the_textbook_s_in_float64(section: ModelSection) -> None:
+    """Tables and folded matrices change nothing but the order of summation."""
+    for name, (difference, size) in both(section, 13, torch.float64).items():
+        assert difference <= 1e-12 * size, name
+
+
+@pytest.mark.parametrize("modulus", [7, 13, 23])
+def test_loss_and_gradients_agree_in_float32(modulus: int) -> None:
+    """In the precision of training the two forms agree to 1e-6."""
+    for name, (difference, size) in both(ModelSection(), modulus, torch.float32).items():
+        assert difference <= 1e-6 * max(size, 1), name
+
+
+def test_every_output_is_the_textbook_s() -> None:
+    """Logits, neurons, attention and the three matrices are what the contract says."""
+    model = Transformer(SMALL, 13, seed=0).double()
+    pairs = torch.from_numpy(grid().pairs)
+    slow = reference.transformer(dict(model.named_parameters()), pairs, SMALL.heads)
+    for name, fast in model(pairs)._asdict().items():
+        torch.testing.assert_close(fast, slow[name], rtol=1e-12, atol=1e-12)
+    assert set(model(pairs)._fields) == set(slow)
+
+
+def test_initial_weights_have_the_mainline_s_variances() -> None:
+    """N(0, 1/d_model) for every matrix, N(0, 1/p) for W_U, zero for biases."""
+    weights = dict(Transformer(ModelSection(), 113, seed=0).named_parameters())
+    for name, weight in weights.items():
+        fan = 113 if name == "W_U" else 128
+        expected = 0.0 if name.startswith("b_") else 1 / sqrt(fan)
+        assert weight.std().item() == pytest.approx(expected, rel=0.06), name
+    assert weights["W_E"].shape == (114, 128)
+    assert weights["W_U"].shape == (128, 113)
+
+
+def test_initial_weights_depend_on_the_seed_alone() -> None:
+    """Neither torch's global generator nor what was drawn before has a say."""
+    torch.manual_seed(1)
+    first = Transformer(SMALL, 13, seed=5)
+    torch.manual_seed(2)
+    again, other = Transformer(SMALL, 13, seed=5), Transformer(SMALL, 13, seed=6)
+    assert torch.equal(first.W_E, again.W_E)
+    assert not torch.equal(first.W_E, other.W_E)
+
+
+def test_loss_and_its_gradient_are_autograd_s() -> None:
+    """The hand-written gradient is that of the float64 log-softmax."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(40, 13, generator=generator, dtype=torch.float64) * 4
+    answers = torch.randint(13, (40,), generator=generator)
+    fast, slow = logits.clone().requires_grad_(), logits.clone().requires_grad_()
+    loss, expected = cross_entropy(fast, answers), reference.cross_entropy(slow, answers)
+    (3 * loss).backward()  # type: ignore[no-untyped-call]
+    (3 * expected).backward()  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(loss, expected, rtol=1e-14, atol=0)
+    torch.testing.assert_close(fast.grad, slow.grad, rtol=1e-12, atol=1e-17)
+
+
+def test_loss_has_a_gradient_where_softmax_is_one() -> None:
+    """Log-softmax in float64 rounds to 0 at a margin of 60 nats; the loss there is exp(-60)."""
+    logits = torch.tensor([[60.0, 0.0]], requires_grad=True)
+    loss = cross_entropy(logits, torch.tensor([0]))
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.item() == pytest.approx(np.exp(-60.0), rel=1e-12)
+    assert logits.grad is not None
+    assert logits.grad[0].tolist() == pytest.approx([-np.exp(-60.0), np.exp(-60.0)], rel=1e-6)
+
+
+def test_undefined_pairs_are_neither_trained_on_nor_tested_on() -> None:
+    """Division has no answer for b = 0."""
+    divided = draw(TaskSection(operation="div", modulus=7))
+    assert divided.task == Task(operation="div", modulus=7)
+    defined = divided.pairs[:, 1] != 0
+    assert np.array_equal(divided.train | divided.test, defined)
+    assert not (divided.train & divided.test).any()

@@ -1,0 +1,36 @@
+"""Settings: defaults, what is refused, and what the refusal says."""
+
+import pytest
+
+from grokprobe.errors import SettingError
+from grokprobe.settings import Settings, read_settings
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    """Nothing set, nothing required; other programs' variables are none of our business."""
+    assert read_settings({"PATH": "/bin", "REDIS_URL": "redis://elsewhere"}) == Settings()
+
+
+def test_values_are_read_by_name() -> None:
+    """`GROKPROBE_NAME` fills `name`, in the field's own type."""
+    found = read_settings({"GROKPROBE_PORT": "9000", "GROKPROBE_REQUIRE_GPU": "true"})
+    assert (found.port, found.require_gpu) == (9000, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("GROKPROBE_MAX_PAIR", "3", "did you mean GROKPROBE_MAX_PAIRS"),
+        ("GROKPROBE_SERVICE_PORT", "tcp://10.0.0.1", "is not a setting"),
+        ("GROKPROBE_PORT", "99999", "expected `int` <= 65535, got '99999'"),
+        ("GROKPROBE_MAX_PAIRS", "0", "expected `int` >= 1, got '0'"),
+        ("GROKPROBE_MAX_PAIRS", "many", "expected `int`, got 'many'"),
+        ("GROKPROBE_REQUIRE_GPU", "yes", "expected true or false, got 'yes'"),
+        ("GROKPROBE_LOG_FORMAT", "xml", "expected auto, text or json, got 'xml'"),
+    ],
+)
+def test_a_bad_setting_is_named(name: str, value: str, says: str) -> None:
+    """An unknown name or a bad value stops the start, naming the variable and what is allowed."""
+    with pytest.raises(SettingError, match=name) as caught:
+        read_settings({name: value})
+    assert says in str(caught.value)

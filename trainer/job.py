@@ -1,0 +1,191 @@
+"""A training job from start to end: what `train` and `resume` do."""
+
+import functools
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+import msgspec
+import torch
+
+from grokprobe.errors import GrokprobeError
+from grokprobe.settings import Settings
+from grokprobe.store.backends import Backends, open_backends
+from grokprobe.store.manifest import Completion, RunManifest, TaskRecord, now
+from grokprobe.task import split_sha256
+from trainer.config import Config, decode
+from trainer.data import Grid, draw, make_grid
+from trainer.export import Graph, export_graph
+from trainer.measure import NotFinite
+from trainer.models.transformer import Transformer
+from trainer.progress import Reporter
+from trainer.publish import Publication
+from trainer.schedule import published_steps
+from trainer.train import prepare, train
+from trainer.worker import Worker
+
+
+class RunFailed(GrokprobeError):
+    """Training ended where it cannot go on; `complete.json` says so too."""
+
+
+class Interruption:
+    """SIGTERM and SIGINT ask training to stop after its step; a second SIGINT stops at once."""
+
+    def __init__(self, last_act: Callable[[], None]) -> None:
+        self.signal = 0
+        self._last_act = last_act
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal."""
+        if self.signal and number == signal.SIGINT:
+            self._last_act()
+            os._exit(128 + number)
+        self.signal = self.signal or number
+
+    @contextmanager
+    def handled(self) -> Iterator[None]:
+        """Be the handler of both signals for a while."""
+        before = {n: signal.signal(n, self) for n in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextmanager
+def opened(worker: Worker, settings: Settings) -> Iterator[Backends]:
+    """Object storage and Redis, opened and left on the worker's thread."""
+    manager = open_backends(settings)
+    backends = worker.call(manager.__aenter__)
+    try:
+        yield backends
+    finally:
+        worker.call(functools.partial(manager.__aexit__, None, None, None))
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a trainer has in hand once it knows what to train."""
+
+    run: str
+    config: Config
+    grid: Grid
+    device: torch.device
+    reporter: Reporter
+
+
+def describe(job: Job) -> RunManifest:
+    """The manifest of a run that is about to start."""
+    config, section = job.config, job.config.task
+    return RunManifest(
+        run=job.run,
+        created_at=now(),
+        task=TaskRecord(
+            operation=section.operation,
+            modulus=section.modulus,
+            operation_seed=section.operation_seed,
+            train_fraction=section.train_fraction,
+            split_seed=section.split_seed,
+            split_sha256=split_sha256(job.grid.train),
+            train_pairs=int(job.grid.train.sum()),
+            test_pairs=int(job.grid.test.sum()),
+        ),
+        architecture=msgspec.to_builtins(config.model),
+        optimiser=msgspec.to_builtins(config.optimiser),
+        seed=config.training.seed,
+        config=msgspec.to_builtins(config),
+        config_sha256=config.sha256,
+    )
+
+
+def start(settings: Settings, config: Config, run: str, reporter: Reporter) -> int:
+    """Train a new run; return the exit status.
+
+    Raises RunExists or RunDeleted before anything is trained, and any error of publication.
+    """
+    job = Job(run, config, draw(config.task), prepare(config.training), reporter)
+    with Worker() as worker, opened(worker, settings) as backends:
+        publication = Publication(backends, describe(job), job.grid, reporter)
+        worker.call(publication.create)
+        return _train_and_publish(job, worker, publication)
+
+
+def resume(settings: Settings, run: str, reporter: Reporter) -> int:
+    """Go on with a run: train again from step 0 and publish what is missing.
+
+    Checkpoints that exist must come out equal, byte by byte, or PublicationConflict is raised.
+    A run that has ended is only indexed again. Raises RunNotFound.
+    """
+    with Worker() as worker, opened(worker, settings) as backends:
+        manifest = worker.call(backends.archive.run, run)
+        config = decode(manifest.config, f"run {run}")
+        train_mask = worker.call(backends.archive.train_mask, run)
+        grid = make_grid(config.task.task, train_mask)
+        publication = Publication(backends, manifest, grid, reporter)
+        completion = worker.call(backends.archive.completion, run)
+        if completion is not None:
+            worker.call(publication.reconcile)
+            reporter.end(run, completion.status, completion.step, _ended(completion))
+            return 0
+        job = Job(run, config, grid, prepare(config.training), reporter)
+        return _train_and_publish(job, worker, publication)
+
+
+def _ended(completion: Completion) -> str:
+    reason = f" ({completion.reason})" if completion.reason else ""
+    return (
+        f"run {completion.run} is {completion.status} at step {completion.step}{reason}: "
+        "there is nothing to resume"
+    )
+
+
+def _train_and_publish(job: Job, worker: Worker, publication: Publication) -> int:
+    """Train to the end, to a signal or to a failure; return the exit status."""
+    worker.call(publication.begin)
+    worker.bound = job.config.checkpoints.queue
+    interruption = Interruption(job.reporter.close)
+    with interruption.handled():
+        try:
+            step = _train(job, worker, publication, interruption)
+        except NotFinite as error:
+            worker.flush()
+            worker.call(publication.complete, "failed", error.step, str(error))
+            raise RunFailed(f"run {job.run!r} failed: {error}") from None
+        if step < job.config.training.steps:
+            words = f"stopped at step {step}; go on with `python -m trainer resume {job.run}`"
+            job.reporter.end(job.run, "running", step, words)
+            return 128 + interruption.signal
+        worker.call(publication.complete, "complete", step)
+    job.reporter.end(job.run, "complete", step, f"run {job.run} is complete at step {step}")
+    return 0
+
+
+def _train(job: Job, worker: Worker, publication: Publication, interruption: Interruption) -> int:
+    """Train with every due step published; return the last step, all before it published."""
+    config = job.config
+    model = Transformer(config.model, config.task.modulus, config.training.seed)
+    graph = _graph(worker.call(publication.first_model), model, job)
+    job.reporter.start(job.run, config.training.steps, str(job.device))
+    step = train(
+        config,
+        model.to(job.device),  # only now: the graph is exported on the CPU
+        job.grid,
+        due=frozenset(published_steps(config.checkpoints, config.training.steps)),
+        publish=lambda snapshot: worker.post(publication.publish, snapshot, graph),
+        report=job.reporter.step,
+        stopping=lambda: bool(interruption.signal) or worker.failed,
+    )
+    worker.flush()
+    return step
+
+
+def _graph(published: bytes | None, model: Transformer, job: Job) -> Graph:
+    """The graph of the first published checkpoint, or of the model if there is none yet."""
+    if published is None:
+        return Graph(export_graph(model, job.grid.sample()), job.run, job.grid.task)
+    return Graph.from_model(published, job.run, job.grid.task)

@@ -1,0 +1,133 @@
+"""What a trainer says while it works: a bar for people, JSON lines for programs."""
+
+import json
+import sys
+import time
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from grokprobe.settings import Settings
+from grokprobe.store.manifest import CheckpointManifest
+
+SHOWN = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+
+
+class Reporter(Protocol):
+    """Called from the training thread (`step`) and from the publisher's (`published`)."""
+
+    def start(self, run: str, steps: int, device: str) -> None:
+        """Training begins, or begins again."""
+
+    def step(self, step: int, loss: float) -> None:
+        """`step` updates are done, and this is the train loss after them."""
+
+    def published(self, manifest: CheckpointManifest) -> None:
+        """A checkpoint can be read by anyone now."""
+
+    def warn(self, message: str) -> None:
+        """Something failed that training survives."""
+
+    def end(self, run: str, status: str, step: int, message: str) -> None:
+        """The last word."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was; may be called again."""
+
+
+class TextReporter:
+    """A progress bar on a terminal, with one line above it for each checkpoint."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False, soft_wrap=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[facts]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            expand=True,
+        )
+        self._count = 0
+        self._began = time.monotonic()
+        self._accuracy = ""
+
+    def start(self, run: str, steps: int, device: str) -> None:
+        """Show the bar."""
+        self._console.print(f"training {run} on {device}: {steps:,} steps")
+        self._task = self._bar.add_task("training", total=steps, facts="")
+        self._began = time.monotonic()
+        if self._console.is_terminal:
+            self._bar.start()
+
+    def step(self, step: int, loss: float) -> None:
+        """Move the bar."""
+        rate = step / max(time.monotonic() - self._began, 1e-9)
+        facts = f"{rate:.0f} steps/s  train loss {loss:.1e}{self._accuracy}"
+        self._bar.update(self._task, completed=step, facts=facts)
+
+    def published(self, manifest: CheckpointManifest) -> None:
+        """Print the checkpoint."""
+        self._count += 1
+        facts = manifest.measures
+        self._accuracy = (
+            f"  accuracy train {facts['train_accuracy']:.2f} test {facts['test_accuracy']:.2f}"
+            f"  {self._count} published"
+        )
+        self._console.print(
+            f"step {manifest.step:>6}  train loss {facts['train_loss']:.2e} "
+            f"accuracy {facts['train_accuracy']:.3f}  test loss {facts['test_loss']:.2e} "
+            f"accuracy {facts['test_accuracy']:.3f}"
+        )
+
+    def warn(self, message: str) -> None:
+        """Print a warning above the bar."""
+        self._console.print(f"warning: {message}", markup=False)
+
+    def end(self, run: str, status: str, step: int, message: str) -> None:
+        """Take the bar away and print the last word."""
+        self.close()
+        self._console.print(message, markup=False)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._bar.stop()
+
+
+class JsonReporter:
+    """One JSON object a line on stdout; nothing for a single step."""
+
+    def _print(self, event: str, **facts: Any) -> None:
+        print(json.dumps({"event": event, **facts}), flush=True)
+
+    def start(self, run: str, steps: int, device: str) -> None:
+        """`start`"""
+        self._began = time.monotonic()
+        self._print("start", run=run, steps=steps, device=device)
+
+    def step(self, step: int, loss: float) -> None:
+        """Nothing: there are thousands."""
+
+    def published(self, manifest: CheckpointManifest) -> None:
+        """`checkpoint`"""
+        shown = {name: manifest.measures[name] for name in SHOWN}
+        self._print("checkpoint", run=manifest.run, step=manifest.step, **shown)
+
+    def warn(self, message: str) -> None:
+        """`warning`"""
+        self._print("warning", message=message)
+
+    def end(self, run: str, status: str, step: int, message: str) -> None:
+        """`end`"""
+        self._print("end", run=run, status=status, step=step, message=message)
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+def make_reporter(settings: Settings) -> Reporter:
+    """By GROKPROBE_LOG_FORMAT: auto is text on a terminal and JSON elsewhere."""
+    text = settings.log_format == "text" or (settings.log_format == "auto" and sys.stdout.isatty())
+    return TextReporter() if text else JsonReporter()

@@ -1,0 +1,142 @@
+"""Publication: what happens to a snapshot, and to Redis and object storage when they fail.
+
+Object storage is retried for RETRY_S, then training stops: it must not run ahead of what is
+kept. Redis is only an index: training goes on without it, and it is made equal to the listing
+as soon as it answers again, at the latest when the run ends.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from grokprobe.errors import CatalogueUnavailable, StoreUnavailable
+from grokprobe.store.backends import Backends
+from grokprobe.store.manifest import (
+    CheckpointManifest,
+    Completion,
+    FinalStatus,
+    ModelRecord,
+    RunManifest,
+    now,
+    sha256,
+)
+from trainer.data import Grid
+from trainer.export import OUTPUTS, Graph, check_parity, open_session, run_logits
+from trainer.measure import measure
+from trainer.progress import Reporter
+from trainer.train import Snapshot
+
+T = TypeVar("T")
+
+RETRY_S = 60.0  # how long object storage may fail before training stops
+INDEX_RETRY_S = 10.0  # how long Redis is left alone after it failed
+
+
+class Publication:
+    """Publishes the snapshots of one attempt of one run."""
+
+    def __init__(
+        self, backends: Backends, manifest: RunManifest, grid: Grid, reporter: Reporter
+    ) -> None:
+        self._archive, self._catalogue = backends.archive, backends.catalogue
+        self._manifest, self._run = manifest, manifest.run
+        self._grid, self._reporter = grid, reporter
+        self._attempt = 0
+        self._index_is_behind = True
+        self._index_again_at = 0.0
+
+    async def create(self) -> None:
+        """Publish the run itself. Raises RunExists, RunDeleted."""
+        await self._archive.publish_run(self._manifest, self._grid.train)
+
+    async def begin(self) -> None:
+        """Become the attempt that may publish. Raises RunDeleted."""
+        self._attempt = await self._archive.start_attempt(self._run)
+        await self._index(None)
+
+    async def first_model(self) -> bytes | None:
+        """The ONNX file of the first checkpoint; None if there is none yet."""
+        steps = await self._archive.steps(self._run)
+        if not steps:
+            return None
+        return await self._archive.model(await self._archive.checkpoint(self._run, steps[0]))
+
+    async def publish(self, snapshot: Snapshot, graph: Graph) -> None:
+        """Export, compare with torch, measure, write, index: in that order.
+
+        Raises ParityError, NotFinite, PublicationConflict, Superseded, RunDeleted, or
+        StoreUnavailable after RETRY_S.
+        """
+        model = graph.fill(snapshot.weights, snapshot.step)
+        manifest = self._describe(snapshot, model, graph.opset)
+        await self._store(lambda: self._archive.check_attempt(self._run, self._attempt))
+        manifest = await self._store(lambda: self._archive.publish_checkpoint(manifest, model))
+        await self._index(manifest)
+        self._reporter.published(manifest)
+
+    def _describe(self, snapshot: Snapshot, model: bytes, opset: int) -> CheckpointManifest:
+        """The manifest of a model that has proved to be torch's equal."""
+        session = open_session(model)
+        logits = run_logits(session, self._grid.sample())
+        check_parity(logits, snapshot.sample_logits, self._run, snapshot.step)
+        measures, spectrum = measure(session, snapshot.weights, self._grid, snapshot.step)
+        return CheckpointManifest(
+            run=self._run,
+            step=snapshot.step,
+            created_at=now(),
+            split_sha256=self._manifest.task.split_sha256,
+            model=ModelRecord(sha256=sha256(model), bytes=len(model), opset=opset, outputs=OUTPUTS),
+            measures=measures,
+            spectrum=spectrum,
+        )
+
+    async def complete(self, status: FinalStatus, step: int, reason: str = "") -> None:
+        """Say that the run has ended; then make the index equal to the listing."""
+        completion = Completion(
+            run=self._run, created_at=now(), status=status, step=step, reason=reason
+        )
+        await self._store(lambda: self._archive.check_attempt(self._run, self._attempt))
+        completion = await self._store(lambda: self._archive.publish_completion(completion))
+        with suppress(CatalogueUnavailable):  # reconcile will say so
+            await self._catalogue.add_completion(completion)
+        await self.reconcile()
+
+    async def reconcile(self) -> None:
+        """Make the index of this run equal to the listing, or say what to do about it."""
+        try:
+            await self._store(lambda: self._catalogue.reconcile(self._archive, self._run))
+        except CatalogueUnavailable as error:
+            self._reporter.warn(
+                f"{error}; everything is published, bring the index up to date later with "
+                "`python -m grokprobe reindex`"
+            )
+
+    async def _index(self, manifest: CheckpointManifest | None) -> None:
+        """Add a checkpoint to Redis, or all that it has missed."""
+        if time.monotonic() < self._index_again_at:
+            return
+        try:
+            if self._index_is_behind:
+                await self._store(lambda: self._catalogue.reconcile(self._archive, self._run))
+            if manifest is not None:
+                await self._catalogue.add_checkpoint(manifest)
+            self._index_is_behind = False
+        except CatalogueUnavailable as error:
+            self._index_is_behind = True
+            self._index_again_at = time.monotonic() + INDEX_RETRY_S
+            self._reporter.warn(f"{error}; training goes on, the index follows later")
+
+    async def _store(self, action: Callable[[], Awaitable[T]]) -> T:
+        """Do it, again and again for RETRY_S while object storage does not answer."""
+        deadline, pause = time.monotonic() + RETRY_S, 0.5
+        while True:
+            try:
+                return await action()
+            except StoreUnavailable as error:
+                if time.monotonic() + pause > deadline:
+                    raise
+                self._reporter.warn(f"{error}; trying again in {pause:g} s")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 10.0)
