@@ -29,7 +29,7 @@ from trainer.train import Snapshot, make_optimiser, prepare, train
 from trainer.worker import Worker
 
 ROUNDS = 7
-TRAININGS = 4  # with and without publication, taking turns
+TRAININGS = 3  # with and without publication, taking turns
 STEPS = 200  # of each
 
 Action = Callable[[], None]

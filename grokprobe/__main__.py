@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 
@@ -32,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_ERROR
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        # At once: an orderly exit would wait for a request that storage does not answer.
+        os._exit(EXIT_INTERRUPTED)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -95,7 +97,8 @@ def _confirm(run: str, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise InvalidInput("--yes", f"is needed to delete {run!r} where nobody can be asked")
-    if input(f"Delete {run} for ever? Type its name to confirm: ") != run:
+    print(f"Delete {run} for ever? Type its name to confirm: ", end="", flush=True)
+    if sys.stdin.readline().strip() != run:
         raise InvalidInput("", "not confirmed, nothing was deleted")
 
 

@@ -12,6 +12,7 @@ from grokprobe.errors import GrokprobeError, SettingError
 from grokprobe.settings import Settings, read_settings
 from grokprobe.store.backends import open_backends
 from service.app import create_app
+from service.checkpoints import start_runtime
 from service.logs import configure_logs
 
 logger = logging.getLogger("grokprobe.service")
@@ -40,7 +41,7 @@ async def serve(settings: Settings) -> None:
     with listener:
         async with open_backends(settings) as backends:
             config = uvicorn.Config(
-                create_app(settings, backends),
+                create_app(settings, backends, start_runtime()),
                 http="httptools",
                 lifespan="off",
                 log_config=None,

@@ -14,7 +14,7 @@ from litestar.types import ASGIApp
 
 from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends
-from service.checkpoints import Checkpoints, configure_runtime
+from service.checkpoints import Checkpoints, Runtime
 from service.context import Context
 from service.inference import Inference
 from service.metrics import Metrics, instrument
@@ -67,8 +67,7 @@ def _openapi() -> OpenAPIConfig:
     )
 
 
-def _context(settings: Settings, backends: Backends) -> Context:
-    providers = configure_runtime()
+def _context(settings: Settings, backends: Backends, runtime: Runtime) -> Context:
     metrics = Metrics()
     return Context(
         settings=settings,
@@ -76,10 +75,14 @@ def _context(settings: Settings, backends: Backends) -> Context:
         metrics=metrics,
         views=Views(backends.archive, backends.catalogue, metrics),
         checkpoints=Checkpoints(
-            backends.archive, metrics, settings.session_cache_bytes, settings.max_model_bytes
+            backends.archive,
+            runtime,
+            metrics,
+            settings.session_cache_bytes,
+            settings.max_model_bytes,
         ),
         inference=Inference(metrics, settings.max_in_flight),
-        providers=providers,
+        runtime=runtime,
     )
 
 
@@ -88,9 +91,9 @@ async def _before_request(request: Request[Any, Any, Any]) -> Response[Any] | No
     return None
 
 
-def create_app(settings: Settings, backends: Backends) -> ASGIApp:
+def create_app(settings: Settings, backends: Backends, runtime: Runtime) -> ASGIApp:
     """The service over open backends, as an ASGI application without a lifespan of its own."""
-    context = _context(settings, backends)
+    context = _context(settings, backends, runtime)
     static = create_static_files_router("/static", directories=[STATIC], include_in_schema=False)
     app = Litestar(
         route_handlers=[

@@ -7,14 +7,15 @@ as SESSION_OVERHEAD times its file: ONNX Runtime keeps the weights and the table
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 from weakref import WeakValueDictionary
 
 import msgspec
 import numpy as np
 import onnxruntime as ort
+import threadpoolctl
 from numpy.typing import NDArray
+from onnx import TensorProto, helper
 
 from grokprobe.errors import CheckpointCorrupt
 from grokprobe.store.archive import Archive
@@ -68,26 +69,50 @@ class Checkpoint:
         return self.outputs([name], ANY_PAIR)[0]
 
 
-@cache
-def configure_runtime() -> list[str]:
-    """Set up ONNX Runtime once per process and return the providers that really work.
+@dataclass(frozen=True)
+class Runtime:
+    """How sessions are created: on which providers, and whether on one pool of threads for all."""
 
-    One pool of threads for all sessions: a default session owns one, and 200 sessions would own
-    200 of them. CUDA is asked, not assumed: the GPU build falls back to the CPU without a word.
+    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+    shared_pool: bool = False  # else each session runs on its caller's thread alone
+
+    def open(self, model: bytes, where: str) -> Any:
+        """A session over a model that passes its checks. Raises CheckpointCorrupt."""
+        check_model(model, where)
+        try:
+            return ort.InferenceSession(model, self._options(), providers=list(self.providers))
+        except Exception as error:  # ONNX Runtime's own exceptions share no public base
+            reason = str(error).splitlines()[0]
+            raise CheckpointCorrupt(f"{where} does not load: {reason}") from None
+
+    def _options(self) -> Any:
+        options = ort.SessionOptions()
+        options.log_severity_level = 4  # what goes wrong is raised
+        options.use_per_session_threads = not self.shared_pool
+        options.intra_op_num_threads = options.inter_op_num_threads = 0 if self.shared_pool else 1
+        return options
+
+
+def start_runtime() -> Runtime:
+    """Set up ONNX Runtime for a process whose every session is the service's.
+
+    One pool of threads for all: a default session owns a pool, and 200 sessions would own 200.
+    One thread for numpy: its products are small here, and requests run beside each other.
+    CUDA is tried, not assumed: the GPU build falls back to the CPU without a word.
     """
-    ort.set_default_logger_severity(4)  # a missing CUDA is an answer here, not an error
+    threadpoolctl.threadpool_limits(1, user_api="blas")
     ort.set_global_thread_pool_sizes(0, 1)
-    wanted = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    if wanted[0] not in ort.get_available_providers():
-        return wanted[1:]
-    session = ort.InferenceSession(_tiny_model(), _options(), providers=wanted)
+    cpu, gpu = "CPUExecutionProvider", "CUDAExecutionProvider"
+    if gpu not in ort.get_available_providers():
+        return Runtime((cpu,), shared_pool=True)
+    wanted = Runtime((gpu, cpu), shared_pool=True)
+    ort.set_default_logger_severity(4)  # a missing CUDA is an answer here, not an error
+    probe = ort.InferenceSession(_tiny_model(), wanted._options(), providers=[gpu, cpu])
     ort.set_default_logger_severity(3)
-    return [name for name in wanted if name in session.get_providers()]
+    return wanted if gpu in probe.get_providers() else Runtime((cpu,), shared_pool=True)
 
 
 def _tiny_model() -> bytes:
-    from onnx import TensorProto, helper
-
     value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
     same = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
     graph = helper.make_graph(
@@ -97,29 +122,19 @@ def _tiny_model() -> bytes:
     return bytes(helper.make_model(graph, opset_imports=opset, ir_version=10).SerializeToString())
 
 
-def _options() -> Any:
-    options = ort.SessionOptions()
-    options.use_per_session_threads = False
-    options.log_severity_level = 4
-    return options
-
-
-def open_session(model: bytes, where: str) -> Any:
-    """An ONNX Runtime session over a model that passed its checks. Raises CheckpointCorrupt."""
-    check_model(model, where)
-    try:
-        return ort.InferenceSession(model, _options(), providers=configure_runtime())
-    except Exception as error:  # ONNX Runtime's own exceptions share no public base
-        raise CheckpointCorrupt(f"{where} does not load: {str(error).splitlines()[0]}") from None
-
-
 class Checkpoints:
     """The cache. `get` answers from memory or loads; the least recently used go first."""
 
     def __init__(
-        self, archive: Archive, metrics: Metrics, budget_bytes: int, max_model_bytes: int
+        self,
+        archive: Archive,
+        runtime: Runtime,
+        metrics: Metrics,
+        budget_bytes: int,
+        max_model_bytes: int,
     ) -> None:
         self._archive = archive
+        self._runtime = runtime
         self._metrics = metrics
         self._budget_bytes = budget_bytes
         self._max_model_bytes = max_model_bytes
@@ -148,7 +163,7 @@ class Checkpoints:
         # The digest comes from the manifest in object storage, never from the index.
         manifest = await self._archive.checkpoint(run, step)
         model = await self._archive.model(manifest, self._max_model_bytes)
-        session = await asyncio.to_thread(open_session, model, f"run {run!r} step {step}")
+        session = await asyncio.to_thread(self._runtime.open, model, f"run {run!r} step {step}")
         checkpoint = Checkpoint(manifest, await self._table(run), session)
         self._metrics.cache_loads.inc()
         self._keep((run, step), checkpoint)

@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 
 from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends
-from service.checkpoints import Checkpoint, Checkpoints
+from service.checkpoints import Checkpoint, Checkpoints, Runtime
 from service.inference import Inference
 from service.metrics import Metrics
 from service.views import View, Views
@@ -24,7 +24,7 @@ class Context:
     views: Views
     checkpoints: Checkpoints
     inference: Inference
-    providers: list[str]
+    runtime: Runtime
 
 
 @dataclass(frozen=True)

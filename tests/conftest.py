@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.served import Served, serving
+from grokprobe.settings import Settings
+from tests.served import Quickstart, Served, serving, train_quickstart
 from tests.trained import Trained, train_tiny
 
 
@@ -26,3 +27,12 @@ def served(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def client(served: Served) -> httpx.Client:
     """A client of the service over the run `tiny`."""
     return served.client
+
+
+@pytest.fixture(scope="session")
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Quickstart]:
+    """The run `quickstart` of the demo, really trained beside a service that serves it."""
+    folder = tmp_path_factory.mktemp("quickstart")
+    settings = Settings(home=str(folder / "home"), log_format="json")
+    with serving(settings, folder) as served:
+        yield train_quickstart(settings, served)

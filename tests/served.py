@@ -16,6 +16,7 @@ import httpx
 from grokprobe.settings import Settings, variable
 
 START_S = 30
+TRAIN_S = 240  # a minute where two cores are free
 
 
 @dataclass(frozen=True)
@@ -78,3 +79,29 @@ def _wait_until_live(process: subprocess.Popen[bytes], url: str, log: Path) -> N
         except httpx.TransportError:
             time.sleep(0.05)
     raise RuntimeError(f"the service did not start: {log.read_text()}")
+
+
+@dataclass(frozen=True)
+class Quickstart:
+    """The real quickstart run: its service, and the steps that answered while it trained."""
+
+    served: Served
+    answered_while_training: list[int]
+
+
+def train_quickstart(settings: Settings, served: Served) -> Quickstart:
+    """Train the preset in a process of its own, asking the service all the while."""
+    command = [sys.executable, "-m", "trainer", "train", "--preset", "quickstart"]
+    trainer = subprocess.Popen(
+        [*command, "--run", "quickstart"], env=environment(settings), stdout=subprocess.DEVNULL
+    )
+    answered: list[int] = []
+    deadline = time.monotonic() + TRAIN_S
+    while trainer.poll() is None and time.monotonic() < deadline:
+        answer = served.client.get("/v1/runs/quickstart/checkpoints/latest/predictions?a=3&b=5")
+        if answer.status_code == 200 and trainer.poll() is None:
+            answered.append(answer.json()["step"])
+        time.sleep(1)
+    trainer.terminate()
+    assert trainer.wait(60) == 0
+    return Quickstart(served, answered)

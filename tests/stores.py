@@ -2,19 +2,26 @@
 
 import asyncio
 import functools
+import itertools
 import logging
 import os
 import signal
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ParamSpec, cast
 
 import httpx
+import msgspec
 from moto.server import ThreadedMotoServer
 from obstore.store import LocalStore, MemoryStore, ObjectStore, S3Store
+from redis.asyncio import Redis
 
+from grokprobe.settings import Settings
 from grokprobe.store.archive import Archive
+from grokprobe.store.backends import Backends, open_backends
+from grokprobe.store.catalogue import Catalogue
 
 KINDS = ("memory", "local", "s3")
 
@@ -74,6 +81,29 @@ async def contents(archive: Archive) -> dict[str, bytes]:
     }
 
 
+# -- backends ------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def backends(folder: Path) -> AsyncIterator[tuple[Backends, Redis]]:
+    """Local files and an embedded Redis, and a client that goes around the catalogue."""
+    async with open_backends(Settings(home=str(folder))) as opened:
+        socket = folder / "redis" / "redis.sock"
+        async with Redis(unix_socket_path=str(socket), decode_responses=True) as client:
+            yield opened, client
+
+
+async def answers(source: Archive | Catalogue) -> dict[str, Any]:
+    """All that the two have in common, as plain values."""
+    found: dict[str, Any] = {"runs": await source.runs()}
+    for run in found["runs"]:
+        steps = await source.steps(run)
+        checkpoints = await source.checkpoints(run, steps)
+        found[run] = (await source.run(run), await source.completion(run), steps, checkpoints)
+    plain: dict[str, Any] = msgspec.to_builtins(found)
+    return plain
+
+
 # -- interruption --------------------------------------------------------------------------------
 
 
@@ -92,21 +122,21 @@ def interrupt() -> None:
 
 
 class InterruptingStore:
-    """The store of another, in which `how` happens in place of write or delete number `at`."""
+    """Another store, but from write or delete number `at` on `how` happens instead."""
 
-    def __init__(self, store: ObjectStore, at: int, how: Callable[[], None] = interrupt) -> None:
-        self._store, self._left, self._how = store, at, how
+    def __init__(self, store: ObjectStore, at: int, how: Callable[[], None]) -> None:
+        self._store, self._at, self._how = store, at, how
+        self._numbers = itertools.count()  # several threads count
 
     def __getattr__(self, name: str) -> Any:
         call = getattr(self._store, name)
-        return self._counted(call) if name in ("put_async", "delete_async") else call
+        return self._counted(call) if name in ("put", "delete") else call
 
-    def _counted(self, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        async def write(*args: Any, **kwargs: Any) -> Any:
-            if self._left == 0:
+    def _counted(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def write(*args: Any, **kwargs: Any) -> Any:
+            if next(self._numbers) >= self._at:
                 self._how()
-            self._left -= 1
-            return await call(*args, **kwargs)
+            return call(*args, **kwargs)
 
         return write
 

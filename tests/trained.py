@@ -1,12 +1,17 @@
 """A tiny run, really trained and published; `train_tiny` trains it once a session."""
 
+import asyncio
 import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from obstore.store import LocalStore
+
 from grokprobe.settings import Settings
+from grokprobe.store.archive import Archive
+from grokprobe.store.manifest import CheckpointManifest
 from trainer.config import Config, decode
 from trainer.job import start
 from trainer.progress import JsonReporter
@@ -69,3 +74,23 @@ def train_tiny(base: Path) -> Trained:
     settings, config = settings_at(base / "trained"), tiny_config()
     assert start(settings, config, "tiny", JsonReporter()) == 0
     return Trained(settings, "tiny", config)
+
+
+def archive(settings: Settings) -> Archive:
+    """What settings_at publishes to, without a Redis beside it."""
+    return Archive(LocalStore(str(settings.home_path / "store")))
+
+
+def manifests(run: Trained) -> list[CheckpointManifest]:
+    """The published checkpoints, by step."""
+
+    async def read() -> list[CheckpointManifest]:
+        published = archive(run.settings)
+        return await published.checkpoints(run.run, await published.steps(run.run))
+
+    return asyncio.run(read())
+
+
+def events(output: str) -> list[dict[str, object]]:
+    """The JSON lines of a trainer."""
+    return [json.loads(line) for line in output.splitlines()]

@@ -1,12 +1,9 @@
 """A training job from start to end: what `train` and `resume` do."""
 
 import functools
-import os
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 
 import msgspec
 import torch
@@ -19,6 +16,7 @@ from grokprobe.task import split_sha256
 from trainer.config import Config, decode
 from trainer.data import Grid, draw, make_grid
 from trainer.export import Graph, export_graph
+from trainer.interruption import Interruption
 from trainer.measure import NotFinite
 from trainer.models.transformer import Transformer
 from trainer.progress import Reporter
@@ -30,31 +28,6 @@ from trainer.worker import Worker
 
 class RunFailed(GrokprobeError):
     """Training ended where it cannot go on; `complete.json` says so too."""
-
-
-class Interruption:
-    """SIGTERM and SIGINT ask training to stop after its step; a second SIGINT stops at once."""
-
-    def __init__(self, last_act: Callable[[], None]) -> None:
-        self.signal = 0
-        self._last_act = last_act
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Handle a signal."""
-        if self.signal and number == signal.SIGINT:
-            self._last_act()
-            os._exit(128 + number)
-        self.signal = self.signal or number
-
-    @contextmanager
-    def handled(self) -> Iterator[None]:
-        """Be the handler of both signals for a while."""
-        before = {n: signal.signal(n, self) for n in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 @contextmanager
@@ -178,7 +151,7 @@ def _train(job: Job, worker: Worker, publication: Publication, interruption: Int
         due=frozenset(published_steps(config.checkpoints, config.training.steps)),
         publish=lambda snapshot: worker.post(publication.publish, snapshot, graph),
         report=job.reporter.step,
-        stopping=lambda: bool(interruption.signal) or worker.failed,
+        stopping=lambda: interruption.signal > 0 or worker.failed,
     )
     worker.flush()
     return step

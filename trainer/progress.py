@@ -6,7 +6,7 @@ import time
 from typing import Any, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from grokprobe.settings import Settings
 from grokprobe.store.manifest import CheckpointManifest
@@ -40,24 +40,25 @@ class TextReporter:
     """A progress bar on a terminal, with one line above it for each checkpoint."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False, soft_wrap=True)
+        self._console = console or Console()
         self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[facts]}"),
-            TimeRemainingColumn(),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[facts]}"),  # 60 characters: a terminal of 80 shows a bar
             console=self._console,
             expand=True,
         )
-        self._count = 0
+        self._task = self._bar.add_task("training", total=None, facts="")
         self._began = time.monotonic()
-        self._accuracy = ""
+        self._accuracy, self._count = "", 0
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def start(self, run: str, steps: int, device: str) -> None:
         """Show the bar."""
-        self._console.print(f"training {run} on {device}: {steps:,} steps")
-        self._task = self._bar.add_task("training", total=steps, facts="")
+        self._print(f"training {run} on {device}: {steps:,} steps")
+        self._bar.update(self._task, total=steps)
         self._began = time.monotonic()
         if self._console.is_terminal:
             self._bar.start()
@@ -65,18 +66,15 @@ class TextReporter:
     def step(self, step: int, loss: float) -> None:
         """Move the bar."""
         rate = step / max(time.monotonic() - self._began, 1e-9)
-        facts = f"{rate:.0f} steps/s  train loss {loss:.1e}{self._accuracy}"
+        facts = f"loss {loss:.1e}{self._accuracy} {rate:.0f} steps/s {self._count} published"
         self._bar.update(self._task, completed=step, facts=facts)
 
     def published(self, manifest: CheckpointManifest) -> None:
         """Print the checkpoint."""
         self._count += 1
         facts = manifest.measures
-        self._accuracy = (
-            f"  accuracy train {facts['train_accuracy']:.2f} test {facts['test_accuracy']:.2f}"
-            f"  {self._count} published"
-        )
-        self._console.print(
+        self._accuracy = f" train {facts['train_accuracy']:.2f} test {facts['test_accuracy']:.2f}"
+        self._print(
             f"step {manifest.step:>6}  train loss {facts['train_loss']:.2e} "
             f"accuracy {facts['train_accuracy']:.3f}  test loss {facts['test_loss']:.2e} "
             f"accuracy {facts['test_accuracy']:.3f}"
@@ -84,16 +82,17 @@ class TextReporter:
 
     def warn(self, message: str) -> None:
         """Print a warning above the bar."""
-        self._console.print(f"warning: {message}", markup=False)
+        self._print(f"warning: {message}")
 
     def end(self, run: str, status: str, step: int, message: str) -> None:
         """Take the bar away and print the last word."""
         self.close()
-        self._console.print(message, markup=False)
+        self._print(message)
 
     def close(self) -> None:
-        """Take the bar away."""
-        self._bar.stop()
+        """Take the bar away, if there is one."""
+        if self._bar.live.is_started:
+            self._bar.stop()
 
 
 class JsonReporter:

@@ -14,5 +14,5 @@ def published_steps(checkpoints: CheckpointSection, steps: int) -> list[int]:
     early = np.geomspace(1, checkpoints.every, checkpoints.log_spaced).round().astype(int)
     due = {0, steps, *early.tolist(), *range(0, steps, checkpoints.every)}
     for start, end, every in checkpoints.dense:
-        due.update(range(start, end + 1, every))
+        due.update(range(start, min(end, steps) + 1, every))
     return sorted(step for step in due if step <= steps)

@@ -38,7 +38,7 @@ STORE_TIMEOUTS: "ClientConfig" = {
 STORE_RETRIES: "RetryConfig" = {"max_retries": 3, "retry_timeout": timedelta(seconds=10)}
 
 REDIS_TIMEOUT_S = 1.0
-REDIS_RETRIES = 2
+REDIS_RETRIES = 1  # of the connection and of the command, so four attempts
 REDIS_CONNECTIONS = 32
 REDIS_HEALTH_CHECK_S = 30
 

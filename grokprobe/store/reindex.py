@@ -5,14 +5,14 @@ that and the listing lacks are dropped: what a trainer adds in between stays.
 """
 
 from dataclasses import dataclass, field
+from itertools import chain
 
-from grokprobe.errors import CheckpointCorrupt, RunNotFound
+from grokprobe.errors import CheckpointCorrupt, RunNotFound, StepNotFound
 from grokprobe.store.index import (
     READY,
     RUNS,
     Command,
     Index,
-    announced,
     checkpoint_entry,
     completion_entry,
     event,
@@ -57,8 +57,8 @@ async def remove_run(index: Index, run: str) -> None:
 async def reindex_run(index: Index, archive: ArchiveReader, run: str) -> _Listing | None:
     """Make the entries of one run equal to its listing; None if there is no such run.
 
-    Announces nothing: whoever reads events reads the lists first. Checkpoints whose manifest
-    cannot be read are left out. Raises CheckpointCorrupt if `run.json` cannot be read.
+    Announces nothing: that is for whoever publishes. Checkpoints whose manifest cannot be read
+    are left out. Raises CheckpointCorrupt if `run.json` cannot be read.
     """
     known = ("ZRANGE", key(run, "steps"), 0, -1), ("EXISTS", key(run, "completion"))
     steps_before, completed_before = await index.send(*known)
@@ -68,7 +68,8 @@ async def reindex_run(index: Index, archive: ArchiveReader, run: str) -> _Listin
         await remove_run(index, run)
         return None
     for start in range(0, len(listing.checkpoints), BATCH):
-        await index.send(*_entries(run, listing.checkpoints[start : start + BATCH]), atomic=True)
+        batch = map(checkpoint_entry, listing.checkpoints[start : start + BATCH])
+        await index.send(*chain.from_iterable(batch), atomic=True)
     there = {manifest.step for manifest in listing.checkpoints}
     gone = [step for step in map(int, steps_before) if step not in there]
     await index.send(*_drop(run, gone), *_completed(run, listing, bool(completed_before)))
@@ -101,7 +102,7 @@ async def _list(archive: ArchiveReader, run: str) -> _Listing:
     async def readable(step: int) -> CheckpointManifest | None:
         try:
             return await archive.checkpoint(run, step)
-        except CheckpointCorrupt as error:
+        except (CheckpointCorrupt, StepNotFound) as error:
             problems.append(str(error))
             return None
 
@@ -117,11 +118,6 @@ async def _list(archive: ArchiveReader, run: str) -> _Listing:
     )
 
 
-def _entries(run: str, manifests: list[CheckpointManifest]) -> list[Command]:
-    entries = [command for manifest in manifests for command in checkpoint_entry(manifest)]
-    return [*entries, announced(run, *(manifest.step for manifest in manifests))]
-
-
 def _drop(run: str, steps: list[int]) -> list[Command]:
     if not steps:
         return []
@@ -134,5 +130,5 @@ def _drop(run: str, steps: list[int]) -> list[Command]:
 
 def _completed(run: str, listing: _Listing, before: bool) -> list[Command]:
     if listing.completion:
-        return [completion_entry(listing.completion), announced(run, "complete")]
+        return [completion_entry(listing.completion)]
     return [("DEL", key(run, "completion"))] if before else []

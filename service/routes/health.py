@@ -36,7 +36,7 @@ async def _catalogue(context: Context) -> dict[str, Any]:
 
 
 def _inference(context: Context) -> dict[str, Any]:
-    provider = context.providers[0]
+    provider = context.runtime.providers[0]
     missing = context.settings.require_gpu and provider == "CPUExecutionProvider"
     detail = {"detail": "GROKPROBE_REQUIRE_GPU is set and no GPU works here"} if missing else {}
     return {"status": "down" if missing else "up", "provider": provider, **detail}

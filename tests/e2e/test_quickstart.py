@@ -1,0 +1,82 @@
+"""The story, by HTTP alone: memorised first, generalised later, circles in between."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.served import Quickstart
+
+RUN = "/v1/runs/quickstart"
+
+
+@pytest.fixture
+def client(quickstart: Quickstart) -> httpx.Client:
+    """A client of the service over the real quickstart run."""
+    return quickstart.served.client
+
+
+def get(client: httpx.Client, path: str) -> Any:
+    """The JSON of a GET that must succeed."""
+    answer = client.get(path)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_earlier_checkpoints_answer_while_later_ones_are_trained(quickstart: Quickstart) -> None:
+    """While the status was `running` the service answered for checkpoints already published."""
+    assert len(quickstart.answered_while_training) >= 5
+    assert max(quickstart.answered_while_training) < 3_000
+
+
+def test_the_run_is_complete(client: httpx.Client) -> None:
+    """At least 40 checkpoints, and it says when it memorised and when it generalised."""
+    run = get(client, RUN)
+    assert run["status"] == "complete"
+    assert run["checkpoint_count"] >= 40
+    assert run["memorised_step"] <= 400 < run["generalised_step"] <= 3_000
+
+
+def test_memorised_long_before_generalised(client: httpx.Client) -> None:
+    """Train accuracy reaches .99 by step 400 with test accuracy below .2; both end above .99."""
+    rows = {row["step"]: row for row in get(client, f"{RUN}/trajectory")["trajectory"]}
+    assert rows[400]["train_accuracy"] >= 0.99
+    assert rows[400]["test_accuracy"] < 0.2
+    last = rows[max(rows)]
+    assert min(last["train_accuracy"], last["test_accuracy"]) >= 0.99
+
+
+def test_the_power_moves_into_five_frequencies(client: httpx.Client) -> None:
+    """The final five hold less than .4 of the power when memorised and more than .75 at the end."""
+    shares = {
+        label: {
+            row["frequency"]: row["share"]
+            for row in get(client, f"{RUN}/checkpoints/{label}/spectrum")["spectrum"]
+        }
+        for label in ("memorised", "latest")
+    }
+    final = shares["latest"]
+    five = sorted(final, key=lambda k: final[k])[-5:]
+    assert sum(shares["memorised"][k] for k in five) < 0.4
+    assert sum(final[k] for k in five) > 0.75
+
+
+def test_the_residues_end_on_a_circle(client: httpx.Client) -> None:
+    """At the end the strongest frequency fits a circle far above its null; at step 0, inside it."""
+    last = get(client, f"{RUN}/checkpoints/latest/embedding")["circle"]
+    assert last["r_squared"] >= 0.95
+    assert last["null"]["max"] < 0.8
+    assert last["null"]["p_value"] == pytest.approx(1 / 201)
+    first = get(client, f"{RUN}/checkpoints/first/embedding")["circle"]
+    assert first["r_squared"] <= first["null"]["max"]
+    assert first["null"]["p_value"] > 0.05
+
+
+def test_the_spectrum_is_significant_at_the_end_only(client: httpx.Client) -> None:
+    """The spectrum's null: at its floor at the end, not significant at step 0."""
+    p_values = [
+        get(client, f"{RUN}/checkpoints/{label}/spectrum?null=200")["null"]["p_value"]
+        for label in ("first", "latest")
+    ]
+    assert p_values[0] > 0.05
+    assert p_values[1] == pytest.approx(1 / 201)

@@ -1,0 +1,33 @@
+"""Signals: the first asks, the second Ctrl-C insists."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Interruption:
+    """SIGTERM and SIGINT ask training to stop after its step; a second SIGINT stops at once."""
+
+    def __init__(self, last_act: Callable[[], None]) -> None:
+        """`last_act` is done before a second SIGINT ends the process."""
+        self.signal = 0  # the first one that came
+        self._last_act = last_act
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal."""
+        if self.signal and number == signal.SIGINT:
+            self._last_act()
+            os._exit(128 + number)
+        self.signal = self.signal or number
+
+    @contextmanager
+    def handled(self) -> Iterator[None]:
+        """Be the handler of both signals for a while."""
+        before = {n: signal.signal(n, self) for n in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
