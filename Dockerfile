@@ -16,8 +16,9 @@ VOLUME /data
 WORKDIR /app
 
 FROM python:3.11-slim-bookworm AS build
-# In the environment, so that pip's isolated builds obey it too.
-ENV PIP_CONSTRAINT=/build/constraints.txt
+# The constraints are in the environment, so that pip's isolated builds obey them too.
+ENV PATH=/venv/bin:$PATH \
+    PIP_CONSTRAINT=/build/constraints.txt
 WORKDIR /build
 RUN python -m venv /venv
 COPY pyproject.toml constraints.txt README.md LICENSE ./
@@ -25,10 +26,10 @@ COPY pyproject.toml constraints.txt README.md LICENSE ./
 # The dependencies alone, without our packages: a change of code installs nothing again, and the
 # layer that it does change has kilobytes.
 FROM build AS service-dependencies
-RUN /venv/bin/pip install --no-cache-dir '.[service]'
+RUN pip install --no-cache-dir './[service]'
 
 FROM build AS trainer-dependencies
-RUN /venv/bin/pip install --no-cache-dir '.[trainer]'
+RUN pip install --no-cache-dir './[trainer]'
 
 FROM base AS service
 COPY --from=service-dependencies /venv /venv

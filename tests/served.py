@@ -16,7 +16,7 @@ import httpx
 from grokprobe.settings import Settings, variable
 
 START_S = 30
-TRAIN_S = 240  # a minute where two cores are free
+TRAIN_S = 500  # a minute where two cores are free
 
 
 @dataclass(frozen=True)

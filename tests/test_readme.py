@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 BASE = "http://127.0.0.1:8000"
 
+pytestmark = pytest.mark.timeout(600)  # the first test waits for the training
+
 
 def blocks(language: str) -> list[str]:
     """The code blocks of a language."""

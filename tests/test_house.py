@@ -1,0 +1,169 @@
+"""The rules of the house, read from the source: who imports whom, and how long a page is."""
+
+import ast
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = [
+    *(
+        path
+        for package in ("grokprobe", "trainer", "service")
+        for path in ROOT.glob(f"{package}/**/*.py")
+    ),
+    ROOT / "demo.py",
+]
+TREES = {path.relative_to(ROOT): ast.parse(path.read_text()) for path in SOURCES}
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Named = Function | ast.ClassDef
+
+# What does input or output, or leads to it, among the modules of the standard library.
+DOES_IO = set(
+    "asyncio ctypes http importlib io logging mmap multiprocessing os pathlib pickle shelve shutil "
+    "signal socket sqlite3 ssl subprocess sys tempfile threading urllib".split()
+)
+
+
+def module(path: Path) -> str:
+    """The dotted name of a file: `grokprobe/store/__init__.py` is `grokprobe.store`."""
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    """The dotted name of everything imported, at the top or late, with what `from` takes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{'.' * node.level}{node.module}.{alias.name}" for alias in node.names)
+
+
+def within(name: str, *packages: str) -> bool:
+    """Whether a dotted name is one of the packages or lies in one."""
+    return any(f"{name}.".startswith(f"{package}.") for package in packages)
+
+
+def offenders(part: str, *forbidden: str) -> list[str]:
+    """`module: import` for each import that a part of the source must not have."""
+    return [
+        f"{module(path)}: {name}"
+        for path, tree in TREES.items()
+        for name in imports(tree)
+        if within(module(path), part) and within(name, *forbidden)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("part", "forbidden"),
+    [
+        ("grokprobe", ["trainer", "service", "torch", "litestar", "uvicorn", "onnxruntime"]),
+        ("trainer", ["service", "litestar", "uvicorn"]),
+        ("service", ["trainer", "torch"]),
+        ("demo", ["trainer", "service", "torch", "litestar"]),
+        ("grokprobe.store", ["grokprobe.analysis", "scipy"]),
+    ],
+)
+def test_imports_point_one_way(part: str, forbidden: list[str]) -> None:
+    """trainer -> grokprobe <- service; torch and Litestar each have one home; store has no maths."""
+    assert offenders(part, *forbidden) == []
+
+
+@pytest.mark.parametrize("part", ["grokprobe.task", "grokprobe.analysis"])
+def test_the_maths_does_no_io(part: str) -> None:
+    """Arrays in, arrays out: numpy, scipy, msgspec, the errors, each other, and nothing that acts."""
+    ours = ("grokprobe.task", "grokprobe.analysis", "grokprobe.errors")
+    allowed = ("numpy", "scipy", "msgspec", *ours, *(sys.stdlib_module_names - DOES_IO))
+    found = {
+        name for path, tree in TREES.items() if within(module(path), part) for name in imports(tree)
+    }
+    assert [name for name in sorted(found) if not within(name, *allowed)] == []
+
+
+def test_the_service_starts_where_torch_cannot_be_imported() -> None:
+    """`service.app` and the program itself are importable with torch blocked."""
+    blocked = "import sys; sys.modules['torch'] = None; import service.app, service.__main__"
+    done = subprocess.run(
+        [sys.executable, "-c", blocked], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def functions() -> Iterator[tuple[str, Function]]:
+    """Every function of the source, nested ones too, with where it stands."""
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, Function):
+                yield f"{path}:{node.lineno} {node.name}", node
+
+
+def body_lines(node: Function) -> int:
+    """From the first statement after the docstring to the last line; 0 for a docstring alone."""
+    rest = node.body[1:] if ast.get_docstring(node) else node.body
+    return (rest[-1].end_lineno or 0) - rest[0].lineno + 1 if rest else 0
+
+
+def test_functions_are_short() -> None:
+    """Bodies: median 8 lines or fewer, nine in ten under 25, none over 50."""
+    lengths = {where: body_lines(node) for where, node in functions()}
+    assert statistics.median(lengths.values()) <= 8
+    assert sum(n < 25 for n in lengths.values()) >= 0.9 * len(lengths)
+    assert {where: n for where, n in lengths.items() if n > 50} == {}
+
+
+def test_files_are_short() -> None:
+    """Under 250 lines."""
+    lengths = {str(path): len((ROOT / path).read_text().splitlines()) for path in TREES}
+    assert {path: n for path, n in lengths.items() if n >= 250} == {}
+
+
+def test_every_function_is_annotated() -> None:
+    """Each argument but self and cls, and the result."""
+
+    def complete(node: Function) -> bool:
+        given = node.args
+        named = [*given.posonlyargs, *given.args, *given.kwonlyargs]
+        every = [*named, *filter(None, [given.vararg, given.kwarg])]
+        own = {"self", "cls"}
+        return node.returns is not None and all(a.annotation or a.arg in own for a in every)
+
+    assert [where for where, node in functions() if not complete(node)] == []
+
+
+def public(tree: ast.Module | ast.ClassDef) -> Iterator[Named]:
+    """Functions and classes without a leading underscore, and the same in those classes."""
+    for node in tree.body:
+        if isinstance(node, Named) and not node.name.startswith("_"):
+            yield node
+            if isinstance(node, ast.ClassDef):
+                yield from public(node)
+
+
+def test_everything_public_has_a_docstring() -> None:
+    """One sentence at least says what it promises."""
+    silent = [
+        f"{path}:{node.lineno} {node.name}"
+        for path, tree in TREES.items()
+        for node in public(tree)
+        if not ast.get_docstring(node)
+    ]
+    assert silent == []
+
+
+def test_a_default_modulus_is_written_once() -> None:
+    """The moduli that everybody uses stand in defaults and configurations, never in code."""
+    usual = {59, 97, 113}
+    written = [
+        f"{path}:{node.lineno}"
+        for path, tree in TREES.items()
+        for statement in ast.walk(tree)
+        if not isinstance(statement, ast.AnnAssign)  # a default of a record's field
+        for node in ast.iter_child_nodes(statement)
+        if isinstance(node, ast.Constant) and type(node.value) is int and node.value in usual
+    ]
+    assert written == []
