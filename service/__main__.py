@@ -19,6 +19,8 @@ logger = logging.getLogger("grokprobe.service")
 
 DRAIN_S = 20  # requests in flight at SIGTERM get this long
 
+stopping: list[int] = []  # signals that came when no server ran
+
 
 def bind(settings: Settings) -> socket.socket:
     """The listening socket. Raises SettingError if the address cannot be had."""
@@ -49,18 +51,21 @@ async def serve(settings: Settings) -> None:
                 server_header=False,
                 timeout_graceful_shutdown=DRAIN_S,
             )
+            if stopping:
+                return
             logger.info("serving on http://%s:%d", settings.host, listener.getsockname()[1])
             await uvicorn.Server(config).serve(sockets=[listener])
 
 
-def _stay(signum: int, frame: object) -> None:
-    """uvicorn raises the signal again after its graceful stop: the backends still need closing."""
+def _note(signum: int, frame: object) -> None:
+    """A signal before the server runs, or after: it handles its own and then raises it again."""
+    stopping.append(signum)
 
 
 def main() -> int:
     """Exit code 0 after a graceful stop, 2 for a problem that a person can solve."""
     for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, _stay)
+        signal.signal(signum, _note)
     try:
         settings = read_settings()
         configure_logs(settings.log_format)

@@ -15,7 +15,13 @@ from grokprobe.errors import InvalidInput
 from service.context import FromContext, open_checkpoint
 from service.formats import FormatQuery, respond, table
 from service.routes import OF_A_CHECKPOINT, RunPath, StepPath
-from service.schemas import BasisAnswer, CircleAnswer, CircleNull, EmbeddingAnswer, Projection
+from service.schemas.probes import (
+    BasisAnswer,
+    CircleAnswer,
+    CircleNull,
+    EmbeddingAnswer,
+    Projection,
+)
 
 AXES = "xyz"
 # A null whose best draw comes this close to a perfect circle cannot tell one from noise.

@@ -1,15 +1,18 @@
 """Is the process up, may traffic come, what does it count."""
 
+import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 from litestar import Response, get
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from grokprobe.errors import CatalogueUnavailable, StoreUnavailable
+from grokprobe.errors import Unavailable
 from grokprobe.store.names import RUNS
 from service.context import Context, FromContext
-from service.schemas import Liveness, Readiness
+from service.schemas.runs import Liveness, Readiness
 
+ANSWER_S = 2.0  # a dependency that takes longer is down for a probe, whose own timeout is 5 s
 NOT_INDEXED = "it holds no whole index; run `python -m grokprobe reindex`"
 
 
@@ -20,19 +23,24 @@ async def livez() -> Liveness:
 
 
 async def _storage(context: Context) -> dict[str, Any]:
-    try:
-        await context.backends.archive.objects.exists(RUNS)
-    except StoreUnavailable as error:
-        return {"status": "down", "detail": str(error)}
+    await context.backends.archive.objects.exists(RUNS)
     return {"status": "up"}
 
 
 async def _catalogue(context: Context) -> dict[str, Any]:
-    try:
-        ready = await context.backends.catalogue.ready()
-    except CatalogueUnavailable as error:
-        return {"status": "down", "detail": str(error)}
+    ready = await context.backends.catalogue.ready()
     return {"status": "up"} if ready else {"status": "down", "detail": NOT_INDEXED}
+
+
+async def _asked(part: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+    """The state of a dependency that may also be down, or silent."""
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            return await part
+    except TimeoutError:
+        return {"status": "down", "detail": f"it did not answer within {ANSWER_S:g} s"}
+    except Unavailable as error:
+        return {"status": "down", "detail": str(error)}
 
 
 def _inference(context: Context) -> dict[str, Any]:
@@ -48,9 +56,12 @@ async def readyz(context: FromContext) -> Response[Readiness]:
 
     Redis or object storage down is `degraded`: loaded checkpoints are still served.
     """
+    storage, catalogue = await asyncio.gather(
+        _asked(_storage(context)), _asked(_catalogue(context))
+    )
     parts = {
-        "object_storage": await _storage(context),
-        "catalogue": await _catalogue(context),
+        "object_storage": storage,
+        "catalogue": catalogue,
         "inference": _inference(context),
     }
     if parts["inference"]["status"] == "down":

@@ -17,7 +17,7 @@ from service.context import Context, FromContext, Opened, open_checkpoint
 from service.errors import TooLarge
 from service.formats import FormatQuery, npy_bytes, only_json, respond, table
 from service.routes import OF_A_CHECKPOINT, RunPath, StepPath, documented
-from service.schemas import (
+from service.schemas.probes import (
     Extra,
     LogitsAnswer,
     Prediction,

@@ -12,7 +12,7 @@ from grokprobe.task import Operation
 from service.context import Context, FromContext, find
 from service.formats import FormatQuery, only_json, respond, table
 from service.routes import OF_A_LIST, OF_A_RUN, FromStep, Limit, RunPath, StepPath, ToStep
-from service.schemas import (
+from service.schemas.runs import (
     CheckpointAnswer,
     CheckpointList,
     CheckpointRow,

@@ -13,7 +13,7 @@ from service.context import FromContext, open_checkpoint
 from service.formats import FormatQuery, respond, table
 from service.routes import OF_A_CHECKPOINT, RunPath, StepPath
 from service.routes.embedding import describe_basis
-from service.schemas import Of, SpectrumAnswer, SpectrumNull, SpectrumRowAnswer
+from service.schemas.probes import Of, SpectrumAnswer, SpectrumNull, SpectrumRowAnswer
 
 MAX_PERMUTATIONS = 10_000
 

@@ -16,7 +16,7 @@ from service.formats import FormatQuery, only_json, respond, table
 from service.routes import OF_A_RUN, FromStep, RunPath, ToStep
 from service.routes.embedding import describe_basis
 from service.routes.runs import ROW_MEASURES, between
-from service.schemas import SpectraAnswer, SpectraRow, TrajectoryAnswer
+from service.schemas.runs import SpectraAnswer, SpectraRow, TrajectoryAnswer
 from service.views import View
 
 Value = Literal["share", "power"]

@@ -1,93 +1,14 @@
-"""The JSON of every answer. Field names are the API's; measures have MATHS' names."""
+"""The JSON of answers about the inside of one checkpoint, and the request for predictions."""
 
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
-
-from grokprobe.store.manifest import ModelRecord, Status, TaskRecord
 
 Of = Literal["embedding", "unembedding", "neuron_logit_map"]
 Projection = Literal["frequency", "pca", "raw"]
 Extra = Literal["logits", "attention", "neurons"]
 
 Residue = Annotated[int, msgspec.Meta(ge=0)]
-
-
-# -- runs and checkpoints ------------------------------------------------------------------------
-
-
-class RunRow(msgspec.Struct):
-    """A run in the list; `architecture` is the family's name."""
-
-    run: str
-    operation: str
-    modulus: int
-    architecture: str
-    seed: int
-    status: Status
-    latest_step: int | None
-    checkpoint_count: int
-    test_accuracy: float | None
-    created_at: datetime
-
-
-class RunList(msgspec.Struct):
-    """A page of runs in the order of their names; `next` is the cursor of the following page."""
-
-    runs: list[RunRow]
-    next: str | None
-
-
-class RunAnswer(msgspec.Struct):
-    """A run; steps are null until they are reached."""
-
-    run: str
-    created_at: datetime
-    status: Status
-    task: TaskRecord
-    architecture: dict[str, Any]
-    optimiser: dict[str, Any]
-    seed: int
-    checkpoint_count: int
-    first_step: int | None
-    latest_step: int | None
-    memorised_step: int | None
-    generalised_step: int | None
-    key_frequencies: list[int] | None
-
-
-class CheckpointRow(msgspec.Struct):
-    """A checkpoint in the list."""
-
-    step: int
-    created_at: datetime
-    train_loss: float | None
-    train_accuracy: float | None
-    test_loss: float | None
-    test_accuracy: float | None
-    weight_norm: float | None
-    gini_embedding: float | None
-    sha256: str
-    bytes: int
-
-
-class CheckpointList(msgspec.Struct):
-    """A page of checkpoints in the order of their steps."""
-
-    run: str
-    checkpoints: list[CheckpointRow]
-    next: int | None
-
-
-class CheckpointAnswer(msgspec.Struct):
-    """One checkpoint: its model and every measure that was stored with it."""
-
-    run: str
-    step: int
-    created_at: datetime
-    model: ModelRecord
-    measures: dict[str, float | None]
 
 
 # -- predictions ---------------------------------------------------------------------------------
@@ -236,48 +157,3 @@ class SpectrumAnswer(msgspec.Struct):
     key_rule: str | None
     null: SpectrumNull | None
     spectrum: list[SpectrumRowAnswer]
-
-
-# -- over a run ----------------------------------------------------------------------------------
-
-
-class TrajectoryAnswer(msgspec.Struct):
-    """Measures at every checkpoint, one row each: `step` and the measures asked for."""
-
-    run: str
-    keys: list[int] | None
-    trajectory: list[dict[str, float | None]]
-
-
-class SpectraRow(msgspec.Struct):
-    """One checkpoint's spectrum; `values[i]` belongs to `frequencies[i]`."""
-
-    step: int
-    values: list[float | None]
-
-
-class SpectraAnswer(msgspec.Struct):
-    """The spectrum of the embedding at every checkpoint."""
-
-    run: str
-    of: str
-    value: str
-    basis: BasisAnswer
-    frequencies: list[int]
-    spectra: list[SpectraRow]
-
-
-# -- operations ----------------------------------------------------------------------------------
-
-
-class Readiness(msgspec.Struct):
-    """Whether traffic may come, and the state of each dependency."""
-
-    status: Literal["ready", "degraded", "unready"]
-    dependencies: dict[str, dict[str, Any]]
-
-
-class Liveness(msgspec.Struct):
-    """The process runs."""
-
-    status: Literal["live"] = "live"

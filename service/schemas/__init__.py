@@ -1,0 +1,1 @@
+"""The JSON of every answer: field names are the API's."""
