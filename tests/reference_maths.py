@@ -4,6 +4,8 @@ import cmath
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from grokprobe.analysis.fourier import Array
 
 
@@ -54,3 +56,48 @@ def slow_cross_entropy(row: Sequence[float], answer: int) -> float:
     """-log of the softmax's answer entry, in nats."""
     highest = max(row)
     return math.log(sum(math.exp(x - highest) for x in row)) + highest - row[answer]
+
+
+def slow_logit_coefficients(L: Array, direction: str) -> tuple[list[float], list[float], float]:
+    """|alpha_k|, |beta_k| and ||centred L|| from the whole cube, one frequency at a time."""
+    n = len(L)
+    centred = L - L.mean(axis=2, keepdims=True)
+    a, b, c = np.meshgrid(*[np.arange(n)] * 3, indexing="ij")
+    s = a + (b if direction == "sum" else -b) - c
+    alphas, betas = [], []
+    for k in range(1, n // 2 + 1):
+        for waves, out in ((np.cos, alphas), (np.sin, betas)):
+            direction_k = waves(2 * np.pi * k * s / n)
+            norm = math.sqrt(n**3 if 2 * k == n else n**3 / 2)
+            out.append(abs(float((centred * direction_k).sum() / norm)))
+    return alphas, betas, float(np.linalg.norm(centred))
+
+
+def slow_explained(activations: Array) -> list[float]:
+    """FVE_k of one neuron (n, n): the energy of the 8 products of rows at k over its energy."""
+    n = len(activations)
+    centred = activations - activations.mean()
+    constant = np.full(n, n**-0.5)
+    found = []
+    for k in range(1, n // 2 + 1):
+        angle = 2 * np.pi * k * np.arange(n) / n
+        scale = math.sqrt((1 if 2 * k == n else 2) / n)
+        c, s = scale * np.cos(angle), scale * np.sin(angle) * (2 * k != n)
+        terms = [(c, constant), (s, constant), (constant, c), (constant, s)]
+        terms += [(c, c), (c, s), (s, c), (s, s)]
+        found.append(sum(float(x @ centred @ y) ** 2 for x, y in terms) / float((centred**2).sum()))
+    return found
+
+
+def slow_projection(L: Array, keys: Sequence[int], direction: str) -> Array:
+    """P over the whole cube (n, n, n): C_k (C_k . L) + S_k (S_k . L), normalised on the grid."""
+    n = len(L)
+    a, b = np.meshgrid(np.arange(n), np.arange(n), indexing="ij")
+    t = a + (b if direction == "sum" else -b)
+    projected = np.zeros_like(L)
+    for k in keys:
+        for wave in (np.cos(2 * np.pi * k * t / n), np.sin(2 * np.pi * k * t / n)):
+            if (norm := np.linalg.norm(wave)) > 1e-6:
+                unit = wave / norm
+                projected += unit[:, :, None] * np.einsum("ab,abc->c", unit, L)
+    return projected

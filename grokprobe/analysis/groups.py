@@ -17,6 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from grokprobe.task import Task, check_modulus
 
 
+DIRECTIONS = {"add": "sum", "mul": "sum", "sub": "difference", "div": "difference"}
+
+
 @dataclass(frozen=True)
 class Basis:
     """A group, and the residue that stands at each of its elements: `residues`, (order,)."""
@@ -26,6 +29,7 @@ class Basis:
     reindex: str  # `natural` or `discrete_log`
     generator: int | None
     residues: NDArray[np.int64]
+    direction: str | None  # the answer's element is i + j: `sum`; i - j: `difference`; or neither
 
     def rows(self, matrix: ArrayLike) -> NDArray[np.float64]:
         """The rows of `matrix` (p, width), one per residue, in group order: (order, width)."""
@@ -49,9 +53,10 @@ def basis_of(task: Task) -> Basis:
     """The basis of a task. Raises InvalidInput if the modulus is not an odd prime."""
     p = task.modulus
     check_modulus(p)
+    direction = DIRECTIONS.get(task.operation)
     if task.operation in ("mul", "div"):
         g = smallest_primitive_root(p)
         powers = np.array([pow(g, i, p) for i in range(p - 1)])
-        return Basis(f"Z_{p}*", p - 1, "discrete_log", g, powers)
-    group = f"Z_{p}" if task.operation in ("add", "sub") else "no known basis"
-    return Basis(group, p, "natural", None, np.arange(p))
+        return Basis(f"Z_{p}*", p - 1, "discrete_log", g, powers, direction)
+    group = "no known basis" if direction is None else f"Z_{p}"
+    return Basis(group, p, "natural", None, np.arange(p), direction)

@@ -3,8 +3,10 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from grokprobe.analysis.fourier import Array
+from grokprobe.analysis.fourier import NEGLIGIBLE, Array
 from grokprobe.task import Residues
+
+COMPONENTS = 4  # of circularity
 
 
 def cross_entropy(logits: ArrayLike, answers: Residues) -> Array:
@@ -31,3 +33,51 @@ def cross_entropy(logits: ArrayLike, answers: Residues) -> Array:
 def accuracy(logits: ArrayLike, answers: Residues) -> float:
     """The share of rows, 0..1, whose largest logit is the answer's; ties go to the lowest class."""
     return float(np.mean(np.argmax(np.asarray(logits), axis=1) == answers))
+
+
+def circularity(rows: ArrayLike) -> float | None:
+    """How much of each of the first 4 principal components is one frequency, 0..1; their mean.
+
+    For a component v (unit norm) of the centred rows (n, width): max_k (2/n) |sum_a v_a
+    exp(2 pi i k a / n)|^2, clipped to 1. None with fewer than 4 components. It falls when several
+    circles of similar power mix in the components. Source: Zhong et al. 2023, appendix.
+    """
+    M = np.asarray(rows, dtype=np.float64)
+    n = len(M)
+    if min(M.shape) < COMPONENTS:
+        return None
+    left, values, _ = np.linalg.svd(M - M.mean(axis=0), full_matrices=False)
+    if values[COMPONENTS - 1] < NEGLIGIBLE:
+        return None
+    energy = np.abs(np.fft.rfft(left[:, :COMPONENTS], axis=0)[1:]) ** 2
+    return float(np.minimum(2 / n * energy, 1.0).max(axis=0).mean())
+
+
+def distance_irrelevance(L: Array, direction: str) -> float | None:
+    """How much the correct logit depends on a - b beside a + b: high for clock, low for pizza.
+
+    For M[a + b, a - b] = L[a, b, a + b] of a cube of odd order: the mean over a - b of the standard
+    deviation over a + b, over the standard deviation of M. Differences are read as a + (-b). None
+    for an even order, where a + b and a - b share their parity, and for constant M.
+    Source: Zhong et al. 2023, section 4 (whose table holds the best incorrect logit: not this).
+    """
+    n = L.shape[0]
+    if n % 2 == 0:
+        return None
+    a, b = np.divmod(np.arange(n * n), n)
+    other = b if direction == "sum" else -b % n
+    answer, distance = (a + other) % n, (a - other) % n
+    M = np.empty((n, n))
+    M[answer, distance] = L[a, b, answer]
+    spread = float(M.std())
+    return float(M.std(axis=0).mean() / spread) if spread >= NEGLIGIBLE else None
+
+
+def softmax_collapse(logits: ArrayLike) -> float:
+    """The share of rows whose float32 sum of exp(z - max) is exactly 1: their gradient is lost.
+
+    logits (n, classes), the train rows. Source: Prieto et al. 2025.
+    """
+    L = np.asarray(logits, dtype=np.float32)
+    totals = np.exp(L - L.max(axis=1, keepdims=True)).sum(axis=1, dtype=np.float32)
+    return float(np.mean(totals == np.float32(1)))

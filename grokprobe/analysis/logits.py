@@ -1,0 +1,76 @@
+"""How the logits depend on the group: cosine coefficients by the cheap grouped form.
+
+Rows of a cube L (n, n, n) are the group elements of a and b, columns those of c; `centred` over c
+means that each (a, b) has mean 0. (Centred over (a, b) instead, the same model reads 42 % explained
+in place of 79 %.) For the direction `sum` the group's answer is a + b, for `difference` a - b:
+
+    alpha_k = <centred L, cos(w_k (a +- b - c)) / ||.||>,   w_k = 2 pi k / n
+    beta_k  = its sine counterpart
+
+Never the n^3 cube per frequency: with G[s] = the sum of centred L over a +- b - c = s (mod n),
+alpha_k = sum_s cos(w_k s) G[s] / sqrt(n^3 / 2), the Nyquist frequency of an even order over
+sqrt(n^3). That is the spectrum of the (n, 1) matrix G / n. Source: MATHS, "Logits".
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from grokprobe.analysis.fourier import NEGLIGIBLE, Array, Spectrum, spectrum
+from grokprobe.analysis.groups import Basis
+
+
+def cube(logits: ArrayLike, basis: Basis) -> Array:
+    """Logits of all pairs (p*p, p) as (n, n, n) over the group elements of a, b and c.
+
+    Residues that the group leaves out (0 in multiplication) are left out of all three.
+    """
+    L = np.asarray(logits, dtype=np.float64)
+    p = L.shape[1]
+    L = L.reshape(p, p, p)
+    if basis.reindex == "natural":
+        return L
+    kept: Array = L[np.ix_(basis.residues, basis.residues, basis.residues)]
+    return kept
+
+
+def by_answer(L: Array, direction: str) -> Array:
+    """The sum of L (n, n, n) over the pairs of each answer t = a +- b: (n, n) over (t, c)."""
+    n = L.shape[0]
+    grouped = np.zeros((n, n))
+    elements = np.arange(n)
+    for a in range(n):  # one a at a time: n^2 numbers move, the cube is read once
+        grouped[(a + elements if direction == "sum" else a - elements) % n] += L[a]
+    return grouped
+
+
+@dataclass(frozen=True)
+class LogitCoefficients:
+    """The spectrum of the centred logits: `cosine_norm` is |alpha_k|, `sine_norm` |beta_k|."""
+
+    spectrum: Spectrum
+    norm: float  # ||centred L||_F
+
+    @cached_property
+    def cosine_similarity(self) -> Array | None:
+        """|alpha_k| / ||centred L||, (frequencies,); None for constant logits."""
+        return None if self.norm < NEGLIGIBLE else self.spectrum.cosine_norm / self.norm
+
+    @property
+    def fve(self) -> Array | None:
+        """The share of the centred logits' energy that each cosine explains, (frequencies,)."""
+        return None if self.cosine_similarity is None else self.cosine_similarity**2
+
+
+def logit_coefficients(L: Array, direction: str) -> LogitCoefficients:
+    """Cosine and sine coefficients of a cube (n, n, n); `direction` is `sum` or `difference`."""
+    n = L.shape[0]
+    answers = by_answer(L, direction)
+    row_means = L.mean(axis=2)
+    energy = float(np.einsum("abc,abc->", L, L)) - n * float(np.sum(row_means**2))
+    answers -= answers.mean(axis=1, keepdims=True)  # centring commutes with grouping
+    t = np.arange(n)
+    G = answers[t[None, :], (t[None, :] - t[:, None]) % n].sum(axis=1)  # s = t - c
+    return LogitCoefficients(spectrum(G[:, None] / n), float(np.sqrt(max(energy, 0.0))))
