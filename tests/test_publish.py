@@ -20,17 +20,11 @@ from tests.trained import (
     archive,
     events,
     manifests,
-    train_tiny,
 )
 from trainer.__main__ import main
 from trainer.data import draw
 from trainer.job import resume, start
 from trainer.progress import JsonReporter, TextReporter, make_reporter
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    return train_tiny(tmp_path_factory.getbasetemp())
 
 
 def test_every_scheduled_step_is_published(trained: Trained) -> None:

@@ -1,9 +1,8 @@
-"""A tiny run, really trained and published; `train_tiny` trains it once a session."""
+"""A tiny run, really trained and published: the fixture `trained` (conftest.py)."""
 
 import asyncio
 import json
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +67,8 @@ def _timeless(path: Path) -> bytes:
     return json.dumps(record).encode()
 
 
-@cache
 def train_tiny(base: Path) -> Trained:
-    """The run `tiny`, complete, with checkpoints at TINY_STEPS, under a folder of the session."""
+    """The run `tiny`, complete, with checkpoints at TINY_STEPS, under `base`."""
     settings, config = settings_at(base / "trained"), tiny_config()
     assert start(settings, config, "tiny", JsonReporter()) == 0
     return Trained(settings, "tiny", config)

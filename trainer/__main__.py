@@ -1,6 +1,7 @@
 """`python -m trainer train | resume`: exit status 0 done, 1 failed, 2 refused, 128 + signal."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -66,4 +67,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # Before training has a handler of its own: PID 1 of a container ignores SIGTERM without one.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())

@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from grokprobe.task import Task, check_modulus
 
-
 DIRECTIONS = {"add": "sum", "mul": "sum", "sub": "difference", "div": "difference"}
 
 

@@ -23,17 +23,11 @@ from tests.trained import (
     manifests,
     settings_at,
     tiny_config,
-    train_tiny,
 )
 from trainer import publish
 from trainer.job import RunFailed, resume, start
 from trainer.progress import JsonReporter
 from trainer.schedule import published_steps
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    return train_tiny(tmp_path_factory.getbasetemp())
 
 
 @contextmanager
