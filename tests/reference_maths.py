@@ -64,7 +64,8 @@ def slow_logit_coefficients(L: Array, direction: str) -> tuple[list[float], list
     centred = L - L.mean(axis=2, keepdims=True)
     a, b, c = np.meshgrid(*[np.arange(n)] * 3, indexing="ij")
     s = a + (b if direction == "sum" else -b) - c
-    alphas, betas = [], []
+    alphas: list[float] = []
+    betas: list[float] = []
     for k in range(1, n // 2 + 1):
         for waves, out in ((np.cos, alphas), (np.sin, betas)):
             direction_k = waves(2 * np.pi * k * s / n)
