@@ -27,8 +27,8 @@ def get(client: httpx.Client, path: str) -> Any:
 
 def test_earlier_checkpoints_answer_while_later_ones_are_trained(quickstart: Quickstart) -> None:
     """While the status was `running` the service answered for checkpoints already published."""
-    assert len(quickstart.answered_while_training) >= 5
-    assert max(quickstart.answered_while_training) < 3_000
+    earlier = {step for step in quickstart.answered_while_training if step < 3_000}
+    assert len(earlier) >= 5
 
 
 def test_the_run_is_complete(client: httpx.Client) -> None:
