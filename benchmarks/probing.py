@@ -5,12 +5,13 @@ Everything but the HTTP layer; medians of interleaved rounds.
 """
 
 import asyncio
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import redirect_stdout
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,9 @@ from grokprobe.analysis.groups import basis_of
 from grokprobe.analysis.nulls import circle_null, spectrum_null
 from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends, open_backends
-from service.checkpoints import Checkpoint, Checkpoints, Runtime
+from service.checkpoints import Checkpoint, Checkpoints, Runtime, start_runtime
 from service.metrics import Metrics
 from service.routes.predictions import describe
-from trainer.config import load, preset
-from trainer.job import start
-from trainer.progress import JsonReporter
 
 CHECKPOINTS = 40
 ROUNDS = 40
@@ -34,21 +32,31 @@ PAIR = np.array([[3, 5]])
 
 
 def publish(home: Path) -> Settings:
-    """A run of mainline-sized checkpoints under a folder."""
-    settings = Settings(home=str(home))
+    """A run of mainline-sized checkpoints under a folder, by a trainer of its own process."""
     changes = [
         f"training.steps={CHECKPOINTS - 1}",
         "checkpoints.every=1",
         "checkpoints.log_spaced=0",
     ]
-    with redirect_stdout(StringIO()):
-        start(settings, load(preset("mainline"), changes), "mainline", JsonReporter())
-    return settings
+    command = [
+        sys.executable,
+        "-m",
+        "trainer",
+        "train",
+        "--preset",
+        "mainline",
+        "--run",
+        "mainline",
+    ]
+    environment = {**os.environ, "GROKPROBE_HOME": str(home)}
+    assignments = [word for change in changes for word in ("--set", change)]
+    subprocess.run([*command, *assignments], env=environment, check=True, capture_output=True)
+    return Settings(home=str(home))
 
 
-def new_cache(backends: Backends) -> Checkpoints:
+def new_cache(backends: Backends, runtime: Runtime) -> Checkpoints:
     """An empty session cache."""
-    return Checkpoints(backends.archive, Runtime(), Metrics(), 2**30, 2**28)
+    return Checkpoints(backends.archive, runtime, Metrics(), 2**30, 2**28)
 
 
 def predict(checkpoint: Checkpoint) -> None:
@@ -69,9 +77,8 @@ async def time_async(work: Callable[[], Awaitable[object]]) -> float:
     return (time.perf_counter() - began) * 1e3
 
 
-async def cold(backends: Backends, step: int) -> float:
+async def cold(cache: Checkpoints, step: int) -> float:
     """Milliseconds from a request for a checkpoint that nobody has asked for to its prediction."""
-    cache = new_cache(backends)
 
     async def work() -> None:
         predict(await cache.get("mainline", step))
@@ -89,8 +96,9 @@ def in_process(work: Callable[[], object]) -> float:
 async def measure(settings: Settings) -> dict[str, list[float]]:
     """Milliseconds by name, one value a round."""
     times: dict[str, list[float]] = {}
+    runtime = start_runtime()
     async with open_backends(settings) as backends:
-        hot = await new_cache(backends).get("mainline", 0)
+        hot = await new_cache(backends, runtime).get("mainline", 0)
         matrix = hot.matrix("embedding").astype(np.float64)
         works: dict[str, Callable[[], object]] = {
             "one pair, ONNX Runtime alone": lambda: hot.outputs(["logits"], PAIR),
@@ -101,7 +109,7 @@ async def measure(settings: Settings) -> dict[str, list[float]]:
         }
         for step in range(ROUNDS):
             name = "cold checkpoint to first prediction"
-            times.setdefault(name, []).append(await cold(backends, step))
+            times.setdefault(name, []).append(await cold(new_cache(backends, runtime), step))
             for name, work in works.items():
                 times.setdefault(name, []).append(in_process(work))
     return times
