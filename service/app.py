@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from litestar import Litestar, Request, Response, Router, get
-from litestar.config.compression import CompressionConfig
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin, YamlRenderPlugin
@@ -18,7 +17,8 @@ from service.checkpoints import Checkpoints, Runtime
 from service.context import Context
 from service.inference import Inference
 from service.metrics import Metrics, instrument
-from service.problems import problem_response, refuse_unknown_parameters
+from service.problems import problem_response
+from service.queries import check_query
 from service.routes import embedding, health, model, predictions, runs, spectrum, trajectory
 from service.views import Views
 
@@ -87,7 +87,7 @@ def _context(settings: Settings, backends: Backends, runtime: Runtime) -> Contex
 
 
 async def _before_request(request: Request[Any, Any, Any]) -> Response[Any] | None:
-    refuse_unknown_parameters(request)
+    check_query(request)
     return None
 
 
@@ -107,7 +107,6 @@ def create_app(settings: Settings, backends: Backends, runtime: Runtime) -> ASGI
         dependencies={"context": Provide(lambda: context, sync_to_thread=False)},
         exception_handlers={Exception: problem_response},
         request_max_body_size=settings.max_body_bytes,
-        compression_config=CompressionConfig(backend="gzip", minimum_size=1024),
         openapi_config=_openapi(),
         logging_config=None,
     )

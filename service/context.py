@@ -52,8 +52,12 @@ async def find(
     step = view.step_of(asked)
     if asked == str(step):
         return view, step, {}
-    path = request.url.path.replace(f"/checkpoints/{asked}", f"/checkpoints/{step}", 1)
-    return view, step, {"Content-Location": path}
+    if request.method == "POST":  # its answer is not what a GET of the same path has
+        return view, step, {}
+    _, _, resource = request.scope["path"].partition(f"/checkpoints/{asked}")
+    query = request.scope["query_string"].decode("latin-1")
+    path = f"/v1/runs/{run}/checkpoints/{step}{resource}"
+    return view, step, {"Content-Location": f"{path}?{query}" if query else path}
 
 
 async def open_checkpoint(context: Context, request: Any, run: str, asked: str) -> Opened:

@@ -5,6 +5,8 @@ GrokprobeError
 |   `-- OutputMissing
 |-- FormatNotOffered
 |-- TooLarge
+|-- EncodedBody
+|-- IncompleteBody
 `-- Overloaded
 """
 
@@ -29,6 +31,14 @@ class FormatNotOffered(GrokprobeError):
 
 class TooLarge(GrokprobeError):
     """The request is larger than a limit, which the message names."""
+
+
+class EncodedBody(GrokprobeError):
+    """The body is compressed, which is not understood here."""
+
+
+class IncompleteBody(GrokprobeError):
+    """The body did not come in time, or its sender went away."""
 
 
 class Overloaded(GrokprobeError):

@@ -2,9 +2,11 @@
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 import msgspec
 import numpy as np
@@ -20,23 +22,23 @@ MEDIA_TYPES = {
     "npy": "application/x-npy",
 }
 
+QUALITY = re.compile(r"0(\.\d*)?|1(\.0*)?")
 
-def _accepted(header: str) -> list[tuple[float, int, str]]:
-    """Media ranges of an Accept header as (-quality, order, range): sorted, best first."""
-    ranges = []
-    for order, item in enumerate(header.split(",")):
+
+def _qualities(header: str) -> dict[str, float]:
+    """Media ranges of an Accept header and their quality, 0..1; an unreadable quality is 0."""
+    ranges = {}
+    for item in header.lower().split(","):
         media, *parameters = (part.strip() for part in item.split(";"))
         quality = next((p[2:] for p in parameters if p.startswith("q=")), "1")
-        try:
-            ranges.append((-float(quality), order, media.lower()))
-        except ValueError:
-            ranges.append((0.0, order, media.lower()))
-    return sorted(r for r in ranges if r[0] < 0)
+        ranges[media] = float(quality) if QUALITY.fullmatch(quality) else 0.0
+    return ranges
 
 
-def _matches(media_range: str, media_type: str) -> bool:
+def _quality(ranges: Mapping[str, float], media_type: str) -> float:
+    """What the most specific range says of a media type."""
     kind = media_type.partition("/")[0]
-    return media_range in ("*/*", f"{kind}/*", media_type)
+    return next((ranges[r] for r in (media_type, f"{kind}/*", "*/*") if r in ranges), 0.0)
 
 
 def negotiate(asked: str | None, header: str, offered: Sequence[str]) -> str:
@@ -48,22 +50,24 @@ def negotiate(asked: str | None, header: str, offered: Sequence[str]) -> str:
         if asked not in offered:
             raise FormatNotOffered(asked, offered)
         return asked
-    if not header.strip():
-        return offered[0]
-    for _, _, media_range in _accepted(header):
-        for name in offered:
-            if _matches(media_range, MEDIA_TYPES[name]):
-                return name
-    raise FormatNotOffered(header, [MEDIA_TYPES[name] for name in offered])
+    ranges = _qualities(header.strip() or "*/*")
+    best = max(offered, key=lambda name: _quality(ranges, MEDIA_TYPES[name]))  # ties: the first
+    if _quality(ranges, MEDIA_TYPES[best]) == 0:
+        raise FormatNotOffered(header, [MEDIA_TYPES[name] for name in offered])
+    return best
 
 
-def csv_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Rows as CSV with a header line; None is an empty field."""
+def csv_bytes(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
+    """Rows as CSV with a header line, values written as JSON writes them; None is empty."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(row.get(name)) for name in columns] for row in rows)
     return text.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def npy_bytes(array: NDArray[Any]) -> bytes:
@@ -102,17 +106,18 @@ def only_json(answer: msgspec.Struct) -> dict[str, Maker]:
     return {"json": lambda: msgspec.json.encode(answer)}
 
 
-def table(answer: msgspec.Struct, rows: str) -> dict[str, Maker]:
-    """An answer as JSON, or its list of rows `rows` as CSV."""
-    records: Sequence[Any] = getattr(answer, rows)
+def table(answer: msgspec.Struct, rows: str, columns: Sequence[str]) -> dict[str, Maker]:
+    """An answer as JSON, or the columns `columns` of its list of rows `rows` as CSV."""
     return {
         **only_json(answer),
-        "csv": lambda: csv_bytes([_flat(record) for record in records]),
+        "csv": lambda: csv_bytes(msgspec.to_builtins(getattr(answer, rows)), columns),
     }
 
 
-def _flat(record: Any) -> dict[str, Any]:
-    """A row's scalars by name; nested values and absent ones have no column."""
-    fields = record if isinstance(record, dict) else msgspec.structs.asdict(record)
-    nested = (list, dict, msgspec.UnsetType)
-    return {name: value for name, value in fields.items() if not isinstance(value, nested)}
+def next_link(request: Request[Any, Any, Any], cursor: str | int | None) -> dict[str, str]:
+    """The Link header of the following page; none after the last, whose cursor is None."""
+    if cursor is None:
+        return {}
+    others = [item for item in request.query_params.multi_items() if item[0] != "after"]
+    query = urlencode([*others, ("after", cursor)])
+    return {"Link": f'<{request.scope["path"]}?{query}>; rel="next"'}

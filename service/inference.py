@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 # A batch of this many pairs runs in about the time that handing it to a thread costs.
 INLINE_PAIRS = 64
+MAX_RETRY_S = 30  # longer and nobody comes back
 SMOOTHING = 0.05  # weight of the newest request in the mean service time
 
 
@@ -35,7 +36,8 @@ class Inference:
         """Hold one permit. Raises Overloaded, counted, when none is left."""
         if self._in_flight >= self._max_in_flight:
             self._metrics.refusals.labels("in_flight").inc()
-            raise Overloaded(self._in_flight, max(1, math.ceil(self._in_flight * self._mean_s)))
+            seconds = math.ceil(self._in_flight * self._mean_s)
+            raise Overloaded(self._in_flight, min(max(1, seconds), MAX_RETRY_S))
         self._in_flight += 1
         started = time.perf_counter()
         try:

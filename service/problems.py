@@ -1,6 +1,5 @@
 """Errors of the domain -> HTTP: one table, and RFC 9457 bodies for all of them."""
 
-import difflib
 import logging
 from http import HTTPStatus
 from typing import Any
@@ -45,7 +44,9 @@ TABLE: dict[type[errors.GrokprobeError], tuple[int, str]] = {
     errors.LabelNotReached: (404, "label-not-reached"),
     service_errors.OutputMissing: (404, "output-missing"),
     service_errors.FormatNotOffered: (406, "format-not-offered"),
+    service_errors.IncompleteBody: (408, "incomplete-body"),
     service_errors.TooLarge: (413, "too-large"),
+    service_errors.EncodedBody: (415, "encoded-body"),
     service_errors.Overloaded: (429, "overloaded"),
     errors.CheckpointCorrupt: (500, "checkpoint-corrupt"),
     errors.StoreUnavailable: (503, "store-unavailable"),
@@ -88,9 +89,9 @@ def _describe(error: Exception) -> tuple[int, str, str, list[FieldError]]:
 def _detail_of_unmatched(request: Request[Any, Any, Any], status: int, detail: str) -> str:
     """The framework says "Not Found"; a person wants to know what was not found."""
     if status == 404 and detail == "Not Found":
-        return f"no such resource: {request.url.path}; /schema lists those that exist"
+        return f"no such resource: {request.scope['path']}; /schema lists those that exist"
     if status == 405:
-        return f"{request.method} is not allowed on {request.url.path}"
+        return f"{request.method} is not allowed on {request.scope['path']}"
     return detail
 
 
@@ -99,14 +100,14 @@ def problem_response(request: Request[Any, Any, Any], error: Exception) -> Respo
     status, slug, detail, found = _describe(error)
     if status >= 500 and slug != "store-unavailable":
         unexpected = slug == "internal"
-        logger.error("%s %s: %s", request.method, request.url.path, error, exc_info=unexpected)
+        logger.error("%s %s: %s", request.method, request.scope["path"], error, exc_info=unexpected)
     detail = _detail_of_unmatched(request, status, detail)
     body = Problem(
         type=f"urn:grokprobe:{slug}",
         title=HTTPStatus(status).phrase,
         status=status,
         detail=detail,
-        instance=request.url.path,
+        instance=request.scope["path"],  # never request.url: a strange Host header breaks it
         error=detail,
         errors=found,
     )
@@ -125,27 +126,3 @@ def _headers(error: Exception, status: int) -> dict[str, str]:
     elif status == 503:
         headers["Retry-After"] = str(RETRY_AFTER_S)
     return headers
-
-
-def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
-    """Raise InvalidInput for a query parameter that the route does not have.
-
-    A misspelt parameter that is silently ignored answers another question than was asked.
-    """
-    known = query_parameters(request.route_handler)
-    for name in request.query_params:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            listed = ", ".join(sorted(known)) or "none"
-            raise errors.InvalidInput(name, f"is not a parameter here (known: {listed}){hint}")
-
-
-def query_parameters(handler: Any) -> frozenset[str]:
-    """The names of the query parameters of a route handler."""
-    fields = handler.parsed_fn_signature.parameters.values()
-    return frozenset(
-        field.kwarg_definition.name or field.name
-        for field in fields
-        if getattr(field.kwarg_definition, "param_type", None) == "query"
-    )

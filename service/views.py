@@ -29,6 +29,8 @@ STALENESS_S = 1.0
 CATALOGUE_PAUSE_S = 2.0  # after a failure, how long object storage is asked without trying Redis
 MAX_VIEWS = 512
 
+MAX_DIGITS = 100  # more is no step of anybody, and slow to read
+
 LABELS = ("first", "latest", "memorised", "generalised")
 
 
@@ -70,7 +72,7 @@ class View:
 
         Raises StepNotFound with the nearest steps, LabelNotReached for anything else.
         """
-        if asked.isascii() and asked.isdigit() and len(asked) <= 18:
+        if asked.isascii() and asked.isdigit() and len(asked) <= MAX_DIGITS:
             if (step := int(asked)) in self.checkpoints:
                 return step
             raise StepNotFound(self.manifest.run, step, nearest_steps(step, self.steps))

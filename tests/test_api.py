@@ -88,6 +88,24 @@ def test_labels(client: httpx.Client, label: str, step: int) -> None:
     assert client.get(numbered).json() == answer.json()
 
 
+def test_content_location_keeps_the_question(client: httpx.Client) -> None:
+    """The numbered resource has the query of the label's, and a POST has none."""
+    answer = client.get(f"{RUN}/checkpoints/latest/embedding?of=unembedding&format=csv")
+    location = answer.headers["content-location"]
+    assert client.get(location).text == answer.text
+    posted = client.post(f"{RUN}/checkpoints/latest/predictions", json={"pairs": [[1, 2]]})
+    assert "content-location" not in posted.headers
+
+
+def test_csv_lists_link_to_the_next_page(client: httpx.Client) -> None:
+    """A page of CSV has no cursor, so the Link header names the next one; the last has none."""
+    page = client.get(f"{RUN}/checkpoints?format=csv&limit=20")
+    rest = client.get(page.links["next"]["url"])
+    steps = [line.split(",")[0] for text in (page, rest) for line in text.text.splitlines()[1:]]
+    assert [int(step) for step in steps] == TINY_STEPS
+    assert "next" not in rest.links
+
+
 def test_manifest(client: httpx.Client, trained: Trained) -> None:
     """The checkpoint names its file, and the measures equal their definitions."""
     found = get(client, LAST)

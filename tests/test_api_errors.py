@@ -52,7 +52,7 @@ def check_problem(answer: httpx.Response, status: int, *words: str) -> dict[str,
         ('{"pairs": [[1, 2]], "top": 14}', "$.top", "13"),
         ('{"pairs": [[1, 2]], "include": ["weights"]}', "$.include[0]", "weights"),
         ("[]", "$", "object"),
-        ("", "$", "truncated"),
+        ("", "$", "empty"),
         ('{"pairs": [[1, 2]', "$", "truncated"),
         ('{"pairs": [[1, 2]]} trailing', "$", "malformed"),
     ],
@@ -74,13 +74,18 @@ def test_bytes_that_are_no_text(client: httpx.Client) -> None:
     [
         (f"{LAST}/predictions?a=13&b=0", ("a:", "13 is not a residue 0..12")),
         (f"{LAST}/predictions?a=-1&b=0", ("a:",)),
-        (f"{LAST}/predictions?a=x&b=0", ("a:", "int")),
+        (f"{LAST}/predictions?a=x&b=0", ("a:", "integer")),
         (f"{LAST}/predictions?a=3", ("b:", "missing")),
-        (f"{LAST}/predictions?c=3", ("c:", "is not a parameter")),
+        (f"{LAST}/predictions?c=3", ("c:", "is not a parameter", "known: a, b, format")),
+        (f"{LAST}/predictions?context=3", ("context:", "is not a parameter")),
+        (f"{LAST}/predictions?a=1.0&b=0", ("a:", "integer")),
+        (f"{LAST}/predictions?a=1e1&b=0", ("a:", "integer")),
+        (f"{LAST}/predictions?a=null&b=null", ("a:", "integer")),
+        (f"{LAST}/predictions?a=1&b=5&a=2", ("a:", "more than once")),
         (f"{LAST}/embedding?frequency=7", ("frequency:", "1..6")),
         (f"{LAST}/embedding?frequency=0", ("frequency:",)),
         (f"{LAST}/embedding?frequncy=3", ("frequncy:", "did you mean frequency")),
-        (f"{LAST}/embedding?projection=tsne", ("projection:",)),
+        (f"{LAST}/embedding?projection=tsne", ("projection:", "frequency, pca, raw")),
         (f"{LAST}/embedding?projection=pca&dimensions=14", ("dimensions:",)),
         (f"{LAST}/embedding?projection=raw&dimensions=999", ("dimensions:",)),
         (f"{LAST}/embedding?dimensions=3", ("dimensions:", "2")),
@@ -109,7 +114,7 @@ def test_bad_queries(client: httpx.Client, path: str, words: tuple[str, ...]) ->
         ("/v1/runs/..", ()),
         (f"/v1/runs/{'x' * 80}", ()),
         (f"{RUN}/checkpoints/41", ("41", "nearest: 40, 60")),
-        (f"{RUN}/checkpoints/999999999999999999999", ()),
+        (f"{RUN}/checkpoints/999999999999999999999", ("no checkpoint at step",)),
         (f"{RUN}/checkpoints/-1", ("-1",)),
         (f"{RUN}/checkpoints/4e1", ("4e1",)),
         (f"{RUN}/checkpoints/newest", ("newest", "latest")),
@@ -169,10 +174,33 @@ def test_too_many_pairs(client: httpx.Client) -> None:
 def test_a_body_that_is_too_large(client: httpx.Client) -> None:
     """413 for a body above the limit, announced or chunked."""
     big = b" " * 10_485_761
-    check_problem(client.post(f"{LAST}/predictions", content=big), 413)
+    words = "GROKPROBE_MAX_BODY_BYTES"
+    check_problem(client.post(f"{LAST}/predictions", content=big), 413, words)
     chunks = (b" " * 1_048_576 for _ in range(11))
-    check_problem(client.post(f"{LAST}/predictions", content=chunks), 413)
+    check_problem(client.post(f"{LAST}/predictions", content=chunks), 413, words)
     assert client.get("/livez").status_code == 200
+
+
+def test_an_answer_that_is_too_large(client: httpx.Client) -> None:
+    """413 for a small request whose JSON answer would be enormous; npy has no such limit."""
+    body = {"pairs": [[1, 2]] * 60_000, "include": ["logits", "neurons"]}
+    check_problem(client.post(f"{LAST}/predictions", json=body), 413, "2,700,000 numbers", "npy")
+    assert client.get(f"{LAST}/logits").status_code == 200
+
+
+def test_a_compressed_body(client: httpx.Client) -> None:
+    """415: a body that would be decoded wrongly is refused."""
+    headers = {"Content-Encoding": "gzip"}
+    answer = client.post(f"{LAST}/predictions", content=b"\x1f\x8b", headers=headers)
+    check_problem(answer, 415, "Content-Encoding")
+
+
+def test_a_strange_host(client: httpx.Client) -> None:
+    """A Host header that is no address changes nothing."""
+    headers = {"Host": "x:99999999"}
+    check_problem(client.get("/nope", headers=headers), 404, "/nope")
+    answer = client.get(f"{RUN}/checkpoints/latest", headers=headers)
+    assert answer.status_code == 200
 
 
 def _leaves(kind: type[Exception]) -> list[type[Exception]]:

@@ -1,5 +1,7 @@
 """Negotiation and the plain formats."""
 
+from typing import Any
+
 import pytest
 
 from service.errors import FormatNotOffered
@@ -18,6 +20,9 @@ from service.formats import csv_bytes, negotiate
         (None, "image/png, text/csv;q=0.1", "csv"),
         (None, "TEXT/CSV", "csv"),
         (None, "text/csv;q=high, application/json", "json"),
+        (None, "application/json;q=0, */*", "csv"),
+        (None, "text/csv;Q=0.1, application/json;q=0.5", "json"),
+        (None, "text/csv, application/json", "json"),
     ],
 )
 def test_negotiate(asked: str | None, accept: str, expected: str) -> None:
@@ -33,8 +38,11 @@ def test_nothing_on_offer(asked: str | None, accept: str) -> None:
 
 
 def test_csv() -> None:
-    """A header line, one line a row, None as an empty field, and nothing for no rows."""
-    assert csv_bytes([{"step": 0, "share": 0.25}, {"step": 1, "share": None}]) == (
-        b"step,share\n0,0.25\n1,\n"
-    )
-    assert csv_bytes([]) == b"\n"
+    """A header line even without rows, one line a row, None empty, booleans as in JSON."""
+    rows: list[dict[str, Any]] = [
+        {"step": 0, "share": 0.25, "more": [1]},
+        {"step": 1, "share": None},
+    ]
+    assert csv_bytes(rows, ["step", "share"]) == b"step,share\n0,0.25\n1,\n"
+    assert csv_bytes([{"hit": True}], ["hit"]) == b"hit\ntrue\n"
+    assert csv_bytes([], ["step", "share"]) == b"step,share\n"

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -153,19 +154,31 @@ def test_a_required_gpu_that_is_missing(trained: Trained, tmp_path: Path) -> Non
 
 
 def test_too_many_in_flight(trained: Trained, tmp_path: Path) -> None:
-    """With one permit, a request beside another is 429 with Retry-After, and counted."""
+    """With one permit, one of two large requests at once is 429 with Retry-After, counted."""
     with serving(trained.settings, tmp_path, GROKPROBE_MAX_IN_FLIGHT="1") as served:
-        with socket.create_connection(("127.0.0.1", served.client.base_url.port or 0)) as slow:
-            head = f"POST {LAST}/predictions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
-            slow.sendall(head.encode())  # holds the permit while its body does not come
-            time.sleep(0.3)
-            answer = served.client.get(f"{LAST}/predictions?a=1&b=2")
-            check_problem(answer, 429, "in flight")
-            assert int(answer.headers["retry-after"]) >= 1
-        time.sleep(0.3)
-        assert served.client.get(f"{LAST}/predictions?a=1&b=2").status_code == 200
+        url = f"{served.url}{LAST}/spectrum?null=10000"
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: httpx.get(url, timeout=60), range(8)))
+        refused = [answer for answer in answers if answer.status_code != 200]
+        assert 0 < len(refused) < 8
+        check_problem(refused[0], 429, "in flight")
+        assert int(refused[0].headers["retry-after"]) >= 1
         metrics = served.client.get("/metrics").text
-        assert 'grokprobe_refusals_total{reason="in_flight"} 1.0' in metrics
+        assert f'grokprobe_refusals_total{{reason="in_flight"}} {len(refused)}.0' in metrics
+
+
+def test_a_body_that_never_comes(trained: Trained, tmp_path: Path) -> None:
+    """A client that sends no body holds no permit; one that hangs up is no error of ours."""
+    with serving(trained.settings, tmp_path, GROKPROBE_MAX_IN_FLIGHT="1") as served:
+        address = ("127.0.0.1", served.client.base_url.port or 0)
+        with socket.create_connection(address) as slow:
+            head = f"POST {LAST}/predictions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
+            slow.sendall(head.encode())
+            time.sleep(0.3)
+            assert served.client.get(f"{LAST}/predictions?a=1&b=2").status_code == 200
+        time.sleep(0.3)
+        assert 'status="408"' in served.client.get("/metrics").text
+        assert '"level":"error"' not in served.log.read_text()
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])

@@ -3,9 +3,10 @@
 import os
 
 # Both are read when torch or ONNX Runtime is imported, so they stand before every import of ours.
-# Waiting OpenMP threads spin for microseconds, not for milliseconds, before they sleep: beside
-# other busy processes a step of `quickstart` takes 10 to 45 ms and not hundreds. On idle cores
-# nothing changes (9 ms), where OMP_WAIT_POLICY=passive, which sleeps at once, costs 7 ms more.
-os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+# Waiting OpenMP threads spin for microseconds, not for milliseconds, before they sleep. Spinning as
+# long as the default does makes a step of `quickstart` up to forty times slower beside one other
+# busy process (790 ms); sleeping at once (OMP_WAIT_POLICY=passive) nearly twice as slow on idle
+# cores (16 ms, not 9). This takes 9 ms on idle cores, 20 to 40 beside a busy process.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 # ONNX Runtime reports to its maker unless told not to.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -31,6 +31,8 @@ class Circle:
 def check_frequency(frequency: int, order: int) -> None:
     """Raise InvalidInput unless `frequency` has a cosine and a sine row: 1..ceil(order/2)-1."""
     highest = (order - 1) // 2
+    if highest == 0:
+        raise InvalidInput("frequency", f"a group of order {order} has no plane of a frequency")
     if not 1 <= frequency <= highest:
         raise InvalidInput("frequency", f"must be 1..{highest}, got {frequency}")
 

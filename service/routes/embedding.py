@@ -1,7 +1,7 @@
 """Where the residues lie: projections of a checkpoint's embedding, and the circle report."""
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from litestar import Request, Response, get
@@ -27,10 +27,13 @@ AXES = "xyz"
 # A null whose best draw comes this close to a perfect circle cannot tell one from noise.
 BLIND = 0.95
 
-OfVectors = Annotated[str, QueryParameter(description="`embedding` or `unembedding`.")]
+OfVectors = Annotated[
+    Literal["embedding", "unembedding"],
+    QueryParameter(description="Which vectors of the residues."),
+]
 FrequencyQuery = Annotated[
     int | None,
-    QueryParameter(ge=1, description="Default: the one with the largest share."),
+    QueryParameter(ge=1, description="Default: the strongest one that has a plane."),
 ]
 Dimensions = Annotated[
     int | None,
@@ -110,8 +113,6 @@ async def get_embedding(
     The circle report comes with the frequency projection, and with the others where a frequency
     is given. Residues that the group leaves out (0 in multiplication) have no row.
     """
-    if of not in ("embedding", "unembedding"):
-        raise InvalidInput("of", f"must be embedding or unembedding, got {of}")
     with context.inference.permit():
         opened = await open_checkpoint(context, request, run, step)
         basis = basis_of(opened.checkpoint.table.task)
@@ -135,9 +136,13 @@ async def get_embedding(
         circle,
         _rows(basis.residues.tolist(), points),
     )
-    return respond(request, format_, table(answer, "coordinates"), opened.headers)
+    columns = list(answer.coordinates[0])
+    return respond(request, format_, table(answer, "coordinates", columns), opened.headers)
 
 
 def _strongest_plane(M: Array) -> int:
     """The frequency with the largest share that has a plane: a cosine and a sine row."""
-    return 1 + int(np.argmax(spectrum(M).power[: (len(M) - 1) // 2]))
+    planes = spectrum(M).power[: (len(M) - 1) // 2]
+    if planes.size == 0:
+        raise InvalidInput("projection", "a group of order 2 has no plane; choose pca or raw")
+    return 1 + int(np.argmax(planes))

@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from litestar import Response, get
+from litestar.openapi.datastructures import ResponseSpec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from grokprobe.errors import Unavailable
@@ -50,7 +51,12 @@ def _inference(context: Context) -> dict[str, Any]:
     return {"status": "down" if missing else "up", "provider": provider, **detail}
 
 
-@get("/readyz", summary="The process may take traffic", tags=["operations"])
+@get(
+    "/readyz",
+    summary="The process may take traffic",
+    tags=["operations"],
+    responses={503: ResponseSpec(Readiness, description="Not ready: no required GPU works.")},
+)
 async def readyz(context: FromContext) -> Response[Readiness]:
     """503 only where traffic would fail: a required GPU is missing.
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from grokprobe.analysis.measures import cross_entropy
 from grokprobe.errors import InvalidInput
 from grokprobe.task import UNDEFINED, Residues, pairs
+from service.bodies import WithPairs, decode, read_body, refused
 from service.checkpoints import Table
 from service.context import Context, FromContext, Opened, open_checkpoint
-from service.errors import TooLarge
 from service.formats import FormatQuery, npy_bytes, only_json, respond, table
+from service.inference import INLINE_PAIRS
 from service.routes import OF_A_CHECKPOINT, RunPath, StepPath, documented
 from service.schemas.probes import (
     Extra,
@@ -26,28 +27,13 @@ from service.schemas.probes import (
     TopResidue,
 )
 
-JSON = msgspec.json.Decoder(PredictionRequest)
-MSGPACK = msgspec.msgpack.Decoder(PredictionRequest)
-MSGPACK_TYPES = ("application/msgpack", "application/x-msgpack", "application/vnd.msgpack")
+# Numbers in one JSON answer: encoding more would keep everybody else waiting.
+MAX_VALUES = 2_000_000
+COLUMNS = ("a", "b", "predicted", "answer", "correct", "probability", "loss", "split")
 PATH = "/runs/{run:str}/checkpoints/{step:str}/predictions"
 
 A = Annotated[int | None, QueryParameter(ge=0, description="The first residue of one pair.")]
 B = Annotated[int | None, QueryParameter(ge=0, description="The second residue of one pair.")]
-
-
-def decode_body(body: bytes, content_type: str) -> PredictionRequest:
-    """The request, decoded strictly: a string, a float or a boolean is not a residue.
-
-    Raises InvalidInput with the place in the body.
-    """
-    decoder = MSGPACK if content_type.partition(";")[0].strip() in MSGPACK_TYPES else JSON
-    try:
-        return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        message, _, place = str(error).partition(" - at `")
-        raise InvalidInput(place.rstrip("`") or "$", message) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput("$", f"the body cannot be read: {error}") from None
 
 
 def check_residues(asked: Residues, modulus: int) -> None:
@@ -105,26 +91,53 @@ def describe(known: Table, asked: Residues, logits: NDArray[np.float32]) -> list
     ]
 
 
+def check_size(context: Context, values: int) -> None:
+    """Raise TooLarge, counted, for an answer of too many numbers."""
+    if values > MAX_VALUES:
+        raise refused(
+            context,
+            "values",
+            f"the answer would hold {values:,} numbers, at most {MAX_VALUES:,} in JSON: ask for "
+            "fewer pairs or less about each, or for logits as npy",
+        )
+
+
+def _width(found: NDArray[np.float32]) -> int:
+    """Numbers of an output for each pair."""
+    return found[:1].size
+
+
 async def predict(
     context: Context, opened: Opened, asked: Residues, top: int = 0, include: Iterable[Extra] = ()
 ) -> PredictionAnswer:
-    """The predictions of pairs (n, 2), with what else was asked for. Raises OutputMissing."""
+    """The predictions of pairs (n, 2), with what else was asked for.
+
+    Raises OutputMissing, InvalidInput, TooLarge.
+    """
     known, extras = opened.checkpoint.table, list(dict.fromkeys(include))
     if top > known.task.modulus:
         raise InvalidInput("$.top", f"must be at most the modulus {known.task.modulus}, got {top}")
     names = ["logits", *(name for name in extras if name != "logits")]
-    found = dict(
-        zip(names, await context.inference.outputs(opened.checkpoint, names, asked), strict=True)
-    )
-    predictions = describe(known, asked, found["logits"])
-    if top:
-        for prediction, likeliest in zip(
-            predictions, _top(_softmax(found["logits"]), top), strict=True
-        ):
-            prediction.top = likeliest
-    for name in extras:
-        for prediction, value in zip(predictions, found[name].tolist(), strict=True):
-            setattr(prediction, name, value)
+    one = await context.inference.outputs(opened.checkpoint, names, asked[:1])
+    widths = dict(zip(names, map(_width, one), strict=True))
+    check_size(context, len(asked) * (2 * top + sum(widths[name] for name in extras)))
+    found = one
+    if len(asked) > 1:
+        found = await context.inference.outputs(opened.checkpoint, names, asked)
+    outputs = dict(zip(names, found, strict=True))
+
+    def build() -> list[Prediction]:
+        predictions = describe(known, asked, outputs["logits"])
+        if top:
+            likeliest = _top(_softmax(outputs["logits"]), top)
+            for prediction, residues in zip(predictions, likeliest, strict=True):
+                prediction.top = residues
+        for name in extras:
+            for prediction, value in zip(predictions, outputs[name].tolist(), strict=True):
+                setattr(prediction, name, value)
+        return predictions
+
+    predictions = build() if len(asked) <= INLINE_PAIRS else await context.inference.apart(build)
     return PredictionAnswer(
         opened.view.manifest.run, opened.step, known.task.operation, known.task.modulus, predictions
     )
@@ -135,19 +148,20 @@ async def predict(
     status_code=200,
     summary="Predictions of pairs",
     tags=["checkpoints"],
-    responses={**OF_A_CHECKPOINT, **documented(413)},
+    responses={**OF_A_CHECKPOINT, **documented(408, 413, 415)},
+    operation_class=WithPairs,
 )
 async def post_predictions(
     request: Request[Any, Any, Any], context: FromContext, run: RunPath, step: StepPath
 ) -> Response[PredictionAnswer]:
     """The predictions of the pairs in the body, JSON or MsgPack, in their order."""
+    body = await read_body(request, context)
     with context.inference.permit():
-        asked = decode_body(await request.body(), request.headers.get("content-type", ""))
-        if len(asked.pairs) > context.settings.max_pairs:
-            raise TooLarge(
-                f"{len(asked.pairs)} pairs in one request, at most {context.settings.max_pairs} "
-                "(GROKPROBE_MAX_PAIRS)"
-            )
+        asked = decode(body, request.headers.get("content-type", ""), PredictionRequest)
+        count, limit = len(asked.pairs), context.settings.max_pairs
+        if count > limit:
+            message = f"{count} pairs in one request, at most {limit} (GROKPROBE_MAX_PAIRS)"
+            raise refused(context, "pairs", message)
         opened = await open_checkpoint(context, request, run, step)
         given = _as_array(asked.pairs, opened.checkpoint.table.task.modulus)
         answer = await predict(context, opened, given, asked.top, asked.include)
@@ -174,7 +188,7 @@ async def get_predictions(
         opened = await open_checkpoint(context, request, run, step)
         asked = _pairs_of_query(a, b, opened.checkpoint.table.task.modulus)
         answer = await predict(context, opened, asked)
-        return respond(request, format_, table(answer, "predictions"), opened.headers)
+        return respond(request, format_, table(answer, "predictions", COLUMNS), opened.headers)
 
 
 def _pairs_of_query(a: int | None, b: int | None, modulus: int) -> Residues:

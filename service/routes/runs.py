@@ -10,7 +10,7 @@ from grokprobe.errors import CatalogueUnavailable
 from grokprobe.store.manifest import CheckpointManifest, Completion, RunManifest, Status
 from grokprobe.task import Operation
 from service.context import Context, FromContext, find
-from service.formats import FormatQuery, only_json, respond, table
+from service.formats import FormatQuery, next_link, only_json, respond, table
 from service.routes import OF_A_LIST, OF_A_RUN, FromStep, Limit, RunPath, StepPath, ToStep
 from service.schemas.runs import (
     CheckpointAnswer,
@@ -101,7 +101,8 @@ async def list_runs(
         more = len(page) > limit
         cursor = page[-1].run if page else cursor
     answer = RunList(rows[:limit], rows[limit - 1].run if len(rows) > limit else None)
-    return respond(request, format_, table(answer, "runs"))
+    headers = next_link(request, answer.next)
+    return respond(request, format_, table(answer, "runs", RunRow.__struct_fields__), headers)
 
 
 @get("/runs/{run:str}", summary="One run", tags=["runs"], responses=OF_A_RUN)
@@ -173,7 +174,9 @@ async def list_checkpoints(
     found = [c for c in between(view, from_step, to_step) if after is None or c.step > after]
     page, rest = found[:limit], found[limit:]
     answer = CheckpointList(run, _rows(page), page[-1].step if rest else None)
-    return respond(request, format_, table(answer, "checkpoints"))
+    columns = CheckpointRow.__struct_fields__
+    headers = next_link(request, answer.next)
+    return respond(request, format_, table(answer, "checkpoints", columns), headers)
 
 
 @get(

@@ -16,6 +16,7 @@ from service.routes.embedding import describe_basis
 from service.schemas.probes import Of, SpectrumAnswer, SpectrumNull, SpectrumRowAnswer
 
 MAX_PERMUTATIONS = 10_000
+COLUMNS = SpectrumRowAnswer.__struct_fields__
 
 OfMatrix = Annotated[Of, QueryParameter(description="The matrix whose spectrum is wanted.")]
 Permutations = Annotated[
@@ -83,4 +84,4 @@ async def get_spectrum(
             await context.inference.apart(lambda: spectrum_null(M, null, seed)) if null else None
         )
     answer = answer_spectrum(run, opened.step, of, basis, spectrum(M), against)
-    return respond(request, format_, table(answer, "spectrum"), opened.headers)
+    return respond(request, format_, table(answer, "spectrum", COLUMNS), opened.headers)

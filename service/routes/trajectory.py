@@ -55,7 +55,8 @@ async def get_trajectory(
         {"step": c.step, **{name: c.measures.get(name) for name in names}}
         for c in between(view, from_step, to_step)
     ]
-    return respond(request, format_, table(TrajectoryAnswer(run, None, rows), "trajectory"))
+    answer = TrajectoryAnswer(run, None, rows)
+    return respond(request, format_, table(answer, "trajectory", ("step", *names)))
 
 
 def _values(row: SpectrumRow, value: Value) -> list[float | None]:

@@ -1,0 +1,64 @@
+"""Query parameters, checked before a handler runs: a misread one answers another question.
+
+The framework ignores names that it does not know, takes the last of a repeated one, and reads
+`1.0`, `1e1` and `null` as integers.
+"""
+
+import difflib
+import re
+from functools import lru_cache
+from types import MappingProxyType, NoneType
+from typing import Any, Literal, get_args, get_origin
+
+from litestar import Request
+
+from grokprobe.errors import InvalidInput
+
+INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
+
+
+def check_query(request: Request[Any, Any, Any]) -> None:
+    """Raise InvalidInput for a parameter that is unknown, repeated or of the wrong kind."""
+    known = query_parameters(request.route_handler)
+    given = list(request.query_params.multi_items())
+    for position, (name, value) in enumerate(given):
+        if name not in known:
+            raise InvalidInput(name, _unknown(name, sorted(known)))
+        if any(name == earlier for earlier, _ in given[:position]):
+            raise InvalidInput(name, "is given more than once")
+        if complaint := _complaint(value, known[name]):
+            raise InvalidInput(name, complaint)
+
+
+@lru_cache(maxsize=256)
+def query_parameters(handler: Any) -> MappingProxyType[str, Any]:
+    """The query parameters of a route handler: name -> type, None taken out of unions."""
+    injected = handler.resolve_dependencies()
+    return MappingProxyType(
+        {
+            field.kwarg_definition.name or field.name: _plain(field.annotation)
+            for field in handler.parsed_fn_signature.parameters.values()
+            if field.name not in injected
+            and getattr(field.kwarg_definition, "param_type", None) == "query"
+        }
+    )
+
+
+def _plain(annotation: Any) -> Any:
+    options = [a for a in get_args(annotation) if a is not NoneType]
+    union = NoneType in get_args(annotation)
+    return options[0] if union and len(options) == 1 else annotation
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return f"is not a parameter here (known: {', '.join(known) or 'none'}){hint}"
+
+
+def _complaint(value: str, kind: Any) -> str | None:
+    if kind is int and not INTEGER.fullmatch(value):
+        return f"expected an integer, got {value[:40]!r}"
+    if get_origin(kind) is Literal and value not in get_args(kind):
+        return f"must be one of {', '.join(get_args(kind))}, got {value[:40]!r}"
+    return None
