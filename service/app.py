@@ -19,7 +19,16 @@ from service.inference import Inference
 from service.metrics import Metrics, instrument
 from service.problems import problem_response
 from service.queries import check_query
-from service.routes import embedding, health, model, predictions, runs, spectrum, trajectory
+from service.routes import (
+    embedding,
+    health,
+    model,
+    neurons,
+    predictions,
+    runs,
+    spectrum,
+    trajectory,
+)
 from service.views import Views
 
 STATIC = Path(__file__).parent / "static"
@@ -34,6 +43,7 @@ V1 = [
     predictions.get_logits,
     embedding.get_embedding,
     spectrum.get_spectrum,
+    neurons.get_neurons,
     model.get_model,
     trajectory.get_trajectory,
     trajectory.get_spectra,

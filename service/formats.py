@@ -15,6 +15,7 @@ from litestar.params import QueryParameter
 from numpy.typing import NDArray
 
 from service.errors import FormatNotOffered
+from service.queries import in_order
 
 MEDIA_TYPES = {
     "json": "application/json",
@@ -118,6 +119,6 @@ def next_link(request: Request[Any, Any, Any], cursor: str | int | None) -> dict
     """The Link header of the following page; none after the last, whose cursor is None."""
     if cursor is None:
         return {}
-    others = [item for item in request.query_params.multi_items() if item[0] != "after"]
+    others = [item for item in in_order(request) if item[0] != "after"]
     query = urlencode([*others, ("after", cursor)])
     return {"Link": f'<{request.scope["path"]}?{query}>; rel="next"'}

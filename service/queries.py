@@ -9,6 +9,7 @@ import re
 from functools import lru_cache
 from types import MappingProxyType, NoneType
 from typing import Any, Literal, get_args, get_origin
+from urllib.parse import parse_qsl
 
 from litestar import Request
 
@@ -20,7 +21,7 @@ INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
 def check_query(request: Request[Any, Any, Any]) -> None:
     """Raise InvalidInput for a parameter that is unknown, repeated or of the wrong kind."""
     known = query_parameters(request.route_handler)
-    given = list(request.query_params.multi_items())
+    given = in_order(request)
     for position, (name, value) in enumerate(given):
         if name not in known:
             raise InvalidInput(name, _unknown(name, sorted(known)))
@@ -28,6 +29,12 @@ def check_query(request: Request[Any, Any, Any]) -> None:
             raise InvalidInput(name, "is given more than once")
         if complaint := _complaint(value, known[name]):
             raise InvalidInput(name, complaint)
+
+
+def in_order(request: Request[Any, Any, Any]) -> list[tuple[str, str]]:
+    """The query's names and values as they stand; the framework keeps them in no order."""
+    query = request.scope["query_string"].decode("latin-1")
+    return parse_qsl(query, keep_blank_values=True)
 
 
 @lru_cache(maxsize=256)

@@ -11,7 +11,7 @@ import pytest
 from grokprobe.analysis.coordinates import circle, frequency_plane
 from grokprobe.analysis.fourier import spectrum
 from grokprobe.task import Task, answers, pairs, split
-from tests.reference_maths import slow_cross_entropy
+from tests.reference_maths import slow_cross_entropy, slow_explained, slow_logit_coefficients
 from tests.trained import TINY_STEPS, Trained
 
 P = 13
@@ -191,6 +191,28 @@ def test_spectrum(client: httpx.Client, model: ort.InferenceSession, of: str) ->
     assert sum(row["share"] for row in found["spectrum"]) == pytest.approx(1)
     assert found["basis"] == {"group": "Z_13", "order": 13, "reindex": "natural", "generator": None}
     assert (found["null"], found["key_frequencies"], found["spectrum"][0]["key"]) == (None,) * 3
+
+
+def test_spectrum_of_the_logits(client: httpx.Client, model: ort.InferenceSession) -> None:
+    """The cosines of a + b - c in the centred logits, as one product with the cube a frequency."""
+    (logits,) = model.run(["logits"], {"pairs": pairs(P)})
+    alphas, betas, _ = slow_logit_coefficients(logits.astype(float).reshape(P, P, P), "sum")
+    found = get(client, f"{LAST}/spectrum", of="logits", null=20)
+    assert [row["cosine_norm"] for row in found["spectrum"]] == pytest.approx(alphas, rel=1e-4)
+    assert [row["sine_norm"] for row in found["spectrum"]] == pytest.approx(betas, rel=1e-4)
+    assert found["null"]["permutations"] == 20
+
+
+def test_neurons(client: httpx.Client, model: ort.InferenceSession) -> None:
+    """Each neuron's best of the eight products of rows, and clusters that add up."""
+    (values,) = model.run(["neurons"], {"pairs": pairs(P)})
+    found = get(client, f"{LAST}/neurons")
+    shares = [slow_explained(n.reshape(P, P).astype(float)) for n in values.T if n.std() > 1e-9]
+    live = [row for row in found["neurons"] if row["frequency"] is not None]
+    assert [row["fve"] for row in live] == pytest.approx([max(s) for s in shares], rel=1e-4)
+    assert [row["frequency"] for row in live] == [1 + int(np.argmax(s)) for s in shares]
+    clustered = sum(cluster["neurons"] for cluster in found["clusters"])
+    assert clustered + found["unclustered"] + found["dead"] == len(found["neurons"]) == 32
 
 
 def test_spectrum_null(client: httpx.Client) -> None:

@@ -64,13 +64,18 @@ class LogitCoefficients:
         return None if self.cosine_similarity is None else self.cosine_similarity**2
 
 
-def logit_coefficients(L: Array, direction: str) -> LogitCoefficients:
-    """Cosine and sine coefficients of a cube (n, n, n); `direction` is `sum` or `difference`."""
+def logit_matrix(L: Array, direction: str) -> Array:
+    """G / n of a cube (n, n, n), as a matrix (n, 1) whose spectrum is that of the logits."""
     n = L.shape[0]
     answers = by_answer(L, direction)
-    row_means = L.mean(axis=2)
-    energy = float(np.einsum("abc,abc->", L, L)) - n * float(np.sum(row_means**2))
     answers -= answers.mean(axis=1, keepdims=True)  # centring commutes with grouping
     t = np.arange(n)
     G = answers[t[None, :], (t[None, :] - t[:, None]) % n].sum(axis=1)  # s = t - c
-    return LogitCoefficients(spectrum(G[:, None] / n), float(np.sqrt(max(energy, 0.0))))
+    matrix: Array = G[:, None] / n
+    return matrix
+
+
+def logit_coefficients(L: Array, direction: str) -> LogitCoefficients:
+    """Cosine and sine coefficients of a cube (n, n, n); `direction` is `sum` or `difference`."""
+    energy = float(np.einsum("abc,abc->", L, L)) - L.shape[0] * float(np.sum(L.mean(axis=2) ** 2))
+    return LogitCoefficients(spectrum(logit_matrix(L, direction)), float(np.sqrt(max(energy, 0.0))))

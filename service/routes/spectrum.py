@@ -6,10 +6,14 @@ from typing import Annotated, Any
 from litestar import Request, Response, get
 from litestar.params import QueryParameter
 
-from grokprobe.analysis.fourier import Spectrum, frequencies, spectrum
+from grokprobe.analysis.fourier import Array, Spectrum, frequencies, spectrum
 from grokprobe.analysis.groups import Basis, basis_of
+from grokprobe.analysis.logits import cube, logit_matrix
 from grokprobe.analysis.nulls import Null, spectrum_null
-from service.context import FromContext, open_checkpoint
+from grokprobe.errors import InvalidInput
+from grokprobe.task import pairs
+from service.checkpoints import Checkpoint
+from service.context import Context, FromContext, open_checkpoint
 from service.formats import FormatQuery, respond, table
 from service.routes import OF_A_CHECKPOINT, RunPath, StepPath
 from service.routes.embedding import describe_basis
@@ -59,6 +63,18 @@ def answer_spectrum(
     )
 
 
+async def _matrix(context: Context, checkpoint: Checkpoint, basis: Basis, of: Of) -> Array:
+    """The matrix whose spectrum is wanted, rows in group order. Raises InvalidInput."""
+    if of != "logits":
+        return basis.rows(checkpoint.matrix(of))
+    direction = basis.direction
+    if direction is None:
+        raise InvalidInput("of", "logits have a spectrum only where the operation has a group")
+    grid = pairs(checkpoint.table.task.modulus)
+    (logits,) = await context.inference.outputs(checkpoint, ["logits"], grid)
+    return await context.inference.apart(lambda: logit_matrix(cube(logits, basis), direction))
+
+
 @get(
     "/runs/{run:str}/checkpoints/{step:str}/spectrum",
     summary="The Fourier spectrum",
@@ -79,7 +95,7 @@ async def get_spectrum(
     with context.inference.permit():
         opened = await open_checkpoint(context, request, run, step)
         basis = basis_of(opened.checkpoint.table.task)
-        M = basis.rows(opened.checkpoint.matrix(of))
+        M = await _matrix(context, opened.checkpoint, basis, of)
         against = (
             await context.inference.apart(lambda: spectrum_null(M, null, seed)) if null else None
         )

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-Of = Literal["embedding", "unembedding", "neuron_logit_map"]
+Of = Literal["embedding", "unembedding", "neuron_logit_map", "logits"]
 Projection = Literal["frequency", "pca", "raw"]
 Extra = Literal["logits", "attention", "neurons"]
 
@@ -157,3 +157,30 @@ class SpectrumAnswer(msgspec.Struct):
     key_rule: str | None
     null: SpectrumNull | None
     spectrum: list[SpectrumRowAnswer]
+
+
+class NeuronRow(msgspec.Struct):
+    """A neuron's strongest frequency, null where it is dead, and the share that it explains."""
+
+    neuron: int
+    frequency: int | None
+    fve: float
+
+
+class Cluster(msgspec.Struct):
+    """How many neurons compute with a frequency, fve at least 0.85."""
+
+    frequency: int
+    neurons: int
+
+
+class NeuronsAnswer(msgspec.Struct):
+    """Each neuron over all pairs of the group; `unclustered` counts live neurons."""
+
+    run: str
+    step: int
+    basis: BasisAnswer
+    neurons: list[NeuronRow]
+    clusters: list[Cluster]
+    unclustered: int
+    dead: int

@@ -1,0 +1,60 @@
+"""Which frequency each neuron computes with."""
+
+from typing import Any
+
+import numpy as np
+from litestar import Request, Response, get
+
+from grokprobe.analysis.groups import Basis, basis_of
+from grokprobe.analysis.neurons import Neurons, read_neurons
+from grokprobe.task import pairs
+from service.context import FromContext, open_checkpoint
+from service.formats import FormatQuery, respond, table
+from service.routes import OF_A_CHECKPOINT, RunPath, StepPath
+from service.routes.embedding import describe_basis
+from service.schemas.probes import Cluster, NeuronRow, NeuronsAnswer
+
+
+@get(
+    "/runs/{run:str}/checkpoints/{step:str}/neurons",
+    summary="Frequencies of the neurons",
+    tags=["checkpoints"],
+    responses=OF_A_CHECKPOINT,
+)
+async def get_neurons(
+    request: Request[Any, Any, Any],
+    context: FromContext,
+    run: RunPath,
+    step: StepPath,
+    format_: FormatQuery = None,
+) -> Response[NeuronsAnswer]:
+    """Each neuron's strongest frequency over all pairs of the operation's group, and the clusters.
+
+    Pairs that the group leaves out (with 0, in multiplication) are left out.
+    """
+    with context.inference.permit():
+        opened = await open_checkpoint(context, request, run, step)
+        task = opened.checkpoint.table.task
+        basis, p = basis_of(task), task.modulus
+        (values,) = await context.inference.outputs(opened.checkpoint, ["neurons"], pairs(p))
+        kept = np.ix_(basis.residues, basis.residues)
+        found = await context.inference.apart(lambda: read_neurons(values.reshape(p, p, -1)[kept]))
+    answer = _answer(run, opened.step, basis, found)
+    columns = NeuronRow.__struct_fields__
+    return respond(request, format_, table(answer, "neurons", columns), opened.headers)
+
+
+def _answer(run: str, step: int, basis: Basis, found: Neurons) -> NeuronsAnswer:
+    columns = zip(found.frequency.tolist(), found.fve.tolist(), found.dead.tolist(), strict=True)
+    return NeuronsAnswer(
+        run=run,
+        step=step,
+        basis=describe_basis(basis),
+        neurons=[
+            NeuronRow(neuron, None if dead else frequency, fve)
+            for neuron, (frequency, fve, dead) in enumerate(columns)
+        ],
+        clusters=[Cluster(frequency, count) for frequency, count in found.clusters.items()],
+        unclustered=found.live - int(found.clustered.sum()),
+        dead=int(found.dead.sum()),
+    )
