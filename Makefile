@@ -35,6 +35,8 @@ picture: .venv/.installed-dev
 	$(BIN)/python docs/picture.py
 
 clean:
+	@test ! -S .grokprobe/redis/redis.sock || { \
+	  echo "error: something still uses .grokprobe (a demo, a service, a trainer); stop it first" >&2; exit 1; }
 	rm -rf .venv .grokprobe
 
 $(BIN)/python:

@@ -6,6 +6,7 @@ A second start serves the finished run, or resumes an interrupted one.
 import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from grokprobe.errors import GrokprobeError
+from grokprobe.errors import GrokprobeError, SettingError
 from grokprobe.settings import Settings, read_settings
 
 RUN = "quickstart"
@@ -57,7 +58,7 @@ def get(url: str) -> Any:
         if error.code == 404:
             return None
         raise
-    except OSError:
+    except (OSError, ValueError):  # nobody listens, or somebody who does not speak JSON
         return None
 
 
@@ -66,7 +67,7 @@ def running(module: str, *arguments: str, log: Path | None = None) -> Iterator[A
     """A program of ours as a child; leaving stops it and waits until it has stopped."""
     command = [sys.executable, "-m", module, *arguments]
     with contextlib.ExitStack() as stack:
-        output = stack.enter_context(log.open("w")) if log else None
+        output = stack.enter_context(log.open("a")) if log else None
         # A group of its own: Ctrl-C reaches this program alone, which stops each child once.
         child = subprocess.Popen(command, stdout=output, stderr=output, process_group=0)
         try:
@@ -81,6 +82,16 @@ def running(module: str, *arguments: str, log: Path | None = None) -> Iterator[A
                 child.wait()
 
 
+def check_free(settings: Settings) -> None:
+    """Raise SettingError if something listens already: it would answer in the service's place."""
+    try:
+        socket.create_server((settings.host, settings.port)).close()
+    except OSError as error:
+        message = f"{settings.host}:{settings.port} cannot be had ({error.strerror})"
+        advice = "stop what listens there, or choose another: GROKPROBE_PORT=8001 make demo"
+        raise SettingError("GROKPROBE_PORT", f"{message}; {advice}") from None
+
+
 def wait_until_live(base: str, service: Any, log: Path) -> bool:
     """True once the service answers; False, with its own words, if it stopped instead."""
     deadline = time.monotonic() + START_S
@@ -88,7 +99,7 @@ def wait_until_live(base: str, service: Any, log: Path) -> bool:
         if get(f"{base}/livez"):
             return True
         time.sleep(0.1)
-    print((log.read_text().splitlines() or ["error: the service did not start"])[-1])
+    print((log.read_text().splitlines() or ["error: it did not start"])[-1], file=sys.stderr)
     return False
 
 
@@ -107,7 +118,11 @@ def show(settings: Settings) -> int:
     """Serve, train, print what to try, and wait."""
     base = f"http://{settings.host}:{settings.port}"
     v1 = f"{base}/v1/runs/{RUN}"
-    settings.home_path.mkdir(parents=True, exist_ok=True)
+    check_free(settings)
+    try:
+        settings.home_path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError("GROKPROBE_HOME", f"cannot be made: {error.strerror}") from None
     log = settings.home_path / "service.log"
     with running("service", log=log) as service:
         if not wait_until_live(base, service, log):

@@ -5,13 +5,15 @@ python docs/picture.py [http://127.0.0.1:8000/v1/runs/quickstart]
 
 import json
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
 
 import vl_convert
 
-RUN = "http://127.0.0.1:8000/v1/runs/quickstart"
+from grokprobe.settings import read_settings
+
 TARGET = Path(__file__).with_name("emergence.svg")
 INK, QUIET = "#1f4e79", "#c8553d"
 
@@ -121,7 +123,21 @@ def picture(run: str) -> dict[str, Any]:
     }
 
 
-if __name__ == "__main__":
-    specification = picture(sys.argv[1] if len(sys.argv) > 1 else RUN)
-    TARGET.write_text(vl_convert.vegalite_to_svg(specification))
+def main() -> int:
+    """Write the picture; exit code 2 if nobody answers."""
+    settings = read_settings()
+    default = f"http://{settings.host}:{settings.port}/v1/runs/quickstart"
+    run = sys.argv[1] if len(sys.argv) > 1 else default
+    try:
+        TARGET.write_text(vl_convert.vegalite_to_svg(picture(run)))
+    except urllib.error.URLError as error:
+        print(
+            f"error: {run} does not answer ({error.reason}); start `make demo` first, or name a run"
+        )
+        return 2
     print(f"wrote {TARGET}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

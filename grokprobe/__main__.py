@@ -74,7 +74,11 @@ async def verify(settings: Settings, run: str | None) -> int:
 async def runs(settings: Settings) -> int:
     """One line for each run: name, status, number of checkpoints, latest step."""
     archive = Archive(open_store(settings))
-    for run in await archive.runs():
+    found = await archive.runs()
+    if not found:
+        where = settings.store_url or settings.home_path / "store"
+        print(f"no runs in {where}", file=sys.stderr)
+    for run in found:
         completion, steps = await archive.completion(run), await archive.steps(run)
         status = completion.status if completion else "running"
         latest = f", latest step {steps[-1]}" if steps else ""

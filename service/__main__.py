@@ -1,5 +1,6 @@
 """`python -m service`: serve until SIGTERM or Ctrl-C."""
 
+import errno
 import logging
 import signal
 import socket
@@ -29,12 +30,13 @@ def bind(settings: Settings) -> socket.socket:
     try:
         return socket.create_server(address, family=family, backlog=2048)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise SettingError(
-            "GROKPROBE_PORT",
-            f"cannot listen on {settings.host}:{settings.port} ({reason.lower()}); "
-            "stop what listens there or choose another port",
-        ) from None
+        taken = error.errno in (errno.EADDRINUSE, errno.EACCES)
+        what = f"cannot listen on {settings.host}:{settings.port}"
+        reason = (error.strerror or str(error)).lower()
+        if taken:
+            advice = "stop what listens there or choose another port"
+            raise SettingError("GROKPROBE_PORT", f"{what} ({reason}); {advice}") from None
+        raise SettingError("GROKPROBE_HOST", f"{what} ({reason}); it is no address here") from None
 
 
 async def serve(settings: Settings) -> None:

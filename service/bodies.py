@@ -64,6 +64,8 @@ def decode(body: bytes, content_type: str, kind: type[T]) -> T:
         return decoder(body, type=kind)
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at `")
+        if place.startswith("$.include["):
+            message += f"; choose {', '.join(get_args(Extra))}"
         raise InvalidInput(place.rstrip("`") or "$", message) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidInput("$", f"the body cannot be read: {error}") from None

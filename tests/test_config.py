@@ -80,13 +80,18 @@ def test_an_unknown_preset_lists_the_presets() -> None:
 
 
 def test_assignments_change_fields() -> None:
-    """`--set` takes TOML values, over whatever the file says."""
+    """`--set` takes TOML values and plain words, over whatever the file says."""
     config = load(
         preset("quickstart"),
-        ["optimiser.weight_decay=0.5", "training.device='cpu'", "checkpoints.dense=[[0, 4, 1]]"],
+        [
+            "optimiser.weight_decay=0.5",
+            "training.device='cpu'",
+            "task.operation=x2+y2",
+            "checkpoints.dense=[[0, 4, 1]]",
+        ],
     )
     assert config.optimiser.weight_decay == 0.5
-    assert config.training.device == "cpu"
+    assert (config.training.device, config.task.operation) == ("cpu", "x2+y2")
     assert config.checkpoints.dense == [(0, 4, 1)]
 
 
@@ -96,7 +101,8 @@ def test_assignments_change_fields() -> None:
         ("optimiser.weigth_decay=0.5", "optimiser.weigth_decay: is not a field"),
         ("optimisr.weight_decay=0.5", "did you mean optimiser?"),
         ("optimiser.weight_decay=-1", "optimiser.weight_decay: expected float >= 0.0, got -1"),
-        ("training.steps=many", "not a TOML value"),
+        ("training.steps=many", "expected int"),
+        ("training.steps=[1", "neither a TOML value nor a plain word"),
         ("training.steps", "section.field=value"),
         ("steps=3", "section.field=value"),
     ],

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from grokprobe.errors import GrokprobeError, InvalidInput, NotFound, RunDeleted, RunExists
+from grokprobe.errors import (
+    GrokprobeError,
+    InvalidInput,
+    NotFound,
+    RunDeleted,
+    RunExists,
+    SettingError,
+)
 from grokprobe.settings import read_settings
 from grokprobe.store.manifest import check_run_name
 from trainer.config import default_run_name, load, preset
@@ -40,6 +47,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def work(arguments: argparse.Namespace) -> int:
     """Do what the command line says; return the exit status."""
     settings = read_settings()
+    if settings.store_url.startswith("memory:"):
+        message = "a run in memory would be gone when training ends; choose a store that stays"
+        raise SettingError("GROKPROBE_STORE_URL", message)
     if arguments.command == "train":
         path = arguments.config or preset(arguments.preset)
         config = load(path, arguments.assignments)

@@ -17,6 +17,7 @@ from grokprobe.errors import InvalidInput
 from grokprobe.store.manifest import check_run_name
 from grokprobe.task import Operation, Task, split
 
+BARE_WORD = re.compile(r"[A-Za-z][\w+.-]*", re.ASCII)
 PRESETS = Path(__file__).parent / "presets"
 
 Positive = Annotated[int, msgspec.Meta(gt=0, le=65_536)]
@@ -123,6 +124,14 @@ def _check_fields(raw: Mapping[str, Any], sources: Mapping[str, str], source: st
                 raise InvalidInput(f"{sources.get(field, source)}: {field}", message)
 
 
+# Where the decoder's own words would not tell a person what to write.
+CHOICES = {
+    "model.family": "transformer",
+    "optimiser.name": "adamw",
+    "training.device": "auto, cpu or cuda",
+}
+
+
 def _complaint(error: msgspec.ValidationError, raw: Mapping[str, Any]) -> tuple[str, str]:
     """The dotted field and the message of a msgspec error ("... - at `$.section.field`")."""
     message, _, place = str(error).partition(" - at `$.")
@@ -131,6 +140,8 @@ def _complaint(error: msgspec.ValidationError, raw: Mapping[str, Any]) -> tuple[
     message = f"{message[0].lower()}{message[1:]}".replace("`", "")
     if field == "task.operation":
         message = f"unknown operation, known: {', '.join(get_args(Operation))}"
+    elif field in CHOICES:
+        message = f"must be {CHOICES[field]}"
     given = raw.get(section, {}).get(key)
     return field, f"{message}, got {given!r}" if given is not None else message
 
@@ -175,8 +186,9 @@ def _assignment(text: str) -> tuple[str, str, Any]:
     try:
         return section, field, tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
-        hint = "is not a TOML value (strings need quotes inside the shell's)"
-        raise InvalidInput(f"--set {text}", hint) from None
+        if BARE_WORD.fullmatch(value.strip()):  # the shell eats the quotes that TOML wants
+            return section, field, value.strip()
+        raise InvalidInput(f"--set {text}", "is neither a TOML value nor a plain word") from None
 
 
 def preset(name: str) -> Path:

@@ -55,7 +55,7 @@ def embedded_redis(home: Path) -> Iterator[Path]:
         try:
             yield socket
         finally:
-            with _start_lock(folder):
+            with _blaming_home(folder), _start_lock(folder):
                 if _try_lock(users):
                     _stop(folder, socket)
 
