@@ -15,14 +15,13 @@ import msgspec
 
 from grokprobe.errors import InvalidInput
 from grokprobe.store.manifest import check_run_name
-from grokprobe.task import Operation, Task, split
+from grokprobe.task import Operation, Seed, Task, split
 
 BARE_WORD = re.compile(r"[A-Za-z][\w+.-]*", re.ASCII)
 PRESETS = Path(__file__).parent / "presets"
 
 Positive = Annotated[int, msgspec.Meta(gt=0, le=65_536)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=65_536)]
-Seed = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Step = Annotated[int, msgspec.Meta(ge=0, lt=10**10)]  # ten digits in an object's name
 Moment = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
