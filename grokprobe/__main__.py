@@ -10,6 +10,7 @@ from grokprobe.errors import GrokprobeError, InvalidInput
 from grokprobe.settings import Settings, read_settings
 from grokprobe.store.archive import Archive
 from grokprobe.store.backends import open_backends, open_store
+from grokprobe.store.manifest import status_of
 
 EXIT_FOUND_PROBLEMS = 1
 EXIT_ERROR = 2
@@ -80,9 +81,8 @@ async def runs(settings: Settings) -> int:
         print(f"no runs in {where}", file=sys.stderr)
     for run in found:
         completion, steps = await archive.completion(run), await archive.steps(run)
-        status = completion.status if completion else "running"
         latest = f", latest step {steps[-1]}" if steps else ""
-        print(f"{run}  {status}  {len(steps)} checkpoints{latest}")
+        print(f"{run}  {status_of(completion)}  {len(steps)} checkpoints{latest}")
     return 0
 
 

@@ -1,7 +1,7 @@
 """What every route works with, assembled once by `create_app`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from litestar.di import NamedDependency
@@ -34,7 +34,7 @@ class Opened:
     view: View
     step: int
     checkpoint: Checkpoint
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str]
 
 
 FromContext = NamedDependency[Context]
@@ -50,9 +50,8 @@ async def find(
     """
     view = await context.views.get(run)
     step = view.step_of(asked)
-    if asked == str(step):
-        return view, step, {}
-    if request.method == "POST":  # its answer is not what a GET of the same path has
+    # The answer of a POST is not what a GET of the same path has.
+    if asked == str(step) or request.method == "POST":
         return view, step, {}
     _, _, resource = request.scope["path"].partition(f"/checkpoints/{asked}")
     query = request.scope["query_string"].decode("latin-1")

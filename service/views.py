@@ -8,9 +8,9 @@ checkpoints go on being served.
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from grokprobe.analysis.emergence import Held, held
 from grokprobe.errors import (
@@ -22,13 +22,21 @@ from grokprobe.errors import (
 )
 from grokprobe.store.archive import Archive, nearest_steps
 from grokprobe.store.catalogue import Catalogue
-from grokprobe.store.manifest import CheckpointManifest, Completion, RunManifest, Status, now
+from grokprobe.store.manifest import (
+    CheckpointManifest,
+    Completion,
+    RunManifest,
+    Status,
+    now,
+    status_of,
+)
 from service.metrics import Metrics
+
+T = TypeVar("T")
 
 STALENESS_S = 1.0
 CATALOGUE_PAUSE_S = 2.0  # after a failure, how long object storage is asked without trying Redis
 MAX_VIEWS = 512
-
 MAX_DIGITS = 100  # more is no step of anybody, and slow to read
 
 LABELS = ("first", "latest", "memorised", "generalised")
@@ -60,7 +68,7 @@ class View:
     @property
     def status(self) -> Status:
         """How the run stands; `running` until it says otherwise."""
-        return self.completion.status if self.completion else "running"
+        return status_of(self.completion)
 
     def held(self, measure: str) -> Held | None:
         """From which checkpoint an accuracy stays at least 0.99."""
@@ -94,8 +102,8 @@ class Views:
     """The views of all runs that were asked for lately."""
 
     def __init__(self, archive: Archive, catalogue: Catalogue, metrics: Metrics) -> None:
-        self.archive = archive
-        self.catalogue = catalogue
+        self._archive = archive
+        self._catalogue = catalogue
         self._metrics = metrics
         self._views: OrderedDict[str, View] = OrderedDict()
         self._reading: dict[str, asyncio.Task[View]] = {}
@@ -112,18 +120,25 @@ class Views:
             task.add_done_callback(lambda _: self._reading.pop(run))
         return await asyncio.shield(self._reading[run])
 
-    @property
-    def catalogue_usable(self) -> bool:
-        """False for a moment after the catalogue failed: its timeouts are not paid per request."""
-        return time.monotonic() >= self._catalogue_paused_until
+    async def either(
+        self, catalogue: Callable[[], Awaitable[T]], archive: Callable[[], Awaitable[T]]
+    ) -> T:
+        """What the catalogue answers; where it is down, what object storage does.
 
-    def pause_catalogue(self) -> None:
-        """Note that the catalogue failed."""
-        self._catalogue_paused_until = time.monotonic() + CATALOGUE_PAUSE_S
+        For a moment after a failure it is not asked: its timeouts are not paid per request.
+        """
+        if time.monotonic() >= self._catalogue_paused_until:
+            try:
+                return await catalogue()
+            except CatalogueUnavailable:
+                self._catalogue_paused_until = time.monotonic() + CATALOGUE_PAUSE_S
+        return await archive()
 
     async def _refresh(self, run: str, known: View | None) -> View:
         try:
-            view = await self._read(run, known)
+            view = await self.either(
+                lambda: _read(self._catalogue, run, known), lambda: _read(self._archive, run, known)
+            )
         except RunNotFound:
             self._views.pop(run, None)
             raise
@@ -137,14 +152,6 @@ class Views:
         if len(self._views) > MAX_VIEWS:
             self._views.popitem(last=False)
         return view
-
-    async def _read(self, run: str, known: View | None) -> View:
-        if self.catalogue_usable:
-            try:
-                return await _read(self.catalogue, run, known)
-            except CatalogueUnavailable:
-                self.pause_catalogue()
-        return await _read(self.archive, run, known)
 
     def _note_lag(self, known: View | None, view: View) -> None:
         if known and view.steps[-1:] != known.steps[-1:]:

@@ -52,6 +52,13 @@ def gini(values: ArrayLike) -> float | None:
     return float((2 * np.arange(1, n + 1) - n - 1) @ x / (n * total))
 
 
+def shares(power: ArrayLike) -> Array | None:
+    """power_k / sum of power, (frequencies,); None where nothing varies."""
+    values = np.asarray(power, dtype=np.float64)
+    varying = values.sum()
+    return None if varying < NEGLIGIBLE**2 else np.asarray(values / varying)
+
+
 @dataclass(frozen=True)
 class Spectrum:
     """The spectrum of a matrix with one row per group element; arrays are (frequencies,)."""
@@ -75,8 +82,7 @@ class Spectrum:
     @cached_property
     def share(self) -> Array | None:
         """power_k / sum of power, the constant excluded; None for a matrix of equal rows."""
-        varying = self.power.sum()
-        return None if varying < NEGLIGIBLE**2 else self.power / varying
+        return shares(self.power)
 
     @property
     def strongest(self) -> int:

@@ -26,6 +26,7 @@ from grokprobe.store.manifest import (
     RunManifest,
     Status,
     decode,
+    status_of,
 )
 from grokprobe.store.reading import ArchiveReader, nearest_steps
 from grokprobe.store.reindex import ReindexReport, reindex_all, reindex_run, remove_run
@@ -46,7 +47,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def status(self) -> Status:
         """`running` until the run has a completion."""
-        return self.completion.status if self.completion else "running"
+        return status_of(self.completion)
 
 
 class Catalogue(Index):

@@ -91,6 +91,11 @@ class Completion(Record, frozen=True, kw_only=True):
     key_frequencies: list[int] | None = None
 
 
+def status_of(completion: Completion | None) -> Status:
+    """How a run stands: `running` until it has a completion."""
+    return completion.status if completion else "running"
+
+
 class Attempt(Record, frozen=True, kw_only=True):
     """`state/attempts/N.json`: one per start of a trainer; the highest N may publish."""
 

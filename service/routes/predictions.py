@@ -74,14 +74,17 @@ def _top(probabilities: NDArray[np.float64], count: int) -> list[list[TopResidue
     ]
 
 
-def describe(known: Table, asked: Residues, logits: NDArray[np.float32]) -> list[Prediction]:
+def describe(
+    known: Table, asked: Residues, logits: NDArray[np.float32], top: int = 0
+) -> list[Prediction]:
     """Predictions from pairs (n, 2) and their logits (n, p); losses in nats."""
     rows = asked[:, 0] * known.task.modulus + asked[:, 1]
     answers, predicted = known.answers[rows], logits.argmax(axis=1)
-    probability = _softmax(logits)[np.arange(len(rows)), predicted]
+    probabilities = _softmax(logits)
+    probability = probabilities[np.arange(len(rows)), predicted]
     loss = cross_entropy(logits, np.maximum(answers, 0))
     columns = (asked, predicted, answers, probability, loss, known.train_mask[rows])
-    return [
+    predictions = [
         Prediction(a, b, guess, answer, guess == answer, p, nats, "train" if train else "test")
         if answer != UNDEFINED
         else Prediction(a, b, guess, None, None, p, None, None)
@@ -89,6 +92,10 @@ def describe(known: Table, asked: Residues, logits: NDArray[np.float32]) -> list
             *(column.tolist() for column in columns), strict=True
         )
     ]
+    if top:
+        for prediction, likeliest in zip(predictions, _top(probabilities, top), strict=True):
+            prediction.top = likeliest
+    return predictions
 
 
 def check_size(context: Context, values: int) -> None:
@@ -102,9 +109,12 @@ def check_size(context: Context, values: int) -> None:
         )
 
 
-def _width(found: NDArray[np.float32]) -> int:
-    """Numbers of an output for each pair."""
-    return found[:1].size
+async def _width(context: Context, opened: Opened, extras: list[Extra], asked: Residues) -> int:
+    """Numbers that the extra outputs hold for each pair, read off the first one's."""
+    if not extras:
+        return 0
+    found = await context.inference.outputs(opened.checkpoint, list(extras), asked[:1])
+    return sum(output.size for output in found)
 
 
 async def predict(
@@ -117,21 +127,14 @@ async def predict(
     known, extras = opened.checkpoint.table, list(dict.fromkeys(include))
     if top > known.task.modulus:
         raise InvalidInput("$.top", f"must be at most the modulus {known.task.modulus}, got {top}")
+    width = await _width(context, opened, extras, asked)
+    check_size(context, len(asked) * (2 * top + width))
     names = ["logits", *(name for name in extras if name != "logits")]
-    one = await context.inference.outputs(opened.checkpoint, names, asked[:1])
-    widths = dict(zip(names, map(_width, one), strict=True))
-    check_size(context, len(asked) * (2 * top + sum(widths[name] for name in extras)))
-    found = one
-    if len(asked) > 1:
-        found = await context.inference.outputs(opened.checkpoint, names, asked)
+    found = await context.inference.outputs(opened.checkpoint, names, asked)
     outputs = dict(zip(names, found, strict=True))
 
     def build() -> list[Prediction]:
-        predictions = describe(known, asked, outputs["logits"])
-        if top:
-            likeliest = _top(_softmax(outputs["logits"]), top)
-            for prediction, residues in zip(predictions, likeliest, strict=True):
-                prediction.top = residues
+        predictions = describe(known, asked, outputs["logits"], top)
         for name in extras:
             for prediction, value in zip(predictions, outputs[name].tolist(), strict=True):
                 setattr(prediction, name, value)

@@ -6,8 +6,7 @@ from typing import Annotated, Any
 from litestar import Request, Response, get
 from litestar.params import QueryParameter
 
-from grokprobe.errors import CatalogueUnavailable
-from grokprobe.store.manifest import CheckpointManifest, Completion, RunManifest, Status
+from grokprobe.store.manifest import CheckpointManifest, Completion, RunManifest, Status, status_of
 from grokprobe.task import Operation
 from service.context import Context, FromContext, find
 from service.formats import FormatQuery, next_link, only_json, respond, table
@@ -45,7 +44,7 @@ def _row(
         modulus=manifest.task.modulus,
         architecture=str(manifest.architecture.get("family")),
         seed=manifest.seed,
-        status=completion.status if completion else "running",
+        status=status_of(completion),
         latest_step=latest.step if latest else None,
         checkpoint_count=count,
         test_accuracy=latest.measures.get("test_accuracy") if latest else None,
@@ -71,12 +70,9 @@ async def _from_archive(context: Context, after: str, limit: int) -> list[RunRow
 
 
 async def _page(context: Context, after: str, limit: int) -> list[RunRow]:
-    if context.views.catalogue_usable:
-        try:
-            return await _from_catalogue(context, after, limit)
-        except CatalogueUnavailable:
-            context.views.pause_catalogue()
-    return await _from_archive(context, after, limit)
+    return await context.views.either(
+        lambda: _from_catalogue(context, after, limit), lambda: _from_archive(context, after, limit)
+    )
 
 
 @get("/runs", summary="Published runs", tags=["runs"], responses=OF_A_LIST)

@@ -1,6 +1,5 @@
 """Which frequencies a checkpoint uses."""
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from litestar import Request, Response, get
@@ -17,7 +16,7 @@ from service.context import Context, FromContext, open_checkpoint
 from service.formats import FormatQuery, respond, table
 from service.routes import OF_A_CHECKPOINT, RunPath, StepPath
 from service.routes.embedding import describe_basis
-from service.schemas.probes import Of, SpectrumAnswer, SpectrumNull, SpectrumRowAnswer
+from service.schemas.probes import Of, SpectrumAnswer, SpectrumRowAnswer
 
 MAX_PERMUTATIONS = 10_000
 COLUMNS = SpectrumRowAnswer.__struct_fields__
@@ -58,7 +57,7 @@ def answer_spectrum(
         ipr=found.ipr,
         key_frequencies=None,
         key_rule=None,
-        null=SpectrumNull(**asdict(null)) if null else None,
+        null=null,
         spectrum=_rows(found),
     )
 

@@ -2,11 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from litestar import Request, Response, get
 from litestar.params import QueryParameter
 
-from grokprobe.analysis.fourier import frequencies
+from grokprobe.analysis.fourier import frequencies, shares
 from grokprobe.analysis.groups import basis_of
 from grokprobe.errors import InvalidInput
 from grokprobe.store.manifest import SpectrumRow
@@ -60,13 +59,8 @@ async def get_trajectory(
 
 
 def _values(row: SpectrumRow, value: Value) -> list[float | None]:
-    if value == "power":
-        return list(row.power)
-    varying = sum(row.power)
-    if varying == 0:
-        return [None] * len(row.power)
-    shares: list[float | None] = (np.array(row.power) / varying).tolist()
-    return shares
+    found = row.power if value == "power" else shares(row.power)
+    return [None] * len(row.power) if found is None else list(map(float, found))
 
 
 @get("/runs/{run:str}/spectra", summary="Spectra over a run", tags=["runs"], responses=OF_A_RUN)

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from grokprobe.analysis.nulls import Null
+
 Of = Literal["embedding", "unembedding", "neuron_logit_map", "logits"]
 Projection = Literal["frequency", "pca", "raw"]
 Extra = Literal["logits", "attention", "neurons"]
@@ -115,21 +117,6 @@ class EmbeddingAnswer(msgspec.Struct):
     coordinates: list[dict[str, float]]
 
 
-class SpectrumNull(msgspec.Struct):
-    """A statistic of the spectrum against the same matrix with its rows permuted."""
-
-    statistic: str
-    permutations: int
-    observed: float
-    mean: float
-    std: float
-    max: float
-    p999: float | None
-    z: float | None
-    p_value: float
-    seed: int
-
-
 class SpectrumRowAnswer(msgspec.Struct):
     """One frequency; `sine_norm` is null where the basis has no sine (Nyquist)."""
 
@@ -155,7 +142,7 @@ class SpectrumAnswer(msgspec.Struct):
     ipr: float | None
     key_frequencies: list[int] | None
     key_rule: str | None
-    null: SpectrumNull | None
+    null: Null | None
     spectrum: list[SpectrumRowAnswer]
 
 
