@@ -223,8 +223,10 @@ async def get_logits(
         opened = await open_checkpoint(context, request, run, step)
         p = opened.checkpoint.table.task.modulus
         (logits,) = await context.inference.outputs(opened.checkpoint, ["logits"], pairs(p))
-        makers = {
-            "npy": lambda: npy_bytes(logits),
-            "json": lambda: msgspec.json.encode(LogitsAnswer(run, opened.step, p, logits.tolist())),
-        }
+
+        def as_json() -> bytes:
+            check_size(context, logits.size)
+            return msgspec.json.encode(LogitsAnswer(run, opened.step, p, logits.tolist()))
+
+        makers = {"npy": lambda: npy_bytes(logits), "json": as_json}
         return respond(request, format_, makers, opened.headers)
