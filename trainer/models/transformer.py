@@ -65,8 +65,17 @@ class Transformer(nn.Module):
     def forward(self, pairs: Tensor) -> Activations:
         """All activations of `pairs`, int64 (n, 2) with values 0..p-1."""
         embedding = self.W_E[: self.modulus]
+        return self.activations(embedding, embedding, pairs)
+
+    def activations(self, first: Tensor, second: Tensor, pairs: Tensor) -> Activations:
+        """All activations where row i of `first` embeds the operand a = i, of `second` b = i.
+
+        Both are the embedding (p, d_model) in `forward`; measures of the gradients pass one row a
+        pair, before positions are added, to have a leaf of its own for each.
+        """
         equals = self.W_E[self.modulus :] + self.W_pos[2]  # (1, d_model)
-        attention, z = self._attend(embedding, equals, pairs)
+        attention, z = self._attend(first, second, equals, pairs)
+        embedding = self.W_E[: self.modulus]
         neuron_logit_map = self.W_out @ self.W_U  # (d_mlp, p)
 
         into_mlp = equals @ self.W_in + self.b_in
@@ -75,15 +84,17 @@ class Transformer(nn.Module):
         logits = torch.addmm(direct, neurons, neuron_logit_map)
         return Activations(logits, neurons, attention, embedding, self.W_U.T, neuron_logit_map.T)
 
-    def _attend(self, embedding: Tensor, equals: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
+    def _attend(
+        self, first: Tensor, second: Tensor, equals: Tensor, pairs: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Attention (n, heads, 3) and its mix of values z (n, heads * d_head)."""
-        vectors = torch.cat([embedding + self.W_pos[0], embedding + self.W_pos[1], equals])
+        vectors = torch.cat([first + self.W_pos[0], second + self.W_pos[1], equals])
         query = (equals @ self.W_Q).view(self.heads, self.d_head) / sqrt(self.d_head)
         keys = (vectors @ self.W_K).view(-1, *query.shape)
         values = (vectors @ self.W_V).view(-1, *query.shape)  # (2p+1, heads, d_head)
         scores = (keys * query).sum(2)  # (2p+1, heads)
 
-        a, b = pairs[:, 0], pairs[:, 1] + self.modulus  # rows of the tables
+        a, b = pairs[:, 0], pairs[:, 1] + len(first)  # rows of the tables
         weights = torch.stack(
             (
                 scores.index_select(0, a),
