@@ -18,7 +18,7 @@ from trainer.config import Config
 from trainer.data import Grid, draw
 from trainer.export import Graph, check_parity, export_graph, open_session, run_logits
 from trainer.job import Job, describe, opened
-from trainer.measure import measure
+from trainer.measure import measure, own_keys, read
 from trainer.models.transformer import Transformer
 from trainer.progress import TextReporter
 from trainer.publish import Publication
@@ -56,7 +56,9 @@ def export_and_compare(graph: Graph, grid: Grid, snapshot: Snapshot, times: Time
                 run_logits(session, grid.sample()), snapshot.sample_logits, "run", snapshot.step
             )
     with timed(times, "measures"):
-        measure(session, snapshot.weights, grid, snapshot.step)
+        probe = read(session, grid)
+        measure(probe, snapshot.step)
+        own_keys(probe, snapshot.step)
 
 
 def main() -> None:

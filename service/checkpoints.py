@@ -45,7 +45,7 @@ class Table:
 
     task: Task
     answers: Residues
-    train_mask: Mask
+    train_mask: Mask | None  # where the split is unknown
 
 
 @dataclass(frozen=True)

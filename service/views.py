@@ -25,6 +25,7 @@ from grokprobe.store.catalogue import Catalogue
 from grokprobe.store.manifest import (
     CheckpointManifest,
     Completion,
+    KeyRecord,
     RunManifest,
     Status,
     now,
@@ -69,6 +70,18 @@ class View:
     def status(self) -> Status:
         """How the run stands; `running` until it says otherwise."""
         return status_of(self.completion)
+
+    @property
+    def keys(self) -> KeyRecord | None:
+        """The run's key frequencies; until it has ended, those of its latest checkpoint."""
+        if self.completion:
+            return self.completion.keys
+        return self.checkpoints[self.steps[-1]].own_keys if self.checkpoints else None
+
+    @property
+    def provisional(self) -> bool:
+        """Whether what depends on the key frequencies may still change."""
+        return self.completion is None
 
     def held(self, measure: str) -> Held | None:
         """From which checkpoint an accuracy stays at least 0.99."""

@@ -59,7 +59,7 @@ def test_run(client: httpx.Client) -> None:
         len(TINY_STEPS),
     )
     assert run["architecture"]["family"] == "transformer"
-    assert run["key_frequencies"] is None
+    assert run["key_frequencies"] == [1, 3, 4]
     held = get(client, f"{RUN}/trajectory")["trajectory"]
     accurate = [row["step"] for row in held if row["train_accuracy"] >= 0.99]
     assert run["memorised_step"] == (accurate[0] if held[-1]["step"] in accurate else None)

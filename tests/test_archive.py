@@ -39,7 +39,9 @@ async def test_what_is_published_is_read_back_equal(archive: Archive) -> None:
     manifests = [manifest for manifest, _ in TINY.checkpoints]
     assert await archive.runs() == ["tiny"]
     assert await archive.run("tiny") == TINY.manifest
-    assert np.array_equal(await archive.train_mask("tiny"), TINY.train_mask)
+    mask = await archive.train_mask("tiny")
+    assert mask is not None
+    assert np.array_equal(mask, TINY.train_mask)
     assert await archive.steps("tiny") == [0, 10, 200]
     assert await archive.checkpoints("tiny", [0, 10, 200]) == manifests
     assert await archive.checkpoint("tiny", 10) == manifests[1]

@@ -22,7 +22,7 @@ from trainer.export import (
     open_session,
     run_logits,
 )
-from trainer.measure import measure
+from trainer.measure import measure, read, spectrum_row, weight_norms
 from trainer.models.transformer import Transformer
 
 MODEL = tiny_config().model
@@ -122,8 +122,12 @@ def test_every_operation_can_be_measured(graph: Graph, operation: Operation) -> 
     """The measures are finite, and the spectrum has the frequencies of the operation's group."""
     other = draw(TaskSection(operation=operation, modulus=13))
     weights = weights_of(network(0))
-    measures, row = measure(open_session(graph.fill(weights, 0)), weights, other, 0)
+    probe = read(open_session(graph.fill(weights, 0)), other)
+    measures, row = measure(probe, 0) | weight_norms(weights), spectrum_row(probe)
+    grouped = other.task.operation in ("add", "sub")
+    assert (measures.pop("distance_irrelevance") is not None) == grouped
     assert all(value is not None and np.isfinite(value) for value in measures.values())
+    assert row is not None
     assert len(row.power) == 6
     squares = [np.square(weight, dtype=np.float64).sum() for weight in weights.values()]
     assert measures["weight_norm"] == pytest.approx(sum(squares))

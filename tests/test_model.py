@@ -113,5 +113,7 @@ def test_undefined_pairs_are_neither_trained_on_nor_tested_on() -> None:
     divided = draw(TaskSection(operation="div", modulus=7))
     assert divided.task == Task(operation="div", modulus=7)
     defined = divided.pairs[:, 1] != 0
+    assert divided.train is not None
+    assert divided.test is not None
     assert np.array_equal(divided.train | divided.test, defined)
     assert not (divided.train & divided.test).any()

@@ -74,6 +74,7 @@ def test_measures_are_those_of_the_published_file(trained: Trained) -> None:
             hits = L[mask].argmax(axis=1) == grid.answers[mask]
             assert manifest.measures[f"{part}_accuracy"] == hits.mean()
         expected = spectrum(embedding)
+        assert manifest.spectrum is not None
         assert manifest.spectrum.power == pytest.approx(expected.power, rel=1e-6)
         assert manifest.measures["gini_embedding"] == pytest.approx(expected.gini, rel=1e-6)
         assert manifest.measures["ipr_embedding"] == pytest.approx(expected.ipr, rel=1e-6)

@@ -111,7 +111,9 @@ async def test_a_checkpoint_of_another_split(archive: Archive) -> None:
     other = encode(tiny_run(modulus=5).checkpoints[1][0])
     lines = await damage(archive, MANIFEST, other)
     assert len(lines) == 1
-    mine = encode(TINY.checkpoints[1][0]).replace(TINY.manifest.task.split_sha256.encode(), b"0")
+    mine = encode(TINY.checkpoints[1][0]).replace(
+        str(TINY.manifest.task.split_sha256).encode(), b"0"
+    )
     await archive.objects.remove(MANIFEST)
     await archive.objects.create(MANIFEST, mine)
     [line] = await archive.verify("tiny")

@@ -12,7 +12,6 @@ from grokprobe.errors import GrokprobeError
 from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends, open_backends
 from grokprobe.store.manifest import Completion, RunManifest, TaskRecord, now
-from grokprobe.task import split_sha256
 from trainer.config import Config, decode
 from trainer.data import Grid, draw, make_grid
 from trainer.export import Graph, export_graph
@@ -64,9 +63,7 @@ def describe(job: Job) -> RunManifest:
             operation_seed=section.operation_seed,
             train_fraction=section.train_fraction,
             split_seed=section.split_seed,
-            split_sha256=split_sha256(job.grid.train),
-            train_pairs=int(job.grid.train.sum()),
-            test_pairs=int(job.grid.test.sum()),
+            **job.grid.split,
         ),
         architecture=msgspec.to_builtins(config.model),
         optimiser=msgspec.to_builtins(config.optimiser),

@@ -4,22 +4,21 @@ ONNX Runtime evaluates the whole grid on one thread: torch keeps its threads for
 the numbers do not depend on the training device.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict
+from math import isfinite, sqrt
 
 import numpy as np
 import onnxruntime as ort
-from numpy.typing import NDArray
 
-from grokprobe.analysis.fourier import spectrum
-from grokprobe.analysis.groups import basis_of
-from grokprobe.analysis.measures import cross_entropy
+from grokprobe.analysis.probe import Outputs, Probe, choose_keys, measures
 from grokprobe.errors import GrokprobeError
-from grokprobe.store.manifest import SpectrumRow
+from grokprobe.store.manifest import KeyRecord, SpectrumRow
 from trainer.data import Grid
-from trainer.export import Weights, run_logits
+from trainer.export import Weights
 
 # Rows evaluated at once: large enough for matrix products, small enough for the cache.
 ROWS = 2_048
+OF_PAIRS, OF_RESIDUES = ("logits", "neurons"), ("embedding", "neuron_logit_map")
 
 
 class NotFinite(GrokprobeError):
@@ -30,47 +29,54 @@ class NotFinite(GrokprobeError):
         self.step = step
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Loss and success of every pair in canonical order; undefined pairs hold nan and False."""
-
-    losses: NDArray[np.float64]  # (p*p,), nats
-    hits: NDArray[np.bool_]  # (p*p,)
-
-
-def evaluate(session: ort.InferenceSession, grid: Grid) -> Evaluation:
-    """Run the model over all defined pairs, a few thousand rows at a time."""
-    losses = np.full(len(grid.pairs), np.nan)
-    hits = np.zeros(len(grid.pairs), dtype=np.bool_)
-    defined = np.flatnonzero(grid.train | grid.test)
-    for rows in np.array_split(defined, -(-len(defined) // ROWS)):
-        logits, answers = run_logits(session, grid.pairs[rows]), grid.answers[rows]
-        losses[rows] = cross_entropy(logits, answers)
-        hits[rows] = logits.argmax(axis=1) == answers  # ties go to the lowest class
-    return Evaluation(losses, hits)
+def read(session: ort.InferenceSession, grid: Grid, *wanted: str) -> Probe:
+    """The wanted outputs of a model over all pairs, those that it offers; all if none is named."""
+    offered = {output.name for output in session.get_outputs()}
+    names = [name for name in wanted or (*OF_PAIRS, *OF_RESIDUES) if name in offered]
+    found = _of_pairs(session, grid, [name for name in names if name in OF_PAIRS])
+    constant = [name for name in names if name in OF_RESIDUES]
+    if constant:
+        values = session.run(constant, {"pairs": grid.pairs[:1]})
+        found |= dict(zip(constant, values, strict=True))
+    return Probe(grid.task, grid.train, **found)
 
 
-def measure(
-    session: ort.InferenceSession, weights: Weights, grid: Grid, step: int
-) -> tuple[dict[str, float | None], SpectrumRow]:
-    """The measures and the embedding's spectrum of a checkpoint, names by MATHS.
+def _of_pairs(session: ort.InferenceSession, grid: Grid, names: list[str]) -> dict[str, Outputs]:
+    """Outputs with one row a pair, a few thousand rows at a time."""
+    chunks = np.array_split(grid.pairs, -(-len(grid.pairs) // ROWS))
+    parts = [session.run(names, {"pairs": chunk}) for chunk in chunks]
+    whole = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return dict(zip(names, whole, strict=True))
+
+
+def measure(probe: Probe, step: int) -> dict[str, float | None]:
+    """The measures that need neither weights nor gradients.
 
     Raises NotFinite instead of returning a loss that is none.
     """
-    evaluation = evaluate(session, grid)
-    measures: dict[str, float | None] = {}
-    for part, mask in (("train", grid.train), ("test", grid.test)):
-        loss = float(evaluation.losses[mask].mean())
-        if not np.isfinite(loss):
-            raise NotFinite(f"{part}_loss", step)
-        measures[f"{part}_loss"] = loss
-        measures[f"{part}_accuracy"] = float(evaluation.hits[mask].mean())
-    embedding = weights["W_E"][: grid.task.modulus].astype(np.float64)
-    row = spectrum(basis_of(grid.task).rows(embedding))
-    measures |= {
-        "weight_norm": sum(float(np.square(w, dtype=np.float64).sum()) for w in weights.values()),
-        "gini_embedding": row.gini,
-        "gini_frequencies_embedding": row.gini_frequencies,
-        "ipr_embedding": row.ipr,
-    }
-    return measures, SpectrumRow(constant_power=row.constant_power, power=row.power.tolist())
+    found = measures(probe)
+    for name in ("train_loss", "test_loss", "loss"):
+        value = found[name]
+        if value is not None and not isfinite(value):
+            raise NotFinite(name, step)
+    return found
+
+
+def weight_norms(weights: Weights) -> dict[str, float | None]:
+    """The sum of squares of every parameter, and its root."""
+    norm = sum(float(np.square(w, dtype=np.float64).sum()) for w in weights.values())
+    return {"weight_norm": norm, "weight_l2": sqrt(norm)}
+
+
+def spectrum_row(probe: Probe) -> SpectrumRow | None:
+    """The embedding's spectrum as a manifest carries it."""
+    found = probe.embedding_spectrum
+    if found is None:
+        return None
+    return SpectrumRow(constant_power=found.constant_power, power=found.power.tolist())
+
+
+def own_keys(probe: Probe, step: int) -> KeyRecord | None:
+    """The key frequencies of this checkpoint by the default rule."""
+    keys = choose_keys(probe)
+    return KeyRecord(**asdict(keys), source_step=step) if keys else None

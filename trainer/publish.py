@@ -22,9 +22,10 @@ from grokprobe.store.manifest import (
     now,
     sha256,
 )
+from trainer.conclusion import conclude
 from trainer.data import Grid
 from trainer.export import OUTPUTS, Graph, check_parity, open_session, run_logits
-from trainer.measure import measure
+from trainer.measure import measure, own_keys, read, spectrum_row, weight_norms
 from trainer.progress import Reporter
 from trainer.train import Snapshot
 
@@ -81,23 +82,32 @@ class Publication:
         session = open_session(model)
         logits = run_logits(session, self._grid.sample())
         check_parity(logits, snapshot.sample_logits, self._run, snapshot.step)
-        measures, spectrum = measure(session, snapshot.weights, self._grid, snapshot.step)
+        probe = read(session, self._grid)
         return CheckpointManifest(
             run=self._run,
             step=snapshot.step,
             created_at=now(),
             split_sha256=self._manifest.task.split_sha256,
             model=ModelRecord(sha256=sha256(model), bytes=len(model), opset=opset, outputs=OUTPUTS),
-            measures=measures,
-            spectrum=spectrum,
+            measures=measure(probe, snapshot.step) | weight_norms(snapshot.weights),
+            spectrum=spectrum_row(probe),
+            own_keys=own_keys(probe, snapshot.step),
         )
 
     async def complete(self, status: FinalStatus, step: int, reason: str = "") -> None:
         """Say that the run has ended; then make the index equal to the listing."""
-        completion = Completion(
-            run=self._run, created_at=now(), status=status, step=step, reason=reason
-        )
         await self._store(lambda: self._archive.check_attempt(self._run, self._attempt))
+        findings = await self._store(lambda: conclude(self._archive, self._run, self._grid))
+        completion = Completion(
+            run=self._run,
+            created_at=now(),
+            status=status,
+            step=step,
+            reason=reason,
+            keys=findings.keys,
+            checkpoints=findings.checkpoints,
+            nulls=findings.nulls,
+        )
         completion = await self._store(lambda: self._archive.publish_completion(completion))
         with suppress(CatalogueUnavailable):  # reconcile will say so
             await self._catalogue.add_completion(completion)

@@ -38,15 +38,20 @@ R = TypeVar("R", bound=Record)
 class Archive(ArchiveReader):
     """Publishes runs. Every method raises StoreUnavailable where storage does not answer."""
 
-    async def publish_run(self, manifest: RunManifest, train_mask: Mask) -> None:
-        """Write the split, then `run.json`. Raises RunExists, RunDeleted, PublicationConflict."""
+    async def publish_run(self, manifest: RunManifest, train_mask: Mask | None) -> None:
+        """Write the split, if it is known, then `run.json`.
+
+        Raises RunExists, RunDeleted, PublicationConflict.
+        """
         run = check_run_name(manifest.run)
-        if split_sha256(train_mask) != manifest.task.split_sha256:
+        digest = None if train_mask is None else split_sha256(train_mask)
+        if digest != manifest.task.split_sha256:
             raise PublicationConflict(f"run {run!r}: task.split_sha256 is not of this train mask")
         await self._refuse_deleted(run)
         if await self.objects.exists(names.run_path(run)):
             raise RunExists(run)
-        await self._create_same(names.split_path(run), encode_split(train_mask))
+        if train_mask is not None:
+            await self._create_same(names.split_path(run), encode_split(train_mask))
         if await self.objects.create(names.run_path(run), encode(manifest)) is not None:
             raise RunExists(run)
 

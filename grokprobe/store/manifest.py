@@ -18,6 +18,7 @@ RUN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 FinalStatus = Literal["complete", "stopped", "failed"]
 Status = Literal["running", "complete", "stopped", "failed"]
+Measure = float | None | dict[str, float]  # a scalar, or one value a key frequency
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,16 +28,19 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """The task and its split, as facts: the mask itself is `split.npy`."""
+    """The task and its split, as facts: the mask itself is `split.npy`.
+
+    All of the split is null where it is unknown: a run that others trained. Then there is no mask.
+    """
 
     operation: str
     modulus: int
     operation_seed: int
     train_fraction: float | None  # null where the split was not drawn by us
     split_seed: int | None
-    split_sha256: str
-    train_pairs: int
-    test_pairs: int
+    split_sha256: str | None
+    train_pairs: int | None
+    test_pairs: int | None
 
 
 class RunManifest(Record, frozen=True, kw_only=True):
@@ -68,27 +72,77 @@ class SpectrumRow(msgspec.Struct, frozen=True, kw_only=True):
     power: list[float]
 
 
+class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """Key frequencies with how they were chosen; margin = [last key in, first frequency out]."""
+
+    frequencies: list[int]
+    rule: str
+    threshold: float | None  # null where a request named the frequencies
+    source_step: int | None
+    margin: tuple[float | None, float | None]
+
+
+class LearningCoefficient(msgspec.Struct, frozen=True, kw_only=True):
+    """The local learning coefficient by SGLD: never without its error and how it was sampled."""
+
+    estimate: float | None  # null where it is refused
+    standard_error: float | None  # over chains
+    refused: str | None  # why there is no estimate
+    hyperparameters: dict[str, float]
+    traces: list[list[float]]  # (chains, draws): loss in nats
+
+
 class CheckpointManifest(Record, frozen=True, kw_only=True):
     """`manifest.json`: the commit point of a checkpoint."""
 
     run: str
     step: int
     created_at: datetime
-    split_sha256: str
+    split_sha256: str | None
     model: ModelRecord
     measures: dict[str, float | None]
-    spectrum: SpectrumRow
+    spectrum: SpectrumRow | None  # null where the model does not offer its embedding
+    own_keys: KeyRecord | None = None  # this checkpoint's; a run has one set for all: Completion
+    local_learning_coefficient: LearningCoefficient | None = None
+
+
+class NullRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A statistic of the final embedding against its permutation null (`analysis.nulls`)."""
+
+    statistic: str
+    permutations: int
+    observed: float
+    mean: float
+    std: float
+    max: float
+    p999: float | None
+    z: float | None
+    p_value: float
+    seed: int
+
+
+class KeyMeasures(msgspec.Struct, frozen=True, kw_only=True):
+    """The measures of one checkpoint that depend on the run's key frequencies."""
+
+    step: int
+    measures: dict[str, Measure]
 
 
 class Completion(Record, frozen=True, kw_only=True):
-    """`complete.json`: how the run ended. Absent while it runs or waits to be resumed."""
+    """`complete.json`: how the run ended. Absent while it runs or waits to be resumed.
+
+    `keys` are chosen at the final checkpoint, once, and `checkpoints` are measured with them; null
+    where the operation has no rule for key frequencies.
+    """
 
     run: str
     created_at: datetime
     status: FinalStatus
     step: int  # the last optimiser step done
     reason: str = ""
-    key_frequencies: list[int] | None = None
+    keys: KeyRecord | None = None
+    checkpoints: list[KeyMeasures] = []
+    nulls: list[NullRecord] = []
 
 
 def status_of(completion: Completion | None) -> Status:

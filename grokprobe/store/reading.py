@@ -49,9 +49,14 @@ class ArchiveReader:
             raise RunNotFound(run)
         return manifest
 
-    async def train_mask(self, run: str) -> Mask:
-        """The train mask, bool (p*p,), verified. Raises RunNotFound, CheckpointCorrupt."""
+    async def train_mask(self, run: str) -> Mask | None:
+        """The train mask, bool (p*p,), verified; None where the split is unknown.
+
+        Raises RunNotFound, CheckpointCorrupt.
+        """
         task = (await self.run(run)).task
+        if task.split_sha256 is None:
+            return None
         path = names.split_path(run)
         data = await self.objects.read(path)
         if data is None:

@@ -21,6 +21,7 @@ from service.routes import OF_A_CHECKPOINT, RunPath, StepPath, documented
 from service.schemas.probes import (
     Extra,
     LogitsAnswer,
+    Part,
     Prediction,
     PredictionAnswer,
     PredictionRequest,
@@ -74,6 +75,13 @@ def _top(probabilities: NDArray[np.float64], count: int) -> list[list[TopResidue
     ]
 
 
+def _parts(known: Table, rows: Residues) -> list[Part | None]:
+    """The part of the split that each row belongs to; None where the split is unknown."""
+    if known.train_mask is None:
+        return [None] * len(rows)
+    return ["train" if train else "test" for train in known.train_mask[rows].tolist()]
+
+
 def describe(
     known: Table, asked: Residues, logits: NDArray[np.float32], top: int = 0
 ) -> list[Prediction]:
@@ -83,13 +91,13 @@ def describe(
     probabilities = _softmax(logits)
     probability = probabilities[np.arange(len(rows)), predicted]
     loss = cross_entropy(logits, np.maximum(answers, 0))
-    columns = (asked, predicted, answers, probability, loss, known.train_mask[rows])
+    columns = (asked, predicted, answers, probability, loss)
     predictions = [
-        Prediction(a, b, guess, answer, guess == answer, p, nats, "train" if train else "test")
+        Prediction(a, b, guess, answer, guess == answer, p, nats, part)
         if answer != UNDEFINED
         else Prediction(a, b, guess, None, None, p, None, None)
-        for (a, b), guess, answer, p, nats, train in zip(
-            *(column.tolist() for column in columns), strict=True
+        for (a, b), guess, answer, p, nats, part in zip(
+            *(column.tolist() for column in columns), _parts(known, rows), strict=True
         )
     ]
     if top:

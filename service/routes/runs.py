@@ -129,7 +129,7 @@ def _run_answer(view: View) -> RunAnswer:
         latest_step=steps[-1] if steps else None,
         memorised_step=memorised.step if memorised else None,
         generalised_step=generalised.step if generalised else None,
-        key_frequencies=view.completion.key_frequencies if view.completion else None,
+        key_frequencies=view.keys.frequencies if view.keys else None,
     )
 
 

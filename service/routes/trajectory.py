@@ -75,7 +75,11 @@ async def get_spectra(
     """The embedding's spectrum at every checkpoint, as it was stored at publication."""
     view = await context.views.get(run)
     basis = basis_of(task_of(view.manifest))
-    rows = [SpectraRow(c.step, _values(c.spectrum, value)) for c in view.checkpoints.values()]
+    rows = [
+        SpectraRow(c.step, _values(c.spectrum, value))
+        for c in view.checkpoints.values()
+        if c.spectrum is not None
+    ]
     answer = SpectraAnswer(
         run, of, value, describe_basis(basis), frequencies(basis.order).tolist(), rows
     )

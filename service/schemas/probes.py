@@ -9,6 +9,7 @@ from grokprobe.analysis.nulls import Null
 Of = Literal["embedding", "unembedding", "neuron_logit_map", "logits"]
 Projection = Literal["frequency", "pca", "raw"]
 Extra = Literal["logits", "attention", "neurons"]
+Part = Literal["train", "test"]
 
 Residue = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -41,7 +42,7 @@ class Prediction(msgspec.Struct, omit_defaults=True):
     correct: bool | None
     probability: float
     loss: float | None
-    split: Literal["train", "test"] | None
+    split: Part | None
     top: list[TopResidue] | msgspec.UnsetType = msgspec.UNSET
     logits: list[float] | msgspec.UnsetType = msgspec.UNSET
     attention: list[list[float]] | msgspec.UnsetType = msgspec.UNSET
