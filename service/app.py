@@ -21,13 +21,16 @@ from service.problems import problem_response
 from service.queries import check_query
 from service.routes import (
     embedding,
+    emergence,
     health,
+    measures,
     model,
     neurons,
     predictions,
     runs,
     spectrum,
     trajectory,
+    weights,
 )
 from service.views import Views
 
@@ -44,9 +47,13 @@ V1 = [
     embedding.get_embedding,
     spectrum.get_spectrum,
     neurons.get_neurons,
+    measures.get_measures,
     model.get_model,
+    weights.list_weights,
+    weights.get_weight,
     trajectory.get_trajectory,
     trajectory.get_spectra,
+    emergence.get_emergence,
 ]
 
 

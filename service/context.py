@@ -1,6 +1,5 @@
 """What every route works with, assembled once by `create_app`."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +33,7 @@ class Opened:
     view: View
     step: int
     checkpoint: Checkpoint
-    headers: Mapping[str, str]
+    headers: dict[str, str]
 
 
 FromContext = NamedDependency[Context]

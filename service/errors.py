@@ -2,7 +2,8 @@
 
 GrokprobeError
 |-- NotFound
-|   `-- OutputMissing
+|   |-- OutputMissing
+|   `-- WeightMissing
 |-- FormatNotOffered
 |-- TooLarge
 |-- EncodedBody
@@ -20,6 +21,13 @@ class OutputMissing(NotFound):
 
     def __init__(self, output: str, offered: Iterable[str]) -> None:
         super().__init__(f"this model has no output {output!r}; it has {', '.join(offered)}")
+
+
+class WeightMissing(NotFound):
+    """The checkpoint's model has no parameter of that name."""
+
+    def __init__(self, name: str, offered: Iterable[str]) -> None:
+        super().__init__(f"this model has no weight {name!r}; it has {', '.join(offered)}")
 
 
 class FormatNotOffered(GrokprobeError):

@@ -68,7 +68,9 @@ def csv_bytes(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> byte
 
 
 def _cell(value: Any) -> Any:
-    return str(value).lower() if isinstance(value, bool) else value
+    if isinstance(value, bool | dict):
+        return msgspec.json.encode(value).decode()
+    return value
 
 
 def npy_bytes(array: NDArray[Any]) -> bytes:

@@ -43,6 +43,7 @@ TABLE: dict[type[errors.GrokprobeError], tuple[int, str]] = {
     errors.StepNotFound: (404, "step-not-found"),
     errors.LabelNotReached: (404, "label-not-reached"),
     service_errors.OutputMissing: (404, "output-missing"),
+    service_errors.WeightMissing: (404, "weight-missing"),
     service_errors.FormatNotOffered: (406, "format-not-offered"),
     service_errors.IncompleteBody: (408, "incomplete-body"),
     service_errors.TooLarge: (413, "too-large"),

@@ -10,9 +10,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol, TypeVar
 
 from grokprobe.analysis.emergence import Held, held
+from grokprobe.analysis.fourier import shares
 from grokprobe.errors import (
     CatalogueUnavailable,
     LabelNotReached,
@@ -26,6 +28,7 @@ from grokprobe.store.manifest import (
     CheckpointManifest,
     Completion,
     KeyRecord,
+    Measure,
     RunManifest,
     Status,
     now,
@@ -78,6 +81,30 @@ class View:
             return self.completion.keys
         return self.checkpoints[self.steps[-1]].own_keys if self.checkpoints else None
 
+    @cached_property
+    def key_measures(self) -> dict[int, dict[str, Measure]]:
+        """The measures that depend on `keys`, by step.
+
+        Until the run has ended that is the key share alone, from the stored spectra.
+        """
+        if self.completion:
+            return {c.step: c.measures for c in self.completion.checkpoints}
+        used = self.keys.frequencies if self.keys else []
+        return {s: {"key_share": _key_share(c, used)} for s, c in self.checkpoints.items()}
+
+    def measure(self, step: int, name: str) -> Measure:
+        """A stored measure of a checkpoint; None where it has none of that name."""
+        measures = self.checkpoints[step].measures
+        if name in measures:
+            return measures[name]
+        return self.key_measures.get(step, {}).get(name)
+
+    @cached_property
+    def measure_names(self) -> list[str]:
+        """The names of all stored measures, sorted."""
+        names = {name for c in self.checkpoints.values() for name in c.measures}
+        return sorted(names.union(*self.key_measures.values()))
+
     @property
     def provisional(self) -> bool:
         """Whether what depends on the key frequencies may still change."""
@@ -109,6 +136,12 @@ class View:
             return self.steps[0 if label == "first" else -1] if self.checkpoints else None
         found = self.held("train_accuracy" if label == "memorised" else "test_accuracy")
         return found.step if found else None
+
+
+def _key_share(checkpoint: CheckpointManifest, keys: Sequence[int]) -> float | None:
+    """The share of the embedding's power in the key frequencies; None without keys."""
+    found = shares(checkpoint.spectrum.power) if checkpoint.spectrum else None
+    return None if found is None or not keys else float(sum(found[k - 1] for k in keys))
 
 
 class Views:

@@ -190,7 +190,9 @@ def test_spectrum(client: httpx.Client, model: ort.InferenceSession, of: str) ->
     assert found["total_power"] == pytest.approx(float(np.sum(matrix.astype(float) ** 2)))
     assert sum(row["share"] for row in found["spectrum"]) == pytest.approx(1)
     assert found["basis"] == {"group": "Z_13", "order": 13, "reindex": "natural", "generator": None}
-    assert (found["null"], found["key_frequencies"], found["spectrum"][0]["key"]) == (None,) * 3
+    assert (found["null"], found["provisional"]) == (None, False)
+    assert (found["key_frequencies"], found["key_rule"]) == ([1, 3, 4], "logits")
+    assert [row["frequency"] for row in found["spectrum"] if row["key"]] == [1, 3, 4]
 
 
 def test_spectrum_of_the_logits(client: httpx.Client, model: ort.InferenceSession) -> None:

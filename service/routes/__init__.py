@@ -17,6 +17,18 @@ FromStep = Annotated[int | None, QueryParameter(ge=0, description="The first ste
 ToStep = Annotated[int | None, QueryParameter(ge=0, description="The last step to list.")]
 
 
+Permutations = Annotated[
+    int,
+    QueryParameter(ge=0, le=10_000, description="Draws of the null; 0 for none."),
+]
+Seed = Annotated[int, QueryParameter(ge=0, le=2**63 - 1, description="Seed of the null's draws.")]
+
+
+def caching(provisional: bool) -> dict[str, str]:
+    """The headers of an answer that stands on key frequencies; provisional ones may change."""
+    return {"Cache-Control": "no-cache"} if provisional else {}
+
+
 def documented(*statuses: int) -> dict[int, ResponseSpec]:
     """The problem responses of a route, for its OpenAPI entry."""
     return {

@@ -10,31 +10,33 @@ from grokprobe.analysis.groups import Basis, basis_of
 from grokprobe.analysis.logits import cube, logit_matrix
 from grokprobe.analysis.nulls import Null, spectrum_null
 from grokprobe.errors import InvalidInput
+from grokprobe.store.manifest import KeyRecord
 from grokprobe.task import pairs
 from service.checkpoints import Checkpoint
-from service.context import Context, FromContext, open_checkpoint
+from service.context import Context, FromContext, Opened, open_checkpoint
 from service.formats import FormatQuery, respond, table
-from service.routes import OF_A_CHECKPOINT, RunPath, StepPath
+from service.routes import OF_A_CHECKPOINT, Permutations, RunPath, Seed, StepPath, caching
 from service.routes.embedding import describe_basis
 from service.schemas.probes import Of, SpectrumAnswer, SpectrumRowAnswer
 
-MAX_PERMUTATIONS = 10_000
 COLUMNS = SpectrumRowAnswer.__struct_fields__
 
 OfMatrix = Annotated[Of, QueryParameter(description="The matrix whose spectrum is wanted.")]
-Permutations = Annotated[
-    int,
-    QueryParameter(ge=0, le=MAX_PERMUTATIONS, description="Draws of the null; 0 for none."),
-]
-Seed = Annotated[int, QueryParameter(ge=0, le=2**63 - 1, description="Seed of the null's draws.")]
 
 
-def _rows(found: Spectrum) -> list[SpectrumRowAnswer]:
+def _rows(found: Spectrum, keys: KeyRecord | None) -> list[SpectrumRowAnswer]:
     shares = [None] * len(found.power) if found.share is None else found.share.tolist()
     columns = (found.power, found.cosine_norm, found.sine_norm)
     has_sine = (found.order - 1) // 2
     return [
-        SpectrumRowAnswer(k, power, share, cosine, sine if k <= has_sine else None, None)
+        SpectrumRowAnswer(
+            k,
+            power,
+            share,
+            cosine,
+            sine if k <= has_sine else None,
+            k in keys.frequencies if keys else None,
+        )
         for k, share, power, cosine, sine in zip(
             frequencies(found.order).tolist(), shares, *(c.tolist() for c in columns), strict=True
         )
@@ -42,12 +44,13 @@ def _rows(found: Spectrum) -> list[SpectrumRowAnswer]:
 
 
 def answer_spectrum(
-    run: str, step: int, of: str, basis: Basis, found: Spectrum, null: Null | None
+    opened: Opened, of: str, basis: Basis, found: Spectrum, null: Null | None
 ) -> SpectrumAnswer:
     """The JSON of a spectrum and its null."""
+    keys = opened.view.keys
     return SpectrumAnswer(
-        run=run,
-        step=step,
+        run=opened.view.manifest.run,
+        step=opened.step,
         of=of,
         basis=describe_basis(basis),
         constant_power=found.constant_power,
@@ -55,10 +58,11 @@ def answer_spectrum(
         gini=found.gini,
         gini_frequencies=found.gini_frequencies,
         ipr=found.ipr,
-        key_frequencies=None,
-        key_rule=None,
+        key_frequencies=keys.frequencies if keys else None,
+        key_rule=keys.rule if keys else None,
+        provisional=opened.view.provisional,
         null=null,
-        spectrum=_rows(found),
+        spectrum=_rows(found, keys),
     )
 
 
@@ -98,5 +102,6 @@ async def get_spectrum(
         against = (
             await context.inference.apart(lambda: spectrum_null(M, null, seed)) if null else None
         )
-    answer = answer_spectrum(run, opened.step, of, basis, spectrum(M), against)
-    return respond(request, format_, table(answer, "spectrum", COLUMNS), opened.headers)
+    answer = answer_spectrum(opened, of, basis, spectrum(M), against)
+    headers = opened.headers | caching(answer.provisional)
+    return respond(request, format_, table(answer, "spectrum", COLUMNS), headers)

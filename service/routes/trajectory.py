@@ -8,11 +8,11 @@ from litestar.params import QueryParameter
 from grokprobe.analysis.fourier import frequencies, shares
 from grokprobe.analysis.groups import basis_of
 from grokprobe.errors import InvalidInput
-from grokprobe.store.manifest import SpectrumRow
+from grokprobe.store.manifest import Measure, SpectrumRow
 from service.checkpoints import task_of
 from service.context import FromContext
 from service.formats import FormatQuery, only_json, respond, table
-from service.routes import OF_A_RUN, FromStep, RunPath, ToStep
+from service.routes import OF_A_RUN, FromStep, RunPath, ToStep, caching
 from service.routes.embedding import describe_basis
 from service.routes.runs import ROW_MEASURES, between
 from service.schemas.runs import SpectraAnswer, SpectraRow, TrajectoryAnswer
@@ -29,7 +29,7 @@ def _measures(view: View, asked: str | None) -> tuple[str, ...]:
     """The measures to show. Raises InvalidInput for one that no checkpoint of the run has."""
     if asked is None:
         return ROW_MEASURES
-    known = sorted({name for c in view.checkpoints.values() for name in c.measures})
+    known = view.measure_names
     names = tuple(dict.fromkeys(asked.split(",")))
     for name in names:
         if name not in known:
@@ -50,12 +50,13 @@ async def get_trajectory(
     """One row for every checkpoint, not paged: its step and its measures."""
     view = await context.views.get(run)
     names = _measures(view, measures)
-    rows: list[dict[str, float | None]] = [
-        {"step": c.step, **{name: c.measures.get(name) for name in names}}
+    rows: list[dict[str, Measure]] = [
+        {"step": c.step, **{name: view.measure(c.step, name) for name in names}}
         for c in between(view, from_step, to_step)
     ]
-    answer = TrajectoryAnswer(run, None, rows)
-    return respond(request, format_, table(answer, "trajectory", ("step", *names)))
+    answer = TrajectoryAnswer(run, view.provisional, view.keys, rows)
+    makers = table(answer, "trajectory", ("step", *names))
+    return respond(request, format_, makers, caching(view.provisional))
 
 
 def _values(row: SpectrumRow, value: Value) -> list[float | None]:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from grokprobe.analysis.nulls import Null
+from grokprobe.store.manifest import KeyRecord, LearningCoefficient, Measure
 
 Of = Literal["embedding", "unembedding", "neuron_logit_map", "logits"]
 Projection = Literal["frequency", "pca", "raw"]
@@ -143,8 +144,37 @@ class SpectrumAnswer(msgspec.Struct):
     ipr: float | None
     key_frequencies: list[int] | None
     key_rule: str | None
+    provisional: bool  # the run goes on: its keys are its latest checkpoint's
     null: Null | None
     spectrum: list[SpectrumRowAnswer]
+
+
+class MeasuresAnswer(msgspec.Struct):
+    """Every measure by its name; `keys` is null where the operation has no rule for them."""
+
+    run: str
+    step: int
+    provisional: bool  # the run goes on: its keys are its latest checkpoint's
+    keys: KeyRecord | None
+    measures: dict[str, Measure]
+    local_learning_coefficient: LearningCoefficient | None
+    key_share_null: Null | None
+
+
+class WeightRow(msgspec.Struct):
+    """A parameter of a checkpoint."""
+
+    name: str
+    shape: list[int]
+    dtype: str
+
+
+class WeightsAnswer(msgspec.Struct):
+    """The parameters of a checkpoint, in the order of its file."""
+
+    run: str
+    step: int
+    weights: list[WeightRow]
 
 
 class NeuronRow(msgspec.Struct):

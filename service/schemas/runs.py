@@ -5,7 +5,15 @@ from typing import Any, Literal
 
 import msgspec
 
-from grokprobe.store.manifest import ModelRecord, Status, TaskRecord
+from grokprobe.analysis.emergence import Held, Lag, Level, Phases, Transition
+from grokprobe.store.manifest import (
+    KeyRecord,
+    Measure,
+    ModelRecord,
+    NullRecord,
+    Status,
+    TaskRecord,
+)
 from service.schemas.probes import BasisAnswer
 
 # -- runs and checkpoints ------------------------------------------------------------------------
@@ -91,8 +99,26 @@ class TrajectoryAnswer(msgspec.Struct):
     """Measures at every checkpoint, one row each: `step` and the measures asked for."""
 
     run: str
-    keys: list[int] | None
-    trajectory: list[dict[str, float | None]]
+    provisional: bool  # the run goes on: its keys are its latest checkpoint's
+    keys: KeyRecord | None
+    trajectory: list[dict[str, Measure]]
+
+
+class EmergenceAnswer(msgspec.Struct):
+    """Brackets, transitions, lags and phases of a run; null for what has not happened.
+
+    `nulls` are of the final embedding: structure that chance would show too is none.
+    """
+
+    run: str
+    provisional: bool  # the run goes on
+    memorised: Held | None
+    generalised: Held | None
+    series: dict[str, Transition]
+    lags: dict[str, dict[Level, Lag | None]]
+    phases: Phases
+    keys: KeyRecord | None
+    nulls: list[NullRecord]
 
 
 class SpectraRow(msgspec.Struct):

@@ -1,0 +1,116 @@
+"""Every measure of one checkpoint, those that need key frequencies with the set of choice."""
+
+from typing import Annotated, Any, Literal
+
+from litestar import Request, Response, get
+from litestar.params import QueryParameter
+
+from grokprobe.analysis.fourier import frequencies
+from grokprobe.analysis.groups import Basis, basis_of
+from grokprobe.analysis.probe import key_measures
+from grokprobe.errors import InvalidInput
+from grokprobe.store.manifest import KeyRecord, Measure
+from service.context import Context, FromContext, Opened, open_checkpoint
+from service.formats import FormatQuery, only_json, respond
+from service.probing import choose, read_probe
+from service.routes import OF_A_CHECKPOINT, Permutations, RunPath, Seed, StepPath, caching
+from service.schemas.probes import MeasuresAnswer
+
+Keys = Annotated[
+    str,
+    QueryParameter(
+        description="`final`: the run's set; `own`: this checkpoint's; or frequencies: 14,35."
+    ),
+]
+KeyRule = Literal["logits", "neurons", "embedding"]
+DEFAULT_RULE: KeyRule = "logits"
+Rule = Annotated[
+    KeyRule,
+    QueryParameter(description="The rule that chooses them."),
+]
+Threshold = Annotated[
+    float | None,
+    QueryParameter(gt=0, lt=1, description="Of the rule `logits`: the least cosine similarity."),
+]
+
+
+def given_keys(asked: str, basis: Basis) -> KeyRecord:
+    """The set that a request names, such as `14,35`. Raises InvalidInput."""
+    known = frequencies(basis.order).tolist()
+    parts = [part.strip() for part in asked.split(",")]
+    for part in parts:
+        if not (part.isascii() and part.isdigit() and len(part) < 10 and int(part) in known):
+            message = f"{part[:40]!r} is neither final, own nor a frequency 1..{len(known)}"
+            raise InvalidInput("keys", message)
+    return KeyRecord(
+        frequencies=sorted({int(part) for part in parts}),
+        rule="given",
+        threshold=None,
+        source_step=None,
+        margin=(None, None),
+    )
+
+
+async def _keys(
+    context: Context, opened: Opened, asked: str, rule: str, threshold: float | None
+) -> KeyRecord | None:
+    """The key set asked for; what is stored is not computed again. Raises InvalidInput."""
+    if asked not in ("final", "own"):
+        return given_keys(asked, basis_of(opened.checkpoint.table.task))
+    if rule == DEFAULT_RULE and threshold is None:
+        return opened.view.keys if asked == "final" else opened.checkpoint.manifest.own_keys
+    source = opened.checkpoint
+    if asked == "final":
+        source = await context.checkpoints.get(opened.view.manifest.run, opened.view.steps[-1])
+    return await choose(context, source, rule, threshold)
+
+
+async def _measured(context: Context, opened: Opened, keys: KeyRecord | None) -> dict[str, Measure]:
+    """The key-dependent measures: those stored, if these keys are the run's, or computed."""
+    completion, stored = opened.view.completion, opened.view.key_measures.get(opened.step)
+    if completion is not None and keys == completion.keys and stored is not None:
+        return stored
+    probe = await read_probe(context, opened.checkpoint)
+    used = keys.frequencies if keys else []
+    return await context.inference.apart(lambda: key_measures(probe, used))
+
+
+@get(
+    "/runs/{run:str}/checkpoints/{step:str}/measures",
+    summary="Every measure",
+    tags=["checkpoints"],
+    responses=OF_A_CHECKPOINT,
+)
+async def get_measures(
+    request: Request[Any, Any, Any],
+    context: FromContext,
+    run: RunPath,
+    step: StepPath,
+    keys: Keys = "final",
+    key_rule: Rule = DEFAULT_RULE,
+    key_threshold: Threshold = None,
+    null: Permutations = 0,
+    seed: Seed = 0,
+    format_: FormatQuery = None,
+) -> Response[MeasuresAnswer]:
+    """All measures; those of key frequencies are null where the set is empty or has no rule.
+
+    `null=200` compares the key share with permuted rows. Where the keys were chosen at this very
+    checkpoint every draw chooses its own, as many: the statistic is then `top_share`.
+    """
+    with context.inference.permit():
+        opened = await open_checkpoint(context, request, run, step)
+        chosen = await _keys(context, opened, keys, key_rule, key_threshold)
+        measured = await _measured(context, opened, chosen)
+    manifest = opened.checkpoint.manifest
+    answer = MeasuresAnswer(
+        run=run,
+        step=opened.step,
+        provisional=keys == "final" and opened.view.provisional,
+        keys=chosen,
+        measures={**manifest.measures, **measured},
+        local_learning_coefficient=manifest.local_learning_coefficient,
+        key_share_null=None,
+    )
+    headers = opened.headers | caching(answer.provisional)
+    return respond(request, format_, only_json(answer), headers)
