@@ -2,11 +2,14 @@
 
 Conventions, stated once (MATHS, "Setting"):
     residues 0..p-1; row of the pair (a, b) is a*p + b; answers are op(a, b) mod p;
+    s5: residue a is the permutation S5[a] of 0..4 in one-line notation, p = 120 of them in
+    lexicographic order (0 is the identity), and the answer is the composition (a b)(i) = a(b(i));
     the split draws floor(train_fraction * n) of the n defined pairs in canonical order by
     `numpy.random.default_rng(split_seed).permutation(n)`, on the CPU, whatever trains.
 """
 
 import hashlib
+import itertools
 from collections.abc import Callable
 from typing import Annotated, Literal
 
@@ -16,12 +19,13 @@ from numpy.typing import NDArray
 
 from grokprobe.errors import InvalidInput
 
-Operation = Literal["add", "sub", "mul", "div", "x2+y2", "x2+xy+y2", "x3+xy", "random"]
+Operation = Literal["add", "sub", "mul", "div", "x2+y2", "x2+xy+y2", "x3+xy", "random", "s5"]
 Residues = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 UNDEFINED = -1  # the answer of a pair on which the operation is not defined
 MAX_MODULUS = 509  # the logits of all pairs are p^3 numbers: half a gigabyte here
+S5 = tuple(itertools.permutations(range(5)))
 
 Seed = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
@@ -42,6 +46,14 @@ def check_modulus(modulus: int) -> None:
         raise InvalidInput("modulus", f"must be at most {MAX_MODULUS}, got {modulus}")
 
 
+def check_task(task: Task) -> None:
+    """Raise InvalidInput unless the modulus suits the operation: 120 for s5, else an odd prime."""
+    if task.operation != "s5":
+        check_modulus(task.modulus)
+    elif task.modulus != len(S5):
+        raise InvalidInput("modulus", f"s5 has {len(S5)} elements: set modulus = {len(S5)}")
+
+
 def pairs(modulus: int) -> Residues:
     """All pairs in canonical order, int64 (p*p, 2)."""
     return np.stack(np.divmod(np.arange(modulus * modulus, dtype=np.int64), modulus), axis=1)
@@ -52,6 +64,12 @@ def _quotient(a: Residues, b: Residues, p: int) -> Residues:
     return np.where(b == 0, UNDEFINED, a * inverses[b] % p)
 
 
+def _composition(a: Residues, b: Residues, _: int) -> Residues:
+    elements, digits = np.array(S5), 5 ** np.arange(5)[::-1]
+    composed = np.take_along_axis(elements[a], elements[b], axis=1)
+    return np.searchsorted(elements @ digits, composed @ digits)
+
+
 _FORMULAS: dict[str, Callable[[Residues, Residues, int], Residues]] = {
     "add": lambda a, b, p: (a + b) % p,
     "sub": lambda a, b, p: (a - b) % p,
@@ -60,16 +78,17 @@ _FORMULAS: dict[str, Callable[[Residues, Residues, int], Residues]] = {
     "x2+y2": lambda a, b, p: (a * a + b * b) % p,
     "x2+xy+y2": lambda a, b, p: (a * a + a * b + b * b) % p,
     "x3+xy": lambda a, b, p: (a * a * a + a * b) % p,
+    "s5": _composition,
 }
 
 
 def answers(task: Task) -> Residues:
     """The answer of every pair in canonical order, int64 (p*p,); UNDEFINED where b = 0 in `div`.
 
-    Raises InvalidInput if the modulus is not an odd prime.
+    Raises InvalidInput if the modulus does not suit the operation.
     """
+    check_task(task)
     p = task.modulus
-    check_modulus(p)
     if task.operation == "random":  # one table per seed, never redrawn
         return np.random.default_rng(task.operation_seed).integers(p, size=p * p)
     a, b = pairs(p).T

@@ -42,6 +42,7 @@ def test_mainline_is_the_defaults() -> None:
         ("[task]\nmodulus = 3\ntrain_fraction = 0.1", "task.train_fraction", "0 of 9 pairs"),
         ("[task]\nmodulus = 8", "task.modulus", "odd prime, got 8"),
         ("[task]\nmodulus = 91", "task.modulus", "odd prime, got 91"),
+        ("[task]\noperation = 's5'", "task.modulus", "set modulus = 120"),
         ("[task]\nmodulus = '113'", "task.modulus", "expected int, got str"),
         ("[task]\noperation = 'plus'", "task.operation", "known: add, sub"),
         ("[training]\nsteps = 0", "training.steps", "got 0"),

@@ -117,8 +117,8 @@ def test_the_facts_are_the_task_s() -> None:
     assert (facts["run"], facts["operation"]) == ("b", "x2+y2")
 
 
-@pytest.mark.parametrize("operation", get_args(Operation))
-def test_every_operation_can_be_measured(graph: Graph, operation: Operation) -> None:
+@pytest.mark.parametrize("operation", [o for o in get_args(Operation) if o != "s5"])
+def test_every_operation_on_residues_can_be_measured(graph: Graph, operation: Operation) -> None:
     """The measures are finite, and the spectrum has the frequencies of the operation's group."""
     other = draw(TaskSection(operation=operation, modulus=13))
     weights = weights_of(network(0))

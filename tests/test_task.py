@@ -1,7 +1,9 @@
 """The task: canonical pairs, answers against their definition, and splits that never drift."""
 
+import itertools
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from grokprobe.errors import InvalidInput
@@ -28,6 +30,40 @@ def test_answers_equal_the_definition(operation: str, modulus: int) -> None:
     assert answers(task).tolist() == expected
 
 
+def test_s5_composes_permutations() -> None:
+    """The answer is the lexicographic index of i -> a(b(i)), one pair at a time."""
+    elements = sorted(itertools.permutations(range(5)))
+    expected = [
+        elements.index(tuple(a[b[i]] for i in range(5))) for a in elements for b in elements
+    ]
+    assert answers(Task(operation="s5", modulus=120)).tolist() == expected
+
+
+def test_s5_is_a_group() -> None:
+    """Element 0 is the identity, every row and column holds each element once, (ab)c = a(bc)."""
+    table = answers(Task(operation="s5", modulus=120)).reshape(120, 120)
+    assert table[0].tolist() == table[:, 0].tolist() == list(range(120))
+    for square in (table, table.T):
+        assert (np.sort(square, axis=1) == np.arange(120)).all()
+    assert (table[table] == table[:, table]).all()  # [a, b, c]
+
+
+@pytest.mark.parametrize(
+    ("operation", "modulus", "message"),
+    [
+        ("s5", 113, "modulus: s5 has 120 elements: set modulus = 120"),
+        ("s5", 0, "modulus: s5 has 120 elements: set modulus = 120"),
+        ("add", 120, "modulus: must be an odd prime, got 120"),
+        ("random", 120, "modulus: must be an odd prime, got 120"),
+    ],
+)
+def test_120_elements_are_s5_s_alone(operation: str, modulus: int, message: str) -> None:
+    """Composition has its 120 elements, and only composition is exempt from primality."""
+    with pytest.raises(InvalidInput) as caught:
+        answers(Task(operation=operation, modulus=modulus))  # type: ignore[arg-type]
+    assert str(caught.value) == message
+
+
 def test_pairs_are_canonical() -> None:
     """Row a*p + b of the pairs is (a, b)."""
     assert pairs(3).tolist() == [[a, b] for a in range(3) for b in range(3)]
@@ -44,11 +80,16 @@ def test_random_table_is_one_table_per_seed() -> None:
 
 @pytest.mark.parametrize(
     ("modulus", "fraction", "digest"),
-    [(59, 0.3, "61aa9967a27742f2"), (113, 0.3, "ed7e27c0278b5205")],
+    [
+        (59, 0.3, "61aa9967a27742f2"),
+        (113, 0.3, "ed7e27c0278b5205"),
+        (120, 0.5, "24fd678204ea63fa"),
+    ],
 )
 def test_splits_never_drift(modulus: int, fraction: float, digest: str) -> None:
     """The digest of a split is the one published for it, whatever numpy's version."""
-    mask = split(Task(modulus=modulus), fraction, split_seed=0)
+    task = Task(operation="s5" if modulus == 120 else "add", modulus=modulus)
+    mask = split(task, fraction, split_seed=0)
     assert mask.sum() == int(fraction * modulus**2)
     assert split_sha256(mask).startswith(digest)
 

@@ -1,8 +1,10 @@
-"""Which group an operation has, and so in which order its residues form a Fourier basis.
+"""Which group an operation has, and so in which basis functions of its residues are read.
 
     add, sub              Z_p in natural order
     mul, div              Z_p* (order p - 1, even): residue g^i is element i, g the smallest
                           primitive root; the residue 0 is left out
+    s5                    S_5 in natural order: irreducible representations (irreps.py), no
+                          frequencies
     every other           no group: Z_p in natural order, labelled `no known basis`
 
 Source: MATHS, "Other operations and their basis".
@@ -14,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from grokprobe.task import Task, check_modulus
+from grokprobe.task import Task, check_modulus, check_task
 
 DIRECTIONS = {"add": "sum", "mul": "sum", "sub": "difference", "div": "difference"}
 
@@ -29,6 +31,11 @@ class Basis:
     generator: int | None
     residues: NDArray[np.int64]
     direction: str | None  # the answer's element is i + j: `sum`; i - j: `difference`; or neither
+
+    @property
+    def cyclic(self) -> bool:
+        """Whether rows are read by frequency (fourier.py); in S_5 by irrep (irreps.py)."""
+        return self.group != "S_5"
 
     def rows(self, matrix: ArrayLike) -> NDArray[np.float64]:
         """The rows of `matrix` (p, width), one per residue, in group order: (order, width)."""
@@ -49,9 +56,11 @@ def smallest_primitive_root(modulus: int) -> int:
 
 @lru_cache(maxsize=64)
 def basis_of(task: Task) -> Basis:
-    """The basis of a task. Raises InvalidInput if the modulus is not an odd prime."""
+    """The basis of a task. Raises InvalidInput if the modulus does not suit the operation."""
+    check_task(task)
     p = task.modulus
-    check_modulus(p)
+    if task.operation == "s5":
+        return Basis("S_5", p, "natural", None, np.arange(p), None)
     direction = DIRECTIONS.get(task.operation)
     if task.operation in ("mul", "div"):
         g = smallest_primitive_root(p)
