@@ -28,7 +28,7 @@ def test_nulls_equal_one_permutation_at_a_time(shape: tuple[int, int]) -> None:
     assert (report.mean, report.max) == pytest.approx((np.mean(fits), np.max(fits)))  # type: ignore[arg-type]
 
 
-def _kolmogorov_smirnov(p_values: list[float]) -> float:
+def kolmogorov_smirnov(p_values: list[float]) -> float:
     """Largest distance between the empirical distribution and the uniform one."""
     x = np.sort(p_values)
     n = x.size
@@ -48,8 +48,8 @@ def test_p_values_are_uniform_on_noise() -> None:
         spectra.append(by_spectrum.p_value)
         circles.append(by_circle.p_value)
     bound = 1.63 / np.sqrt(200)
-    assert _kolmogorov_smirnov(spectra) < bound
-    assert _kolmogorov_smirnov(circles) < bound
+    assert kolmogorov_smirnov(spectra) < bound
+    assert kolmogorov_smirnov(circles) < bound
 
 
 def test_a_circle_is_far_above_its_null() -> None:

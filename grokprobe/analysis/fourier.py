@@ -60,29 +60,46 @@ def shares(power: ArrayLike) -> Array | None:
 
 
 @dataclass(frozen=True)
-class Spectrum:
-    """The spectrum of a matrix with one row per group element; arrays are (frequencies,)."""
+class Powers:
+    """How ||M||_F^2 is spread over the parts of a group's basis: frequencies, or irreps.
 
-    order: int
+    `power`, (parts,), leaves out the constant; with constant_power it sums to ||M||_F^2 (Parseval).
+    """
+
     constant_power: float
-    cosine_norm: Array
-    sine_norm: Array
-
-    @cached_property
-    def power(self) -> Array:
-        """cosine_norm_k^2 + sine_norm_k^2; with constant_power it sums to ||M||_F^2 (Parseval)."""
-        power: Array = self.cosine_norm**2 + self.sine_norm**2
-        return power
+    power: Array
 
     @property
     def total_power(self) -> float:
-        """||M||_F^2: the constant and every frequency."""
+        """||M||_F^2: the constant and every part."""
         return self.constant_power + float(self.power.sum())
 
     @cached_property
     def share(self) -> Array | None:
         """power_k / sum of power, the constant excluded; None for a matrix of equal rows."""
         return shares(self.power)
+
+    @property
+    def gini_frequencies(self) -> float | None:
+        """Gini coefficient of sqrt(power_k): blind to the phase within a frequency."""
+        return gini(np.sqrt(self.power))
+
+    @property
+    def ipr(self) -> float | None:
+        """Inverse participation ratio, sum of share_k^2: 1 for one part, 1/n_k if flat."""
+        return None if self.share is None else float(np.sum(self.share**2))
+
+
+@dataclass(frozen=True)
+class Spectrum(Powers):
+    """The spectrum of a matrix with one row per group element; arrays are (frequencies,).
+
+    power_k = cosine_norm_k^2 + sine_norm_k^2.
+    """
+
+    order: int
+    cosine_norm: Array
+    sine_norm: Array
 
     @property
     def strongest(self) -> int:
@@ -99,24 +116,20 @@ class Spectrum:
         """Gini coefficient of `norms`: the concentration that Nanda et al. 2023 report."""
         return gini(self.norms)
 
-    @property
-    def gini_frequencies(self) -> float | None:
-        """Gini coefficient of sqrt(power_k): blind to the phase within a frequency."""
-        return gini(np.sqrt(self.power))
 
-    @property
-    def ipr(self) -> float | None:
-        """Inverse participation ratio, sum of share_k^2: 1 for one frequency, 1/n_k if flat."""
-        return None if self.share is None else float(np.sum(self.share**2))
+def constant_power(M: Array) -> float:
+    """||e_0 M||^2 of a matrix with one row per element of a group, whichever."""
+    return float(np.sum(M.sum(axis=0) ** 2) / len(M))
 
 
 def spectrum(matrix: ArrayLike) -> Spectrum:
     """The spectrum of `matrix` (order, width), rows in the order of the group's elements."""
     M = np.asarray(matrix, dtype=np.float64)
-    cosine, sine = basis(M.shape[0])
+    cosine, sine = (np.linalg.norm(rows @ M, axis=1) for rows in basis(M.shape[0]))
     return Spectrum(
         order=M.shape[0],
-        constant_power=float(np.sum(M.sum(axis=0) ** 2) / M.shape[0]),
-        cosine_norm=np.linalg.norm(cosine @ M, axis=1),
-        sine_norm=np.linalg.norm(sine @ M, axis=1),
+        constant_power=constant_power(M),
+        power=cosine**2 + sine**2,
+        cosine_norm=cosine,
+        sine_norm=sine,
     )

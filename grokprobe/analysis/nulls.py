@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from grokprobe.analysis.coordinates import circle
-from grokprobe.analysis.fourier import NEGLIGIBLE, Array, basis, spectrum
+from grokprobe.analysis.fourier import NEGLIGIBLE, Array, basis, shares
 from grokprobe.errors import InvalidInput
 
 SMALLEST_ORDER = 5
@@ -66,15 +66,20 @@ def _compact(M: Array) -> Array:
     return M if width <= n else np.linalg.qr(M.T).R.T
 
 
-def _draws(M: Array, permutations: int, seed: int) -> Iterator[tuple[Array, Array, Array]]:
-    """Batches of permuted matrices with their cosine and sine coefficients, (t, ., width) each."""
-    cosine, sine = basis(M.shape[0])
+def _draws(M: Array, permutations: int, seed: int) -> Iterator[Array]:
+    """Batches of permuted matrices, (t, order, width) each."""
     rng = np.random.default_rng(seed)
     for start in range(0, permutations, BATCH):
         count = min(BATCH, permutations - start)
         rows = np.stack([rng.permutation(M.shape[0]) for _ in range(count)])
-        permuted = M[rows]
-        yield permuted, cosine @ permuted, sine @ permuted
+        yield M[rows]
+
+
+def _frequency_powers(matrices: Array) -> Array:
+    """power_k of each of the matrices (t, order, width): (t, frequencies)."""
+    cosine, sine = basis(matrices.shape[1])
+    powers: Array = ((cosine @ matrices) ** 2).sum(axis=2) + ((sine @ matrices) ** 2).sum(axis=2)
+    return powers
 
 
 def _gini_rows(values: Array) -> Array:
@@ -101,28 +106,28 @@ def spectrum_null(
     permutations: int = 200,
     seed: int = 0,
     statistic: str = "gini_frequencies",
+    powers: Callable[[Array], Array] = _frequency_powers,
 ) -> Null | None:
     """The spectrum of `matrix` (order, width) against its null; None if all rows are equal.
 
     The statistic is a function of sqrt(power_k). Not `gini`: it also sees the symmetry a -> -a.
+    `powers` says whose power: of the frequencies, or of the irreps (irreps.irrep_powers).
     Raises InvalidInput below 5 residues or 2 permutations.
     """
     M = np.asarray(matrix, dtype=np.float64)
     _check(M.shape[0], permutations)
-    own = spectrum(M)
-    if own.share is None:
+    own = powers(M[None])
+    if shares(own) is None:
         return None
     measure = STATISTICS[statistic]
-    draws = [
-        measure(np.sqrt((c**2).sum(axis=2) + (s**2).sum(axis=2)))
-        for _, c, s in _draws(_compact(M), permutations, seed)
-    ]
-    observed = float(measure(np.sqrt(own.power)[None])[0])
+    draws = [measure(np.sqrt(powers(m))) for m in _draws(_compact(M), permutations, seed)]
+    observed = float(measure(np.sqrt(own))[0])
     return summarise(statistic, observed, np.concatenate(draws), seed)
 
 
-def _circle_draws(permuted: Array, c: Array, s: Array) -> Array:
+def _circle_draws(permuted: Array) -> Array:
     """r_squared of each draw (t,) in the plane of its own strongest frequency."""
+    c, s = (rows @ permuted for rows in basis(permuted.shape[1]))
     sines = (permuted.shape[1] - 1) // 2  # a plane needs a sine row: no Nyquist
     power = (c**2).sum(axis=2)[:, :sines] + (s**2).sum(axis=2)[:, :sines]
     draw, k = np.arange(len(power)), power.argmax(axis=1)
@@ -152,5 +157,5 @@ def circle_null(
     observed = circle(M, frequency).r_squared
     if observed is None:
         return None
-    draws = [_circle_draws(*batch) for batch in _draws(_compact(M), permutations, seed)]
+    draws = [_circle_draws(m) for m in _draws(_compact(M), permutations, seed)]
     return summarise("r_squared", observed, np.concatenate(draws), seed)
