@@ -12,6 +12,7 @@ from grokprobe.analysis.groups import basis_of
 from grokprobe.analysis.irreps import (
     Irrep,
     irrep_basis,
+    irrep_densities,
     irrep_powers,
     irrep_spectrum,
     irreps,
@@ -140,7 +141,7 @@ def test_equal_rows_have_null_shares() -> None:
     found = irrep_spectrum(np.ones((120, 2)))
     assert (found.share, found.ipr) == (None, None)
     assert irrep_spectrum(np.zeros((120, 2))).gini_frequencies is None
-    assert spectrum_null(np.ones((120, 2)), powers=irrep_powers) is None
+    assert spectrum_null(np.ones((120, 2)), powers=irrep_densities) is None
 
 
 @pytest.mark.parametrize("width", [4, 130])
@@ -151,8 +152,11 @@ def test_the_null_equals_one_permutation_at_a_time(width: int) -> None:
     drawn = [irrep_spectrum(matrix[rng.permutation(120)]) for _ in range(40)]
     ginis = [s.gini_frequencies for s in drawn]
     shares = [s.share.max() for s in drawn if s.share is not None]
-    for statistic, values in (("gini_frequencies", ginis), ("max_share", shares)):
-        found = spectrum_null(matrix, 40, 7, statistic, irrep_powers)
+    for statistic, values, powers in (
+        ("gini_frequencies", ginis, irrep_densities),
+        ("max_share", shares, irrep_powers),
+    ):
+        found = spectrum_null(matrix, 40, 7, statistic, powers)
         assert found is not None
         assert found.mean == pytest.approx(np.mean(np.array(values)))
         assert found.std == pytest.approx(np.std(np.array(values), ddof=1))
@@ -163,7 +167,7 @@ def test_p_values_are_uniform_on_noise(statistic: str) -> None:
     """200 Gaussian embeddings: the Kolmogorov-Smirnov distance stays under its 1 % bound."""
     rng, p_values = np.random.default_rng(0), []
     for seed in range(200):
-        found = spectrum_null(rng.normal(size=(120, 4)), 99, seed, statistic, irrep_powers)
+        found = spectrum_null(rng.normal(size=(120, 4)), 99, seed, statistic, irrep_densities)
         assert found is not None
         p_values.append(found.p_value)
     assert kolmogorov_smirnov(p_values) < 1.63 / np.sqrt(200)
@@ -175,7 +179,7 @@ def test_a_planted_irrep_is_far_above_its_null(irrep: Irrep) -> None:
     signal = planted(irrep)
     noise = signal.std() / 2 * np.random.default_rng(0).normal(size=signal.shape)
     for statistic in ("gini_frequencies", "max_share"):
-        found = spectrum_null(signal + noise, 200, 0, statistic, irrep_powers)
+        found = spectrum_null(signal + noise, 200, 0, statistic, irrep_densities)
         assert found is not None
         assert found.p_value == pytest.approx(1 / 201)
 

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from grokprobe.analysis.fourier import spectrum
+from grokprobe.analysis.irreps import irrep_spectrum
 from grokprobe.errors import RunExists
 from grokprobe.settings import Settings
 from grokprobe.store.backends import open_backends
@@ -20,6 +21,8 @@ from tests.trained import (
     archive,
     events,
     manifests,
+    settings_at,
+    tiny_config,
 )
 from trainer.__main__ import main
 from trainer.data import draw
@@ -78,6 +81,22 @@ def test_measures_are_those_of_the_published_file(trained: Trained) -> None:
         assert manifest.spectrum.power == pytest.approx(expected.power, rel=1e-6)
         assert manifest.measures["gini_embedding"] == pytest.approx(expected.gini, rel=1e-6)
         assert manifest.measures["ipr_embedding"] == pytest.approx(expected.ipr, rel=1e-6)
+
+
+def test_s5_is_trained_and_read_by_irrep(tmp_path: Path) -> None:
+    """Composition is published like every operation; its spectrum is the powers of the irreps."""
+    config = tiny_config(task={"operation": "s5", "modulus": 120}, training={"steps": 3})
+    run = Trained(settings_at(tmp_path), "s5", config)
+    assert start(run.settings, config, run.run, JsonReporter()) == 0
+    assert asyncio.run(archive(run.settings).verify(run.run)) == []
+    first = manifests(run)[0]
+    model = run.folder / "checkpoints" / "0000000000" / "model.onnx"
+    [embedding] = ort.InferenceSession(model.read_bytes()).run(["embedding"], {"pairs": [[0, 0]]})
+    expected = irrep_spectrum(embedding)
+    assert first.spectrum is not None
+    assert first.spectrum.power == pytest.approx(expected.power, rel=1e-6)
+    assert first.measures["ipr_embedding"] == pytest.approx(expected.ipr, rel=1e-6)
+    assert first.measures["gini_embedding"] is None
 
 
 def test_the_run_manifest_says_how_to_train_it_again(trained: Trained) -> None:

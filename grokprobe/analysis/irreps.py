@@ -17,7 +17,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
-from grokprobe.analysis.fourier import Array, Powers, constant_power
+from grokprobe.analysis.fourier import Array, Powers, constant_power, gini
 from grokprobe.task import S5
 
 Word = tuple[int, ...]  # a partition, a tableau, or a permutation
@@ -114,17 +114,26 @@ def irrep_powers(matrices: Array) -> Array:
     return powers
 
 
+def irrep_densities(matrices: Array) -> Array:
+    """power / d^2, (t, 6): per dimension of the irrep's component, so that noise is flat."""
+    densities: Array = irrep_powers(matrices) / [irrep.dimension**2 for irrep in irreps()[1:]]
+    return densities
+
+
 @dataclass(frozen=True)
 class IrrepSpectrum(Powers):
     """The power of each irrep but the trivial, whose power is constant_power; arrays are (6,).
 
-    Noise has the share d^2/119 in each, so its gini_frequencies is .19, not 0: read the figure
-    against its null. The sign's flat share is 1/119; growing, it first evens the powers out, and
-    raises the Gini above the null's only when it holds more than half of them.
+    Noise has the share d^2/119 in each: the components differ in size, as frequencies do not.
     """
 
     labels: tuple[str, ...]
     dimensions: tuple[int, ...]
+
+    @property
+    def gini_frequencies(self) -> float | None:
+        """Gini coefficient of sqrt(power) / d: 0 if every dimension holds the same."""
+        return gini(np.sqrt(self.power) / self.dimensions)
 
 
 def irrep_spectrum(matrix: ArrayLike) -> IrrepSpectrum:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from grokprobe.analysis import keys as rules
 from grokprobe.analysis import progress
-from grokprobe.analysis.fourier import Array, Spectrum, spectrum
+from grokprobe.analysis.fourier import Array, Spectrum
 from grokprobe.analysis.groups import Basis, basis_of
+from grokprobe.analysis.irreps import IrrepSpectrum
 from grokprobe.analysis.keys import Keys
 from grokprobe.analysis.logits import LogitCoefficients, cube, logit_coefficients
 from grokprobe.analysis.measures import (
@@ -26,6 +27,7 @@ from grokprobe.analysis.measures import (
 )
 from grokprobe.analysis.neurons import Neurons, read_neurons
 from grokprobe.analysis.nulls import SMALLEST_ORDER
+from grokprobe.analysis.spectra import spectrum_of
 from grokprobe.errors import InvalidInput
 from grokprobe.task import UNDEFINED, Mask, Residues, Task, answers
 
@@ -93,19 +95,19 @@ class Probe:
     @cached_property
     def read_neurons(self) -> Neurons | None:
         """The frequency of each neuron."""
-        if self.neurons is None:
+        if self.neurons is None or not self.basis.cyclic:
             return None
         p, kept = self.task.modulus, self.basis.residues
         values = self.neurons.reshape(p, p, -1)
         natural = self.basis.reindex == "natural"
         return read_neurons(values if natural else values[np.ix_(kept, kept)])
 
-    def spectrum(self, matrix: Outputs | None) -> Spectrum | None:
+    def spectrum(self, matrix: Outputs | None) -> Spectrum | IrrepSpectrum | None:
         """The spectrum of an output with one row a residue; None where it is not on offer."""
-        return None if matrix is None else spectrum(self.basis.rows(matrix))
+        return None if matrix is None else spectrum_of(self.basis, self.basis.rows(matrix))
 
     @cached_property
-    def embedding_spectrum(self) -> Spectrum | None:
+    def embedding_spectrum(self) -> Spectrum | IrrepSpectrum | None:
         """The spectrum of the embedding."""
         return self.spectrum(self.embedding)
 
@@ -137,16 +139,16 @@ def _structure(probe: Probe) -> Measures:
     """The measures of what the weights and the logits look like."""
     embedding, neurons = probe.embedding_spectrum, probe.read_neurons
     out = probe.spectrum(probe.neuron_logit_map)
-    rows = None if probe.embedding is None else probe.basis.rows(probe.embedding)
+    circles = probe.embedding if probe.basis.cyclic else None
     direction = probe.basis.direction
     return {
-        "gini_embedding": embedding.gini if embedding else None,
+        "gini_embedding": embedding.gini if isinstance(embedding, Spectrum) else None,
         "gini_frequencies_embedding": embedding.gini_frequencies if embedding else None,
         "ipr_embedding": embedding.ipr if embedding else None,
-        "gini_neuron_logit_map": out.gini if out else None,
+        "gini_neuron_logit_map": out.gini if isinstance(out, Spectrum) else None,
         "neurons_clustered": neurons.clustered_share if neurons else None,
         "fve_mean": neurons.mean_fve if neurons else None,
-        "circularity": None if rows is None else circularity(rows),
+        "circularity": None if circles is None else circularity(probe.basis.rows(circles)),
         "distance_irrelevance": distance_irrelevance(probe.cube, direction) if direction else None,
         "softmax_collapse": None
         if probe.train is None

@@ -66,7 +66,10 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SpectrumRow(msgspec.Struct, frozen=True, kw_only=True):
-    """The embedding's spectrum: `power[i]` belongs to frequency i + 1 of the run's basis."""
+    """The embedding's spectrum: `power[i]` belongs to frequency i + 1 of the run's basis.
+
+    For s5 it belongs to irreducible representation i + 1, in the order of analysis/irreps.py.
+    """
 
     constant_power: float
     power: list[float]
