@@ -16,6 +16,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from grokprobe.errors import InvalidInput
 from grokprobe.task import Task, check_modulus, check_task
 
 DIRECTIONS = {"add": "sum", "mul": "sum", "sub": "difference", "div": "difference"}
@@ -52,6 +53,12 @@ def smallest_primitive_root(modulus: int) -> int:
     check_modulus(modulus)
     exponents = [(modulus - 1) // q for q in _factors(modulus - 1)]
     return next(g for g in range(2, modulus) if all(pow(g, e, modulus) != 1 for e in exponents))
+
+
+def check_cyclic(basis: Basis, path: str, advice: str = "") -> None:
+    """Raise InvalidInput where the group has no frequencies."""
+    if not basis.cyclic:
+        raise InvalidInput(path, f"{basis.group} has no frequencies{advice}")
 
 
 @lru_cache(maxsize=64)

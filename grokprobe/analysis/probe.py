@@ -182,21 +182,28 @@ def _offered(output: T | None, rule: str) -> T:
 
 
 def key_measures(probe: Probe, keys: Sequence[int]) -> KeyMeasures:
-    """Every measure that depends on key frequencies; all None without any, or without a rule."""
-    direction, found = probe.basis.direction, probe.embedding_spectrum
-    if not keys or direction is None:
-        return dict.fromkeys(KEY_MEASURES)
-    share = None if found is None or found.share is None else found.share
+    """Every measure that depends on key frequencies; None without any, or without a group."""
+    found: KeyMeasures = dict.fromkeys(KEY_MEASURES)
+    spectrum, direction = probe.embedding_spectrum, probe.basis.direction
+    if keys and spectrum is not None and spectrum.share is not None:
+        found["key_share"] = float(spectrum.share[np.asarray(keys) - 1].sum())
+    if keys and direction is not None:
+        found |= _progress(probe, keys, direction)
+    return found
+
+
+def _progress(probe: Probe, keys: Sequence[int], direction: str) -> KeyMeasures:
+    """The losses of the key frequencies alone, and of all others."""
     train = probe.train_elements
     alone = progress.restricted(probe.cube, keys, direction, train)
-    without = None if train is None else progress.excluded(probe.cube, keys, direction, train)
-    values = (
-        None if share is None else float(share[np.asarray(keys) - 1].sum()),
-        alone.loss,
-        alone.loss_train,
-        alone.loss_test,
-        alone.accuracy,
-        without.loss if without else None,
-        {str(k): loss for k, loss in without.per_key.items()} if without else None,
-    )
-    return dict(zip(KEY_MEASURES, values, strict=True))
+    found: KeyMeasures = {
+        "restricted_loss": alone.loss,
+        "restricted_loss_train": alone.loss_train,
+        "restricted_loss_test": alone.loss_test,
+        "restricted_accuracy": alone.accuracy,
+    }
+    if train is not None:
+        without = progress.excluded(probe.cube, keys, direction, train)
+        found["excluded_loss"] = without.loss
+        found["excluded_loss_per_key"] = {str(k): loss for k, loss in without.per_key.items()}
+    return found

@@ -9,7 +9,7 @@ from litestar.params import QueryParameter
 
 from grokprobe.analysis import coordinates
 from grokprobe.analysis.fourier import Array, spectrum
-from grokprobe.analysis.groups import Basis, basis_of
+from grokprobe.analysis.groups import Basis, basis_of, check_cyclic
 from grokprobe.analysis.nulls import SMALLEST_ORDER, Null, circle_null
 from grokprobe.errors import InvalidInput
 from service.context import FromContext, open_checkpoint
@@ -118,6 +118,8 @@ async def get_embedding(
         basis = basis_of(opened.checkpoint.table.task)
         M = basis.rows(opened.checkpoint.matrix(of))
         wanted = projection == "frequency" or frequency is not None
+        if wanted:
+            check_cyclic(basis, "projection", "; choose pca or raw")
         used = (frequency or _strongest_plane(M)) if wanted else None
         points = project(M, projection, used or 0, dimensions)
         circle = (

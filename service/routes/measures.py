@@ -6,7 +6,7 @@ from litestar import Request, Response, get
 from litestar.params import QueryParameter
 
 from grokprobe.analysis.fourier import frequencies
-from grokprobe.analysis.groups import Basis, basis_of
+from grokprobe.analysis.groups import Basis, basis_of, check_cyclic
 from grokprobe.analysis.probe import key_measures
 from grokprobe.errors import InvalidInput
 from grokprobe.store.manifest import KeyRecord, Measure
@@ -36,6 +36,7 @@ Threshold = Annotated[
 
 def given_keys(asked: str, basis: Basis) -> KeyRecord:
     """The set that a request names, such as `14,35`. Raises InvalidInput."""
+    check_cyclic(basis, "keys")
     known = frequencies(basis.order).tolist()
     parts = [part.strip() for part in asked.split(",")]
     for part in parts:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from litestar import Request, Response, get
 
-from grokprobe.analysis.groups import Basis, basis_of
+from grokprobe.analysis.groups import Basis, basis_of, check_cyclic
 from grokprobe.analysis.neurons import Neurons, read_neurons
 from grokprobe.task import pairs
 from service.context import FromContext, open_checkpoint
@@ -36,6 +36,7 @@ async def get_neurons(
         opened = await open_checkpoint(context, request, run, step)
         task = opened.checkpoint.table.task
         basis, p = basis_of(task), task.modulus
+        check_cyclic(basis, "neurons")
         (values,) = await context.inference.outputs(opened.checkpoint, ["neurons"], pairs(p))
         kept = np.ix_(basis.residues, basis.residues)
         found = await context.inference.apart(lambda: read_neurons(values.reshape(p, p, -1)[kept]))

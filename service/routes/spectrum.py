@@ -5,10 +5,12 @@ from typing import Annotated, Any
 from litestar import Request, Response, get
 from litestar.params import QueryParameter
 
-from grokprobe.analysis.fourier import Array, Spectrum, frequencies, spectrum
+from grokprobe.analysis.fourier import Array, Powers, Spectrum, frequencies
 from grokprobe.analysis.groups import Basis, basis_of
+from grokprobe.analysis.irreps import IrrepSpectrum
 from grokprobe.analysis.logits import cube, logit_matrix
-from grokprobe.analysis.nulls import Null, spectrum_null
+from grokprobe.analysis.nulls import Null
+from grokprobe.analysis.spectra import null_of, spectrum_of
 from grokprobe.errors import InvalidInput
 from grokprobe.store.manifest import KeyRecord
 from grokprobe.task import pairs
@@ -17,17 +19,20 @@ from service.context import Context, FromContext, Opened, open_checkpoint
 from service.formats import FormatQuery, respond, table
 from service.routes import OF_A_CHECKPOINT, Permutations, RunPath, Seed, StepPath, caching
 from service.routes.embedding import describe_basis
-from service.schemas.probes import Of, SpectrumAnswer, SpectrumRowAnswer
-
-COLUMNS = SpectrumRowAnswer.__struct_fields__
+from service.schemas.probes import (
+    IrrepRowAnswer,
+    IrrepSpectrumAnswer,
+    Of,
+    SpectrumAnswer,
+    SpectrumRowAnswer,
+)
 
 OfMatrix = Annotated[Of, QueryParameter(description="The matrix whose spectrum is wanted.")]
 
 
 def _rows(found: Spectrum, keys: KeyRecord | None) -> list[SpectrumRowAnswer]:
-    shares = [None] * len(found.power) if found.share is None else found.share.tolist()
-    columns = (found.power, found.cosine_norm, found.sine_norm)
     has_sine = (found.order - 1) // 2
+    columns = (found.power.tolist(), found.cosine_norm.tolist(), found.sine_norm.tolist())
     return [
         SpectrumRowAnswer(
             k,
@@ -38,32 +43,43 @@ def _rows(found: Spectrum, keys: KeyRecord | None) -> list[SpectrumRowAnswer]:
             k in keys.frequencies if keys else None,
         )
         for k, share, power, cosine, sine in zip(
-            frequencies(found.order).tolist(), shares, *(c.tolist() for c in columns), strict=True
+            frequencies(found.order).tolist(), _shares(found), *columns, strict=True
         )
     ]
 
 
+def _irrep_rows(found: IrrepSpectrum) -> list[IrrepRowAnswer]:
+    columns = (found.labels, found.dimensions, found.power.tolist(), _shares(found))
+    return [IrrepRowAnswer(*row) for row in zip(*columns, strict=True)]
+
+
+def _shares(found: Powers) -> list[float | None]:
+    return [None] * len(found.power) if found.share is None else list(found.share.tolist())
+
+
 def answer_spectrum(
-    opened: Opened, of: str, basis: Basis, found: Spectrum, null: Null | None
-) -> SpectrumAnswer:
+    opened: Opened, of: str, basis: Basis, found: Spectrum | IrrepSpectrum, null: Null | None
+) -> SpectrumAnswer | IrrepSpectrumAnswer:
     """The JSON of a spectrum and its null."""
     keys = opened.view.keys
-    return SpectrumAnswer(
-        run=opened.view.manifest.run,
-        step=opened.step,
-        of=of,
-        basis=describe_basis(basis),
-        constant_power=found.constant_power,
-        total_power=found.total_power,
-        gini=found.gini,
-        gini_frequencies=found.gini_frequencies,
-        ipr=found.ipr,
-        key_frequencies=keys.frequencies if keys else None,
-        key_rule=keys.rule if keys else None,
-        provisional=opened.view.provisional,
-        null=null,
-        spectrum=_rows(found, keys),
-    )
+    figures: dict[str, Any] = {
+        "run": opened.view.manifest.run,
+        "step": opened.step,
+        "of": of,
+        "basis": describe_basis(basis),
+        "constant_power": found.constant_power,
+        "total_power": found.total_power,
+        "gini": found.gini if isinstance(found, Spectrum) else None,
+        "gini_frequencies": found.gini_frequencies,
+        "ipr": found.ipr,
+        "key_frequencies": keys.frequencies if keys else None,
+        "key_rule": keys.rule if keys else None,
+        "provisional": opened.view.provisional,
+        "null": null,
+    }
+    if isinstance(found, IrrepSpectrum):
+        return IrrepSpectrumAnswer(**figures, spectrum=_irrep_rows(found))
+    return SpectrumAnswer(**figures, spectrum=_rows(found, keys))
 
 
 async def _matrix(context: Context, checkpoint: Checkpoint, basis: Basis, of: Of) -> Array:
@@ -72,7 +88,9 @@ async def _matrix(context: Context, checkpoint: Checkpoint, basis: Basis, of: Of
         return basis.rows(checkpoint.matrix(of))
     direction = basis.direction
     if direction is None:
-        raise InvalidInput("of", "logits have a spectrum only where the operation has a group")
+        raise InvalidInput(
+            "of", "logits have a spectrum only where the operation has a cyclic group"
+        )
     grid = pairs(checkpoint.table.task.modulus)
     (logits,) = await context.inference.outputs(checkpoint, ["logits"], grid)
     return await context.inference.apart(lambda: logit_matrix(cube(logits, basis), direction))
@@ -93,15 +111,16 @@ async def get_spectrum(
     null: Permutations = 0,
     seed: Seed = 0,
     format_: FormatQuery = None,
-) -> Response[SpectrumAnswer]:
+) -> Response[SpectrumAnswer | IrrepSpectrumAnswer]:
     """The spectrum in the basis of the run's operation; `null=200` adds the permutation null."""
     with context.inference.permit():
         opened = await open_checkpoint(context, request, run, step)
         basis = basis_of(opened.checkpoint.table.task)
         M = await _matrix(context, opened.checkpoint, basis, of)
         against = (
-            await context.inference.apart(lambda: spectrum_null(M, null, seed)) if null else None
+            await context.inference.apart(lambda: null_of(basis, M, null, seed)) if null else None
         )
-    answer = answer_spectrum(opened, of, basis, spectrum(M), against)
+    answer = answer_spectrum(opened, of, basis, spectrum_of(basis, M), against)
     headers = opened.headers | caching(answer.provisional)
-    return respond(request, format_, table(answer, "spectrum", COLUMNS), headers)
+    columns = (SpectrumRowAnswer if basis.cyclic else IrrepRowAnswer).__struct_fields__
+    return respond(request, format_, table(answer, "spectrum", columns), headers)

@@ -7,6 +7,7 @@ from litestar.params import QueryParameter
 
 from grokprobe.analysis.fourier import frequencies, shares
 from grokprobe.analysis.groups import basis_of
+from grokprobe.analysis.irreps import irreps
 from grokprobe.errors import InvalidInput
 from grokprobe.store.manifest import Measure, SpectrumRow
 from service.checkpoints import task_of
@@ -81,7 +82,10 @@ async def get_spectra(
         for c in view.checkpoints.values()
         if c.spectrum is not None
     ]
-    answer = SpectraAnswer(
-        run, of, value, describe_basis(basis), frequencies(basis.order).tolist(), rows
+    parts = (
+        frequencies(basis.order).tolist()
+        if basis.cyclic
+        else [irrep.label for irrep in irreps()[1:]]  # the trivial one is the constant
     )
+    answer = SpectraAnswer(run, of, value, describe_basis(basis), parts, rows)
     return respond(request, format_, only_json(answer))

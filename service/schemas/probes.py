@@ -130,8 +130,17 @@ class SpectrumRowAnswer(msgspec.Struct):
     key: bool | None
 
 
-class SpectrumAnswer(msgspec.Struct):
-    """The Fourier spectrum of a matrix; total_power = ||M||_F^2 = constant_power + all power."""
+class IrrepRowAnswer(msgspec.Struct):
+    """One irreducible representation of S_5 by its partition; noise has the share d^2/119."""
+
+    irrep: str
+    dimension: int
+    power: float
+    share: float | None
+
+
+class SpectrumFigures(msgspec.Struct):
+    """What a spectrum has in any basis; total_power = ||M||_F^2 = constant_power + all power."""
 
     run: str
     step: int
@@ -146,7 +155,18 @@ class SpectrumAnswer(msgspec.Struct):
     key_rule: str | None
     provisional: bool  # the run goes on: its keys are its latest checkpoint's
     null: Null | None
+
+
+class SpectrumAnswer(SpectrumFigures):
+    """The Fourier spectrum of a matrix, by frequency."""
+
     spectrum: list[SpectrumRowAnswer]
+
+
+class IrrepSpectrumAnswer(SpectrumFigures):
+    """The spectrum of a matrix over S_5, by irreducible representation."""
+
+    spectrum: list[IrrepRowAnswer]
 
 
 class MeasuresAnswer(msgspec.Struct):

@@ -122,7 +122,7 @@ class EmergenceAnswer(msgspec.Struct):
 
 
 class SpectraRow(msgspec.Struct):
-    """One checkpoint's spectrum; `values[i]` belongs to `frequencies[i]`."""
+    """One checkpoint's spectrum; `values[i]` belongs to `frequencies[i]` (s5: an irrep)."""
 
     step: int
     values: list[float | None]
@@ -135,7 +135,7 @@ class SpectraAnswer(msgspec.Struct):
     of: str
     value: str
     basis: BasisAnswer
-    frequencies: list[int]
+    frequencies: list[int | str]
     spectra: list[SpectraRow]
 
 
