@@ -15,6 +15,7 @@ from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends
 from service.checkpoints import Checkpoints, Runtime
 from service.context import Context
+from service.derived import Derived
 from service.inference import Inference
 from service.metrics import Metrics, instrument
 from service.problems import problem_response
@@ -86,11 +87,12 @@ def _openapi() -> OpenAPIConfig:
 
 def _context(settings: Settings, backends: Backends, runtime: Runtime) -> Context:
     metrics = Metrics()
+    views = Views(backends.archive, backends.catalogue, metrics)
     return Context(
         settings=settings,
         backends=backends,
         metrics=metrics,
-        views=Views(backends.archive, backends.catalogue, metrics),
+        views=views,
         checkpoints=Checkpoints(
             backends.archive,
             runtime,
@@ -99,6 +101,7 @@ def _context(settings: Settings, backends: Backends, runtime: Runtime) -> Contex
             settings.max_model_bytes,
         ),
         inference=Inference(metrics, settings.max_in_flight),
+        derived=Derived(backends.catalogue, views, metrics),
         runtime=runtime,
     )
 

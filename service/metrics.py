@@ -43,6 +43,12 @@ class Metrics:
             "Estimated bytes of the loaded checkpoints.",
             registry=self.registry,
         )
+        self.derived = Counter(
+            "grokprobe_derived_total",
+            "Results of analysis by where they came from: memory, redis, computed.",
+            ["source"],
+            registry=self.registry,
+        )
         self.refusals = Counter(
             "grokprobe_refusals_total",
             "Requests refused before any work.",

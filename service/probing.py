@@ -30,7 +30,12 @@ async def choose(
 
     Raises InvalidInput.
     """
-    probe = await read_probe(context, checkpoint, ("logits", "embedding", "neurons"))
-    keys = await context.inference.apart(lambda: choose_keys(probe, rule, threshold))
-    source = checkpoint.manifest.step
-    return KeyRecord(**asdict(keys), source_step=source) if keys else None
+
+    async def compute() -> KeyRecord | None:
+        probe = await read_probe(context, checkpoint, ("logits", "embedding", "neurons"))
+        keys = await context.inference.apart(lambda: choose_keys(probe, rule, threshold))
+        source = checkpoint.manifest.step
+        return KeyRecord(**asdict(keys), source_step=source) if keys else None
+
+    what = f"keys:{rule}:{threshold}"
+    return await context.derived.get(checkpoint, what, KeyRecord | None, compute)

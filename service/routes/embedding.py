@@ -123,7 +123,12 @@ async def get_embedding(
         used = (frequency or _strongest_plane(M)) if wanted else None
         points = project(M, projection, used or 0, dimensions)
         circle = (
-            await context.inference.apart(lambda: report_circle(M, used))
+            await context.derived.get(
+                opened.checkpoint,
+                f"circle:{of}:{used}",
+                CircleAnswer,
+                lambda: context.inference.apart(lambda: report_circle(M, used)),
+            )
             if used is not None
             else None
         )

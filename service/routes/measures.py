@@ -71,9 +71,14 @@ async def _measured(context: Context, opened: Opened, keys: KeyRecord | None) ->
     completion, stored = opened.view.completion, opened.view.key_measures.get(opened.step)
     if completion is not None and keys == completion.keys and stored is not None:
         return stored
-    probe = await read_probe(context, opened.checkpoint)
     used = keys.frequencies if keys else []
-    return await context.inference.apart(lambda: key_measures(probe, used))
+
+    async def compute() -> dict[str, Measure]:
+        probe = await read_probe(context, opened.checkpoint)
+        return await context.inference.apart(lambda: key_measures(probe, used))
+
+    what = f"measures:{','.join(map(str, used))}"
+    return await context.derived.get(opened.checkpoint, what, dict[str, Measure], compute)
 
 
 @get(

@@ -37,10 +37,15 @@ async def get_neurons(
         task = opened.checkpoint.table.task
         basis, p = basis_of(task), task.modulus
         check_cyclic(basis, "neurons")
-        (values,) = await context.inference.outputs(opened.checkpoint, ["neurons"], pairs(p))
-        kept = np.ix_(basis.residues, basis.residues)
-        found = await context.inference.apart(lambda: read_neurons(values.reshape(p, p, -1)[kept]))
-    answer = _answer(run, opened.step, basis, found)
+
+        async def compute() -> NeuronsAnswer:
+            (values,) = await context.inference.outputs(opened.checkpoint, ["neurons"], pairs(p))
+            kept = np.ix_(basis.residues, basis.residues)
+            grid = values.reshape(p, p, -1)
+            found = await context.inference.apart(lambda: read_neurons(grid[kept]))
+            return _answer(run, opened.step, basis, found)
+
+        answer = await context.derived.get(opened.checkpoint, "neurons", NeuronsAnswer, compute)
     columns = NeuronRow.__struct_fields__
     return respond(request, format_, table(answer, "neurons", columns), opened.headers)
 

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any
 
+import numpy as np
 from litestar import Request, Response, get
 from litestar.params import QueryParameter
 
@@ -91,9 +92,15 @@ async def _matrix(context: Context, checkpoint: Checkpoint, basis: Basis, of: Of
         raise InvalidInput(
             "of", "logits have a spectrum only where the operation has a cyclic group"
         )
-    grid = pairs(checkpoint.table.task.modulus)
-    (logits,) = await context.inference.outputs(checkpoint, ["logits"], grid)
-    return await context.inference.apart(lambda: logit_matrix(cube(logits, basis), direction))
+
+    async def compute() -> list[float]:
+        grid = pairs(checkpoint.table.task.modulus)
+        (logits,) = await context.inference.outputs(checkpoint, ["logits"], grid)
+        found = await context.inference.apart(lambda: logit_matrix(cube(logits, basis), direction))
+        return list(found[:, 0].tolist())
+
+    column = await context.derived.get(checkpoint, "logit_matrix", list[float], compute)
+    return np.array(column)[:, None]
 
 
 @get(
@@ -118,7 +125,14 @@ async def get_spectrum(
         basis = basis_of(opened.checkpoint.table.task)
         M = await _matrix(context, opened.checkpoint, basis, of)
         against = (
-            await context.inference.apart(lambda: null_of(basis, M, null, seed)) if null else None
+            await context.derived.get(
+                opened.checkpoint,
+                f"null:{of}:{null}:{seed}",
+                Null | None,
+                lambda: context.inference.apart(lambda: null_of(basis, M, null, seed)),
+            )
+            if null
+            else None
         )
     answer = answer_spectrum(opened, of, basis, spectrum_of(basis, M), against)
     headers = opened.headers | caching(answer.provisional)
