@@ -136,7 +136,12 @@ def test_key_share_without_a_reference() -> None:
 
 @pytest.mark.parametrize(
     ("keys", "message"),
-    [([0], r"1\.\.3, got 0"), ([2, 4], r"1\.\.3, got 4"), ([2, 1, 2], "distinct, got 2, 1, 2")],
+    [
+        ([10**30], "got 1000"),
+        ([0], r"1\.\.3, got 0"),
+        ([2, 4], r"1\.\.3, got 4"),
+        ([2, 1, 2], "distinct, got 2, 1, 2"),
+    ],
 )
 def test_keys_must_be_distinct_frequencies(keys: list[int], message: str) -> None:
     """0 is no frequency (and never the last one), nor is one beyond the top; none counts twice."""

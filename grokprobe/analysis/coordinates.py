@@ -93,7 +93,7 @@ def _wrap(angle: Array) -> Array:
 def _angles(z: Array, frequency: int) -> tuple[int | None, float | None, float | None]:
     """Winding, phase and the rms of the angle error; all None if a point sits at the centre.
 
-    The last two are None where the offsets point everywhere alike and so have no mean direction.
+    The last two are None where the offsets cancel and so have no mean direction.
     """
     if np.abs(z).min() < NEGLIGIBLE:
         return None, None, None

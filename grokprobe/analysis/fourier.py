@@ -75,13 +75,12 @@ def key_rows(keys: Sequence[int], count: int) -> NDArray[np.int64]:
 
     Raises InvalidInput for one that is no frequency of the group or stands twice.
     """
-    rows = np.asarray(keys, dtype=np.int64) - 1
     for key in keys:
         if not 1 <= key <= count:
             raise InvalidInput("keys", f"must be frequencies 1..{count}, got {key}")
     if len(set(keys)) < len(keys):
         raise InvalidInput("keys", f"must be distinct, got {', '.join(map(str, keys))}")
-    return rows
+    return np.asarray(keys, dtype=np.int64) - 1
 
 
 def key_share(power: ArrayLike, keys: Sequence[int]) -> float | None:
