@@ -2,6 +2,7 @@
 
 import cmath
 import math
+import statistics
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,10 +27,9 @@ def slow_spectrum(matrix: Array) -> tuple[list[float], list[float], float]:
 
 def slow_gini(values: Sequence[float]) -> float | None:
     """Half the relative mean absolute difference over all ordered pairs."""
-    total = sum(values)
-    if total < 1e-9:
+    if math.hypot(*values) < 1e-9:
         return None
-    return sum(abs(x - y) for x in values for y in values) / (2 * len(values) * total)
+    return sum(abs(x - y) for x in values for y in values) / (2 * len(values) * sum(values))
 
 
 def slow_winding(points: Array, frequency: int) -> int:
@@ -50,6 +50,43 @@ def slow_r_squared(points: Array, frequency: int) -> float:
     amplitude = sum(v * w.conjugate() for v, w in zip(z, waves, strict=True)) / n
     residual = sum(abs(v - amplitude * w) ** 2 for v, w in zip(z, waves, strict=True))
     return 1 - residual / sum(abs(v) ** 2 for v in z)
+
+
+def slow_circularity(rows: Array) -> float:
+    """Mean over 4 eigenvectors of the centred Gram matrix of the energy of their best frequency."""
+    n = len(rows)
+    centred = rows - rows.mean(axis=0)
+    components = np.linalg.eigh(centred @ centred.T).eigenvectors[:, -4:].T
+    best: list[float] = []
+    for v in components.tolist():
+        energies = []
+        for k in range(1, n // 2 + 1):
+            total = sum(v[a] * cmath.exp(2j * cmath.pi * k * a / n) for a in range(n))
+            energies.append((1 if 2 * k == n else 2) / n * abs(total) ** 2)
+        best.append(min(max(energies), 1.0))
+    return statistics.mean(best)
+
+
+def slow_distance_irrelevance(L: Array, direction: str) -> float:
+    """The definition with lists: one deviation for each a - b, over that of all."""
+    n = len(L)
+    by_distance: dict[int, list[float]] = {}
+    for a in range(n):
+        for b in range(n):
+            i = b if direction == "sum" else -b % n
+            by_distance.setdefault((a - i) % n, []).append(float(L[a, b, (a + i) % n]))
+    every = [value for values in by_distance.values() for value in values]
+    return sum(statistics.pstdev(v) for v in by_distance.values()) / n / statistics.pstdev(every)
+
+
+def slow_by_answer(values: Array, direction: str) -> Array:
+    """The sum over the pairs of each answer, pair by pair."""
+    n = len(values)
+    grouped = np.zeros(values.shape[1:])
+    for a in range(n):
+        for b in range(n):
+            grouped[(a + b if direction == "sum" else a - b) % n] += values[a, b]
+    return grouped
 
 
 def slow_cross_entropy(row: Sequence[float], answer: int) -> float:

@@ -1,7 +1,12 @@
 """Projections and the circle report: known answers, slow twins, and what noise looks like."""
 
+import math
+from dataclasses import asdict
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from grokprobe.analysis.coordinates import (
     circle,
@@ -23,7 +28,7 @@ def lifted(points: Array, width: int = 16, seed: int = 0) -> Array:
     return lift
 
 
-@pytest.mark.parametrize("order", [5, 7, 59, 97, 113])
+@pytest.mark.parametrize("order", [3, 5, 7, 59, 97, 113])
 @pytest.mark.parametrize("which", ["low", "top"])
 def test_a_perfect_circle_is_reported_as_one(order: int, which: str) -> None:
     """r_squared 1, winding f, radius 1, everything explained, also at f = (p-1)/2."""
@@ -79,6 +84,28 @@ def test_a_point_at_the_centre_has_no_angle() -> None:
     found = circle(np.vstack([np.zeros((1, 2)), half, -half[::-1]]), 2)
     assert (found.winding, found.phase, found.angle_error_rms) == (None, None, None)
     assert found.r_squared is not None
+
+
+def test_offsets_that_cancel_have_no_phase() -> None:
+    """Points on a line whose signs alternate wind, but have no mean angle and no error about it."""
+    a = np.arange(12)
+    column = (-1.0) ** a * (1 + 0.3 * np.cos(2 * np.pi * a / 12))
+    found = circle(column[:, None], 5)
+    assert (found.phase, found.angle_error_rms) == (None, None)
+    assert found.winding is not None
+    assert found.r_squared is not None
+
+
+@given(st.sampled_from([3, 5, 6, 7, 12, 13]), st.integers(1, 5), st.integers(0, 2**32 - 1))
+@settings(deadline=None)
+def test_the_report_has_no_nan(order: int, width: int, seed: int) -> None:
+    """Whatever the matrix, each figure is a number or None, and the shares lie in 0..1."""
+    matrix = np.random.default_rng(seed).integers(-1, 2, size=(order, width)).astype(float)
+    found = circle(matrix, 1)
+    held = explained_share(frequency_plane(matrix, 1), matrix)
+    assert all(math.isfinite(x) for x in (*asdict(found).values(), held) if x is not None)
+    assert 0 <= (found.r_squared or 0) <= 1 + 1e-9
+    assert 0 <= (held or 0) <= 1 + 1e-9
 
 
 def test_pca_signs_are_fixed() -> None:

@@ -5,15 +5,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grokprobe.analysis.fourier import Array, basis, frequencies, gini, spectrum
+from grokprobe.analysis.fourier import (
+    Array,
+    basis,
+    first_largest,
+    frequencies,
+    gini,
+    key_share,
+    spectrum,
+)
 from grokprobe.analysis.groups import basis_of, smallest_primitive_root
+from grokprobe.errors import InvalidInput
 from grokprobe.task import Task
 from tests.reference_maths import slow_gini, slow_spectrum
 
 PRIMES = [3, 5, 7, 59, 97, 113]
-matrices = st.tuples(
-    st.sampled_from([3, 5, 7, 11, 13]), st.integers(1, 6), st.integers(0, 2**32 - 1)
-).map(lambda t: np.random.default_rng(t[2]).normal(size=t[:2]))
+
+
+def gaussian(orders: list[int]) -> st.SearchStrategy[Array]:
+    """Gaussian matrices of one of the orders and of width 1 to 6."""
+    drawn = st.tuples(st.sampled_from(orders), st.integers(1, 6), st.integers(0, 2**32 - 1))
+    return drawn.map(lambda t: np.random.default_rng(t[2]).normal(size=t[:2]))
+
+
+matrices = gaussian([3, 5, 7, 11, 13])
+matrices_of_any_order = gaussian([2, 3, 4, 5, 6, 7, 12, 13])
 
 
 def circle_matrix(order: int, frequency: int) -> Array:
@@ -82,6 +98,61 @@ def test_a_matrix_of_equal_rows_has_null_shares() -> None:
     """Where nothing varies the concentration figures are None, never NaN."""
     found = spectrum(np.ones((7, 4)))
     assert (found.share, found.ipr, spectrum(np.zeros((7, 4))).gini) == (None, None, None)
+    assert (found.participation, found.max_share, found.top_share(2)) == (None, None, None)
+
+
+def test_equal_rows_are_recognised_beside_rounding() -> None:
+    """Equal rows of any size have no gini where they have no share: one reference for both."""
+    found = spectrum(np.full((113, 128), 1e3))
+    assert (found.share, found.gini, found.gini_frequencies) == (None, None, None)
+
+
+@pytest.mark.parametrize("order", PRIMES)
+def test_a_flat_spectrum(order: int) -> None:
+    """One residue a dimension: every frequency alike, the strongest of equals the lowest."""
+    found = spectrum(np.eye(order))
+    count = (order - 1) // 2
+    assert found.ipr == pytest.approx(1 / count)
+    assert found.participation == pytest.approx(count)
+    assert found.gini_frequencies == pytest.approx(0, abs=1e-12)
+    assert found.strongest == 1
+
+
+def test_concentration_figures() -> None:
+    """Two circles of power 3 to 1: shares .75 and .25, and what is read off them."""
+    found = spectrum(np.hstack([np.sqrt(3) * circle_matrix(59, 29), circle_matrix(59, 4)]))
+    assert found.max_share == pytest.approx(0.75)
+    assert [found.top_share(m) for m in (0, 1, 2, 99)] == pytest.approx([0, 0.75, 1, 1])
+    assert found.participation == pytest.approx(1 / (0.75**2 + 0.25**2))
+    assert key_share(found.power, [4]) == pytest.approx(0.25)
+    assert key_share(found.power, frequencies(59).tolist()) == pytest.approx(1)
+
+
+def test_key_share_without_a_reference() -> None:
+    """No keys, or nothing that varies: None, not 0."""
+    assert key_share([1.0, 2.0], []) is None
+    assert key_share([0.0, 0.0], [1]) is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ([10**30], "got 1000"),
+        ([0], r"1\.\.3, got 0"),
+        ([2, 4], r"1\.\.3, got 4"),
+        ([2, 1, 2], "distinct, got 2, 1, 2"),
+    ],
+)
+def test_keys_must_be_distinct_frequencies(keys: list[int], message: str) -> None:
+    """0 is no frequency (and never the last one), nor is one beyond the top; none counts twice."""
+    with pytest.raises(InvalidInput, match=f"keys: must be .*{message}"):
+        key_share([1.0, 1.0, 1.0], keys)
+
+
+def test_the_first_of_the_largest() -> None:
+    """Ties are settled beside rounding, and below zero too."""
+    values = np.array([[1.0, -2.0], [3.0, -1.0], [3.0 + 1e-15, -1.0 + 1e-16]])
+    assert first_largest(values).tolist() == [1, 1]
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=30))
@@ -91,7 +162,7 @@ def test_gini_equals_the_mean_difference(values: list[float]) -> None:
     assert found == (None if expected is None else pytest.approx(expected, abs=1e-9))
 
 
-@given(matrices)
+@given(matrices_of_any_order)
 @settings(deadline=None)
 def test_parseval(matrix: Array) -> None:
     """Constant power and the powers sum to ||M||_F^2; shares sum to 1."""
@@ -101,7 +172,7 @@ def test_parseval(matrix: Array) -> None:
     assert found.share.sum() == pytest.approx(1)
 
 
-@given(matrices, st.integers(0, 12))
+@given(matrices_of_any_order, st.integers(0, 12))
 @settings(deadline=None)
 def test_shifting_the_residues_leaves_the_power_unchanged(matrix: Array, shift: int) -> None:
     """Row a moved to a + shift turns every phase and no power."""

@@ -1,29 +1,17 @@
-"""Logits, neurons, key sets, restricted and excluded loss: slow twins and known answers."""
-
-import math
+"""The logits over a group: coefficients against the whole cube, and what leaves them alone."""
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from grokprobe.analysis.fourier import Array, frequencies
+from grokprobe.analysis.fourier import Array
 from grokprobe.analysis.groups import basis_of
-from grokprobe.analysis.keys import keys_by_embedding, keys_by_logits, keys_by_neurons
-from grokprobe.analysis.logits import cube, logit_coefficients
-from grokprobe.analysis.measures import (
-    circularity,
-    cross_entropy,
-    distance_irrelevance,
-    softmax_collapse,
-)
-from grokprobe.analysis.neurons import explained, read_neurons
-from grokprobe.analysis.progress import answer_elements, excluded, restricted
-from grokprobe.task import Task, answers
-from tests.reference_maths import (
-    slow_cross_entropy,
-    slow_explained,
-    slow_logit_coefficients,
-    slow_projection,
-)
+from grokprobe.analysis.keys import keys_by_logits
+from grokprobe.analysis.logits import by_answer, cube, logit_coefficients, logit_matrix
+from grokprobe.analysis.progress import answer_elements
+from grokprobe.task import Task
+from tests.reference_maths import slow_by_answer, slow_logit_coefficients
 
 DIRECTIONS = ["sum", "difference"]
 
@@ -42,10 +30,10 @@ def noise(n: int, seed: int = 0) -> Array:
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
-@pytest.mark.parametrize("n", [5, 7, 6, 12])
+@pytest.mark.parametrize("n", [2, 3, 5, 7, 6, 12])
 def test_coefficients_equal_the_whole_cube(n: int, direction: str) -> None:
     """The grouped form equals one scalar product with the cube a frequency, Nyquist included."""
-    L = noise(n, n) + wave_cube(n, [1, 2], direction)
+    L = noise(n, n) + wave_cube(n, [1], direction)
     found, (alphas, betas, norm) = (
         logit_coefficients(L, direction),
         slow_logit_coefficients(L, direction),
@@ -57,7 +45,19 @@ def test_coefficients_equal_the_whole_cube(n: int, direction: str) -> None:
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
-@pytest.mark.parametrize("n", [7, 59, 97, 113])
+@pytest.mark.parametrize("shape", [(2, 2, 3), (7, 7, 7), (12, 12, 5)])
+def test_grouping_equals_one_pair_at_a_time(shape: tuple[int, int, int], direction: str) -> None:
+    """Sums by answer are those of the definition, and of float32 they are taken in float64."""
+    values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    np.testing.assert_allclose(
+        by_answer(values, direction),
+        slow_by_answer(values.astype(np.float64), direction),
+        atol=1e-14,
+    )
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("n", [5, 7, 59, 97, 113])
 def test_a_pure_wave_is_its_own_key(n: int, direction: str) -> None:
     """Logits at one frequency, the top one too: similarity 1 there, the key set is it alone."""
     for k in (1, (n - 1) // 2):
@@ -70,93 +70,6 @@ def test_a_pure_wave_is_its_own_key(n: int, direction: str) -> None:
         assert keys.margin[0] == pytest.approx(1)
 
 
-def test_noise_has_no_keys() -> None:
-    """An empty set is an answer: noise and constant logits have none, by any rule."""
-    assert keys_by_logits(logit_coefficients(noise(23), "sum")).frequencies == []
-    assert keys_by_logits(logit_coefficients(np.ones((7, 7, 7)), "sum")).frequencies == []
-    rng = np.random.default_rng(0)
-    assert keys_by_neurons(read_neurons(rng.normal(size=(11, 11, 20))), 11).frequencies == []
-    assert keys_by_embedding(np.ones((7, 3))).frequencies == []
-
-
-@pytest.mark.parametrize("direction", DIRECTIONS)
-def test_restricted_and_excluded_equal_the_slow_projection(direction: str) -> None:
-    """The tables over a +- b give the losses of the projection of the whole cube."""
-    n, keys = 11, [2, 5]
-    L = noise(n, 1) + wave_cube(n, [2], direction)
-    train = np.random.default_rng(2).random((n, n)) < 0.4
-    projected, t = slow_projection(L, keys, direction), answer_elements(n, direction)
-    kept = projected + L.mean(axis=(0, 1))
-    losses = cross_entropy(kept.reshape(-1, n), t.ravel()).reshape(n, n)
-    found = restricted(L, keys, direction, train)
-    assert found.loss == pytest.approx(losses.mean())
-    assert found.loss_train == pytest.approx(losses[train].mean())
-    assert found.loss_test == pytest.approx(losses[~train].mean())
-    assert found.accuracy == pytest.approx(np.mean(kept.argmax(axis=2) == t))
-    without = [
-        slow_cross_entropy(list(r), int(c))
-        for r, c in zip((L - projected)[train], t[train], strict=True)
-    ]
-    assert excluded(L, keys, direction, train).loss == pytest.approx(np.mean(without))
-
-
-def test_a_model_of_one_frequency() -> None:
-    """Logits cos(2 pi 5 (a+b-c)/p), keys {5}: restricted loss is the loss, excluded is ln p."""
-    n = 59
-    L = wave_cube(n, [5], scale=20.0)
-    whole = cross_entropy(L.reshape(-1, n), answer_elements(n, "sum").ravel()).mean()
-    assert restricted(L, [5], "sum", None).loss == pytest.approx(whole, rel=1e-9)
-    found = excluded(L, [5], "sum", np.ones((n, n), dtype=bool))
-    assert found.loss == pytest.approx(math.log(n), rel=1e-12)
-    assert found.per_key == {5: pytest.approx(math.log(n), rel=1e-12)}
-
-
-def test_every_frequency_as_a_key_restricts_nothing() -> None:
-    """Where the logits depend on a + b only, all frequencies together give the loss itself."""
-    n = 13
-    table = np.random.default_rng(4).normal(size=(n, n))
-    t = answer_elements(n, "sum")
-    whole = cross_entropy(table[t].reshape(-1, n), t.ravel()).mean()
-    found = restricted(table[t], frequencies(n).tolist(), "sum", None)
-    assert found.loss == pytest.approx(whole, rel=1e-9)
-
-
-def test_no_keys_restrict_to_the_mean() -> None:
-    """With an empty key set R is the mean over the grid, and excluded loss is the loss."""
-    L, train = noise(7), np.ones((7, 7), dtype=bool)
-    whole = cross_entropy(L.reshape(-1, 7), answer_elements(7, "sum").ravel()).mean()
-    assert excluded(L, [], "sum", train).loss == pytest.approx(whole)
-    mean = cross_entropy(np.tile(L.mean(axis=(0, 1)), (7, 1)), np.arange(7)).mean()
-    assert restricted(L, [], "sum", None).loss == pytest.approx(mean)
-
-
-@pytest.mark.parametrize("n", [5, 7, 6, 12])
-def test_explained_equals_the_eight_products(n: int) -> None:
-    """FVE of every frequency equals the energy of its 8 terms, one neuron at a time."""
-    activations = np.random.default_rng(n).normal(size=(n, n, 3))
-    found, _ = explained(activations)
-    for neuron in range(3):
-        np.testing.assert_allclose(found[:, neuron], slow_explained(activations[:, :, neuron]))
-
-
-def test_neurons_of_one_frequency_cluster() -> None:
-    """cos(w a) + cos(w b), its product, and a dead neuron: frequency, fve 1, and dead."""
-    a = 2 * np.pi * np.arange(59) / 59
-    one = np.cos(7 * a)[:, None] + np.cos(7 * a)[None, :]
-    two = np.sin(29 * a)[:, None] * np.cos(29 * a)[None, :] + 5
-    found = read_neurons(np.stack([one, two, np.full((59, 59), 0.3)], axis=2))
-    assert found.frequency.tolist() == [7, 29, 0]
-    assert found.fve.tolist() == [pytest.approx(1), pytest.approx(1), 0]
-    assert found.dead.tolist() == [False, False, True]
-    assert (found.clusters, found.live, found.clustered_share) == ({7: 1, 29: 1}, 2, 1.0)
-
-
-def test_neurons_that_are_all_dead() -> None:
-    """A layer of constants has no cluster and no mean, and no NaN."""
-    found = read_neurons(np.zeros((5, 5, 2)))
-    assert (found.clusters, found.clustered_share, found.mean_fve) == ({}, None, None)
-
-
 def test_multiplication_reads_in_discrete_log_order() -> None:
     """Logits of a solved multiplication: one wave in group order is one key, 0 left out."""
     basis = basis_of(Task(operation="mul", modulus=13))
@@ -167,47 +80,36 @@ def test_multiplication_reads_in_discrete_log_order() -> None:
     assert keys_by_logits(logit_coefficients(L, "sum")).frequencies == [5]
 
 
-def test_answers_of_a_group_are_its_elements() -> None:
-    """In group order the answer of (i, j) is i + j for add and mul, i - j for sub and div."""
-    for operation, direction in (
-        ("add", "sum"),
-        ("mul", "sum"),
-        ("sub", "difference"),
-        ("div", "difference"),
-    ):
-        task = Task(operation=operation, modulus=13)  # type: ignore[arg-type]
-        residues = basis_of(task).residues
-        table = answers(task).reshape(13, 13)[np.ix_(residues, residues)]
-        assert np.array_equal(residues[answer_elements(len(residues), direction)], table)
+@given(st.sampled_from([3, 5, 6, 7]), st.sampled_from(DIRECTIONS), st.integers(0, 2**32 - 1))
+@settings(deadline=None)
+def test_centring_is_over_the_classes(n: int, direction: str, seed: int) -> None:
+    """What every class of a pair shares changes no coefficient and no norm: c is centred."""
+    L = noise(n, seed)
+    shared = 10 * np.random.default_rng(seed + 1).normal(size=(n, n, 1))
+    plain, shifted = (logit_coefficients(values, direction) for values in (L, L + shared))
+    np.testing.assert_allclose(shifted.spectrum.power, plain.spectrum.power, atol=1e-9)
+    assert shifted.norm == pytest.approx(plain.norm)
 
 
-@pytest.mark.parametrize("direction", DIRECTIONS)
-def test_distance_irrelevance_known_answers(direction: str) -> None:
-    """1 where the correct logit depends on the answer alone, 0 on the distance alone."""
-    n = 7
-    t = answer_elements(n, direction)
-    u = answer_elements(n, "difference" if direction == "sum" else "sum")
-    values = np.random.default_rng(0).normal(size=n)
-    for of, expected in ((t, 1.0), (u, 0.0)):
-        L = np.zeros((n, n, n))
-        L[np.arange(n)[:, None], np.arange(n), t] = values[of]
-        assert distance_irrelevance(L, direction) == pytest.approx(expected, abs=1e-12)
-    assert distance_irrelevance(noise(6), direction) is None
-    assert distance_irrelevance(np.ones((7, 7, 7)), direction) is None
+@given(st.sampled_from([3, 5, 6, 7]), st.integers(0, 2**32 - 1))
+@settings(deadline=None)
+def test_similarities_are_shares_of_the_energy(n: int, seed: int) -> None:
+    """The squares of all cosine similarities sum to at most 1."""
+    fve = logit_coefficients(noise(n, seed), "sum").fve
+    assert fve is not None
+    assert 0 <= fve.sum() <= 1 + 1e-12
 
 
-def test_circularity_known_answers() -> None:
-    """Two circles of different radius read 1, noise less; fewer than 4 components None."""
-    angle = 2 * np.pi * np.arange(59)[:, None] * np.array([3, 8]) / 59
-    circles = np.concatenate([np.cos(angle), np.sin(angle)], axis=1) * [2, 1, 2, 1]
-    assert circularity(circles) == pytest.approx(1)
-    reading = circularity(np.random.default_rng(0).normal(size=(59, 30)))
-    assert reading is not None
-    assert reading < 0.5
-    assert circularity(circles[:, :3]) is None
-    assert circularity(np.zeros((59, 8))) is None
+@pytest.mark.parametrize("constant", [0.0, 7.7, -500.1])
+def test_constant_logits_have_no_similarities(constant: float) -> None:
+    """Logits that do not depend on c have nothing to explain: None beside rounding, no keys."""
+    found = logit_coefficients(np.full((7, 7, 7), constant), "sum")
+    assert (found.cosine_similarity, found.fve, found.spectrum.share) == (None, None, None)
+    assert keys_by_logits(found).frequencies == []
 
 
-def test_softmax_collapse_counts_rows_whose_others_vanish() -> None:
-    """Others 20 nats below the largest vanish in float32, others 10 below do not."""
-    assert softmax_collapse([[20.0, 0.0, 0.0], [10.0, 0.0, 0.0]]) == 0.5
+def test_the_matrix_of_the_logits_is_one_column() -> None:
+    """The logits' spectrum is that of G / n, whose constant is 0: gini_frequencies can be read."""
+    matrix = logit_matrix(wave_cube(59, [5, 12]), "sum")
+    assert matrix.shape == (59, 1)
+    assert matrix.sum() == pytest.approx(0, abs=1e-9)

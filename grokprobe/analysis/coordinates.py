@@ -37,9 +37,11 @@ def check_frequency(frequency: int, order: int) -> None:
         raise InvalidInput("frequency", f"must be 1..{highest}, got {frequency}")
 
 
-def _unit(vector: Array) -> Array:
-    norm = float(np.linalg.norm(vector))
-    return vector / norm if norm >= NEGLIGIBLE else np.zeros_like(vector)
+def unit(vectors: Array) -> Array:
+    """Vectors along the last axis, normalised; zeros where the length is negligible."""
+    norm = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    units: Array = np.divide(vectors, norm, out=np.zeros_like(vectors), where=norm >= NEGLIGIBLE)
+    return units
 
 
 def _directions(M: Array, frequency: int) -> tuple[Array, Array]:
@@ -52,8 +54,8 @@ def frequency_plane(matrix: ArrayLike, frequency: int) -> Array:
     """Coordinates (n, 2) of the rows of `matrix` (n, width) in the plane of `frequency`."""
     M = np.asarray(matrix, dtype=np.float64)
     u, v = _directions(M, frequency)
-    e1 = _unit(u)
-    e2 = _unit(v - (v @ e1) * e1)
+    e1 = unit(u)
+    e2 = unit(v - (v @ e1) * e1)
     points: Array = M @ np.stack([e1, e2], axis=1)
     return points
 
@@ -89,17 +91,23 @@ def _wrap(angle: Array) -> Array:
 
 
 def _angles(z: Array, frequency: int) -> tuple[int | None, float | None, float | None]:
-    """Winding, phase and the rms of the angle error; all None if a point sits at the centre."""
+    """Winding, phase and the rms of the angle error; all None if a point sits at the centre.
+
+    The last two are None where the offsets cancel and so have no mean direction.
+    """
     if np.abs(z).min() < NEGLIGIBLE:
         return None, None, None
     n, theta = z.size, np.angle(z)
     turn = 2 * np.pi * frequency / n
     # Steps are compared with the expected turn before wrapping: raw steps wrap wrongly near n/2.
     steps = _wrap(np.roll(theta, -1) - theta - turn)
+    winding = frequency + round(float(steps.sum()) / (2 * np.pi))
     offset = theta - turn * np.arange(n)
-    phase = float(np.angle(np.exp(1j * offset).mean()))
-    error = float(np.sqrt(np.mean(_wrap(offset - phase) ** 2)))
-    return frequency + round(float(steps.sum()) / (2 * np.pi)), phase, error
+    direction = np.exp(1j * offset).mean()
+    if abs(direction) < NEGLIGIBLE:
+        return winding, None, None
+    phase = float(np.angle(direction))
+    return winding, phase, float(np.sqrt(np.mean(_wrap(offset - phase) ** 2)))
 
 
 def r_squared(coordinates: Array, frequency: int) -> float | None:

@@ -12,6 +12,8 @@ from typing import Literal
 
 import msgspec
 
+from grokprobe.analysis.fourier import NEGLIGIBLE
+
 HELD = 0.99  # the accuracy from which a split counts as memorised or generalised
 RISE = 0.1  # below this a series has no transition
 
@@ -121,7 +123,7 @@ def transition(steps: Sequence[int], values: Sequence[float | None]) -> Transiti
         return Transition(rise=None)
     at, series = [step for step, _ in known], [value for _, value in known]
     rise = series[-1] - series[0]
-    if rise < RISE:
+    if rise < RISE - NEGLIGIBLE:  # .6 - .5 is a rise of .1
         return Transition(rise=rise)
     found = {name: crossing(at, series, series[0] + part * rise) for name, part in LEVELS.items()}
     return Transition(rise, found["onset"], found["midpoint"], found["settled"])

@@ -11,11 +11,14 @@ c_k(a) = (-1)^a / sqrt(n) and no sine row. Source: MATHS, "Fourier basis over Z_
 frequencies of Nanda et al. 2023, section 4, are read off this spectrum.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from grokprobe.errors import InvalidInput
 
 Array = NDArray[np.float64]
 
@@ -46,10 +49,10 @@ def gini(values: ArrayLike) -> float | None:
     sum_i (2i - n - 1) x_i / (n sum x) over the ascending x, i from 1.
     """
     x = np.sort(np.asarray(values, dtype=np.float64))
-    n, total = x.size, x.sum()
-    if n == 0 or total < NEGLIGIBLE:
+    n = x.size
+    if np.linalg.norm(x) < NEGLIGIBLE:  # of norms: exactly where `shares` of their squares is None
         return None
-    return float((2 * np.arange(1, n + 1) - n - 1) @ x / (n * total))
+    return float((2 * np.arange(1, n + 1) - n - 1) @ x / (n * x.sum()))
 
 
 def shares(power: ArrayLike) -> Array | None:
@@ -57,6 +60,37 @@ def shares(power: ArrayLike) -> Array | None:
     values = np.asarray(power, dtype=np.float64)
     varying = values.sum()
     return None if varying < NEGLIGIBLE**2 else np.asarray(values / varying)
+
+
+def first_largest(values: Array) -> NDArray[np.int64]:
+    """The index of the largest along the first axis; the lowest of those equal but for rounding."""
+    largest = values.max(axis=0)
+    tied = values >= largest - NEGLIGIBLE * np.abs(largest)
+    first: NDArray[np.int64] = tied.argmax(axis=0)
+    return first
+
+
+def key_rows(keys: Sequence[int], count: int) -> NDArray[np.int64]:
+    """Where each key stands among the `count` frequencies of a group: the key 1 at 0.
+
+    Raises InvalidInput for one that is no frequency of the group or stands twice.
+    """
+    for key in keys:
+        if not 1 <= key <= count:
+            raise InvalidInput("keys", f"must be frequencies 1..{count}, got {key}")
+    if len(set(keys)) < len(keys):
+        raise InvalidInput("keys", f"must be distinct, got {', '.join(map(str, keys))}")
+    return np.asarray(keys, dtype=np.int64) - 1
+
+
+def key_share(power: ArrayLike, keys: Sequence[int]) -> float | None:
+    """The share of the power (frequencies,) at the keys; None without keys or where nothing varies.
+
+    Raises InvalidInput as `key_rows` does.
+    """
+    share = shares(power)
+    rows = key_rows(keys, np.size(power))
+    return None if share is None or rows.size == 0 else float(share[rows].sum())
 
 
 @dataclass(frozen=True)
@@ -89,6 +123,20 @@ class Powers:
         """Inverse participation ratio, sum of share_k^2: 1 for one part, 1/n_k if flat."""
         return None if self.share is None else float(np.sum(self.share**2))
 
+    @property
+    def participation(self) -> float | None:
+        """1 / ipr: how many parts there would be if all were equal."""
+        return None if self.ipr is None else 1 / self.ipr
+
+    @property
+    def max_share(self) -> float | None:
+        """The largest share."""
+        return None if self.share is None else float(self.share.max())
+
+    def top_share(self, count: int) -> float | None:
+        """The sum of the `count` largest shares."""
+        return None if self.share is None else float(np.sort(self.share)[::-1][:count].sum())
+
 
 @dataclass(frozen=True)
 class Spectrum(Powers):
@@ -104,7 +152,7 @@ class Spectrum(Powers):
     @property
     def strongest(self) -> int:
         """The frequency with the largest power; ties go to the lowest."""
-        return int(frequencies(self.order)[np.argmax(self.power)])
+        return int(frequencies(self.order)[first_largest(self.power)])
 
     @property
     def norms(self) -> Array:

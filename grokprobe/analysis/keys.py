@@ -8,14 +8,16 @@ Source: MATHS, "Key frequencies". Never a silent fallback from one rule to anoth
 """
 
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from grokprobe.analysis.fourier import Array, frequencies, spectrum
+from grokprobe.analysis.fourier import NEGLIGIBLE, Array, frequencies, spectrum
 from grokprobe.analysis.logits import LogitCoefficients
 from grokprobe.analysis.neurons import Neurons
-from grokprobe.analysis.nulls import spectrum_null
+from grokprobe.analysis.nulls import SMALLEST_ORDER, spectrum_null
+from grokprobe.errors import InvalidInput
 
 LOGITS, NEURON_SHARE, NEURON_COUNT, FLAT_SHARES = 0.1, 0.01, 3, 2.0
 
@@ -31,8 +33,13 @@ class Keys:
 
 
 def _above(scores: Array, order: int, rule: str, threshold: float, thresholds: Array) -> Keys:
-    """The frequencies whose score is above its threshold; the margin is in scores."""
-    chosen = scores > thresholds
+    """The frequencies whose score is above its threshold; the margin is in scores.
+
+    Raises InvalidInput below 5 residues: there are one or two frequencies to choose from.
+    """
+    if order < SMALLEST_ORDER:
+        raise InvalidInput("keys", f"need at least {SMALLEST_ORDER} residues, this has {order}")
+    chosen = scores > thresholds + NEGLIGIBLE  # equal but for rounding is not above
     return Keys(
         frequencies(order)[chosen].tolist(),
         rule,
@@ -56,19 +63,21 @@ def keys_by_neurons(neurons: Neurons, order: int) -> Keys:
     """The frequencies that own a cluster of enough neurons; scores are counts."""
     threshold = max(NEURON_COUNT, NEURON_SHARE * neurons.live)
     scores = np.array([neurons.clusters.get(k, 0) for k in frequencies(order).tolist()], float)
-    just_below = np.full(len(scores), np.nextafter(threshold, 0))  # "at least"
-    return _above(scores, order, "neurons", threshold, just_below)
+    below = np.full(len(scores), ceil(threshold) - 0.5)  # "at least", of whole numbers
+    return _above(scores, order, "neurons", threshold, below)
 
 
 def keys_by_embedding(rows: ArrayLike, seed: int = 0) -> Keys:
-    """The frequencies of the embedding (order, width) that stand out of flatness and of chance."""
+    """The frequencies of the embedding (order, width) that stand out of flatness and of chance.
+
+    In a group of 5 or 7 elements some of 200 draws only turn them: nothing is above chance there.
+    """
     found = spectrum(rows)
-    order, n = found.order, len(found.power)
     null = spectrum_null(rows, seed=seed, statistic="max_share")
-    if null is None or found.share is None:
-        return _above(np.zeros(n), order, "embedding", FLAT_SHARES / n, np.zeros(n))
-    flat = np.full(n, 2 / (order - 1))
-    if order % 2 == 0:
+    flat = np.full(len(found.power), 2 / (found.order - 1))
+    if found.order % 2 == 0:
         flat[-1] /= 2  # Nyquist has a cosine row only
-    thresholds = np.maximum(FLAT_SHARES * flat, null.max)
-    return _above(found.share, order, "embedding", float(thresholds[0]), thresholds)
+    chance = null.max if null else 0.0
+    thresholds = np.maximum(FLAT_SHARES * flat, chance)
+    scores = np.zeros_like(flat) if found.share is None else found.share
+    return _above(scores, found.order, "embedding", float(thresholds[0]), thresholds)

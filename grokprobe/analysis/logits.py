@@ -14,9 +14,10 @@ sqrt(n^3). That is the spectrum of the (n, 1) matrix G / n. Source: MATHS, "Logi
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import sqrt
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from grokprobe.analysis.fourier import NEGLIGIBLE, Array, Spectrum, spectrum
 from grokprobe.analysis.groups import Basis
@@ -36,13 +37,14 @@ def cube(logits: ArrayLike, basis: Basis) -> Array:
     return kept
 
 
-def by_answer(L: Array, direction: str) -> Array:
-    """The sum of L (n, n, n) over the pairs of each answer t = a +- b: (n, n) over (t, c)."""
-    n = L.shape[0]
-    grouped = np.zeros((n, n))
-    elements = np.arange(n)
-    for a in range(n):  # one a at a time: n^2 numbers move, the cube is read once
-        grouped[(a + elements if direction == "sum" else a - elements) % n] += L[a]
+def by_answer(values: NDArray[np.floating], direction: str) -> Array:
+    """The sum of values (n, n, width) over the pairs of each answer t = a +- b: (n, width)."""
+    n = len(values)
+    grouped = np.zeros(values.shape[1:])
+    for a in range(n):  # over b the answers of one a are a, a+1, ..., or backwards ..., a-1, a
+        block, first = (values[a], a) if direction == "sum" else (values[a][::-1], (a + 1) % n)
+        grouped[first:] += block[: n - first]
+        grouped[:first] += block[n - first :]
     return grouped
 
 
@@ -77,5 +79,7 @@ def logit_matrix(L: Array, direction: str) -> Array:
 
 def logit_coefficients(L: Array, direction: str) -> LogitCoefficients:
     """Cosine and sine coefficients of a cube (n, n, n); `direction` is `sum` or `difference`."""
-    energy = float(np.einsum("abc,abc->", L, L)) - L.shape[0] * float(np.sum(L.mean(axis=2) ** 2))
-    return LogitCoefficients(spectrum(logit_matrix(L, direction)), float(np.sqrt(max(energy, 0.0))))
+    # Centred before it is squared: the difference of two sums of squares would be rounding error
+    # where the logits hardly depend on c. One a at a time stays in the cache.
+    energy = sum(float(np.sum((rows - rows.mean(axis=1, keepdims=True)) ** 2)) for rows in L)
+    return LogitCoefficients(spectrum(logit_matrix(L, direction)), sqrt(energy))

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from grokprobe.analysis.fourier import NEGLIGIBLE, Array
+from grokprobe.analysis.fourier import NEGLIGIBLE, Array, basis
 from grokprobe.task import Residues
 
 COMPONENTS = 4  # of circularity
@@ -15,18 +15,14 @@ def cross_entropy(logits: ArrayLike, answers: Residues) -> Array:
     Where the own logit is the largest this is log1p(sum over others of exp(other - own)): the
     usual log-softmax loses everything below 1e-16, and the late phase lives there.
     """
-    L = np.asarray(logits, dtype=np.float64)
-    rows = np.arange(L.shape[0])
-    own = L[rows, answers]
-    highest = L.max(axis=1)
-    terms = np.exp(L - highest[:, None])
+    L = np.asarray(logits)
+    rows = np.arange(len(L))
+    below = np.subtract(L, L.max(axis=1, keepdims=True), dtype=np.float64)
+    own = below[rows, answers]
+    terms = np.exp(below, out=below)
     terms[rows, answers] = 0.0
     others = terms.sum(axis=1)
-    surprise: Array = np.where(
-        own == highest,
-        np.log1p(others),
-        (highest - own) + np.log(others + np.exp(own - highest)),
-    )
+    surprise: Array = np.where(own == 0, np.log1p(others), np.log(others + np.exp(own)) - own)
     return surprise
 
 
@@ -39,18 +35,19 @@ def circularity(rows: ArrayLike) -> float | None:
     """How much of each of the first 4 principal components is one frequency, 0..1; their mean.
 
     For a component v (unit norm) of the centred rows (n, width): max_k (2/n) |sum_a v_a
-    exp(2 pi i k a / n)|^2, clipped to 1. None with fewer than 4 components. It falls when several
-    circles of similar power mix in the components. Source: Zhong et al. 2023, appendix.
+    exp(2 pi i k a / n)|^2 (Nyquist: half of it), clipped to 1. None with fewer than 4 components.
+    It falls when several circles of similar power mix in the components. Source: Zhong et al. 2023,
+    appendix.
     """
     M = np.asarray(rows, dtype=np.float64)
-    n = len(M)
     if min(M.shape) < COMPONENTS:
         return None
     left, values, _ = np.linalg.svd(M - M.mean(axis=0), full_matrices=False)
     if values[COMPONENTS - 1] < NEGLIGIBLE:
         return None
-    energy = np.abs(np.fft.rfft(left[:, :COMPONENTS], axis=0)[1:]) ** 2
-    return float(np.minimum(2 / n * energy, 1.0).max(axis=0).mean())
+    cosine, sine = basis(len(M))
+    energy = (cosine @ left[:, :COMPONENTS]) ** 2 + (sine @ left[:, :COMPONENTS]) ** 2
+    return float(np.minimum(energy, 1.0).max(axis=0).mean())
 
 
 def distance_irrelevance(L: Array, direction: str) -> float | None:
@@ -73,11 +70,13 @@ def distance_irrelevance(L: Array, direction: str) -> float | None:
     return float(M.std(axis=0).mean() / spread) if spread >= NEGLIGIBLE else None
 
 
-def softmax_collapse(logits: ArrayLike) -> float:
+def softmax_collapse(logits: ArrayLike) -> float | None:
     """The share of rows whose float32 sum of exp(z - max) is exactly 1: their gradient is lost.
 
-    logits (n, classes), the train rows. Source: Prieto et al. 2025.
+    logits (n, classes), the train rows; None without any. Source: Prieto et al. 2025.
     """
     L = np.asarray(logits, dtype=np.float32)
+    if len(L) == 0:
+        return None
     totals = np.exp(L - L.max(axis=1, keepdims=True)).sum(axis=1, dtype=np.float32)
     return float(np.mean(totals == np.float32(1)))

@@ -2,17 +2,19 @@
 
 The null keeps every norm and destroys order. n draws come from one `default_rng(seed)`, one
 `rng.permutation(order)` each, in that order. The one-sided p-value is
-(1 + #{null >= observed}) / (1 + n). Source: MATHS, "Is the structure more than chance?".
+(1 + #{null >= observed}) / (1 + n), equal but for rounding counting as equal: in a small group
+many permutations only turn the residues (20 of 120 for 5 residues). Source: MATHS, "Is the
+structure more than chance?".
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from grokprobe.analysis.coordinates import circle
-from grokprobe.analysis.fourier import NEGLIGIBLE, Array, basis, shares
+from grokprobe.analysis.coordinates import circle, unit
+from grokprobe.analysis.fourier import NEGLIGIBLE, Array, basis, key_rows, shares
 from grokprobe.errors import InvalidInput
 
 SMALLEST_ORDER = 5
@@ -48,7 +50,7 @@ def summarise(statistic: str, observed: float, draws: Array, seed: int) -> Null:
         max=float(draws.max()),
         p999=float(np.quantile(draws, 0.999)) if draws.size >= P999_FROM else None,
         z=None if std < NEGLIGIBLE else (observed - float(draws.mean())) / std,
-        p_value=float((1 + np.sum(draws >= observed)) / (1 + draws.size)),
+        p_value=float((1 + np.sum(draws >= observed - NEGLIGIBLE)) / (1 + draws.size)),
         seed=seed,
     )
 
@@ -89,16 +91,26 @@ def _gini_rows(values: Array) -> Array:
     return ginis
 
 
-def _max_share_rows(amplitudes: Array) -> Array:
+def _share_rows(amplitudes: Array) -> Array:
     power = amplitudes**2
-    shares: Array = power.max(axis=1) / power.sum(axis=1)
+    shares: Array = power / power.sum(axis=1, keepdims=True)
     return shares
 
 
-STATISTICS: dict[str, Callable[[Array], Array]] = {
-    "gini_frequencies": _gini_rows,
-    "max_share": _max_share_rows,
+def _top_share_rows(amplitudes: Array, count: int) -> Array:
+    """The sum of the `count` >= 1 largest shares of each row."""
+    tops: Array = np.sort(_share_rows(amplitudes), axis=1)[:, -count:].sum(axis=1)
+    return tops
+
+
+# Of sqrt(power_k), (t, frequencies), and where the keys stand among the frequencies: (t,).
+STATISTICS: dict[str, Callable[[Array, NDArray[np.int64]], Array]] = {
+    "gini_frequencies": lambda amplitudes, _: _gini_rows(amplitudes),
+    "max_share": lambda amplitudes, _: _top_share_rows(amplitudes, 1),
+    "top_share": lambda amplitudes, keys: _top_share_rows(amplitudes, keys.size),
+    "key_share": lambda amplitudes, keys: _share_rows(amplitudes)[:, keys].sum(axis=1),
 }
+OF_KEYS = ("key_share", "top_share")
 
 
 def spectrum_null(
@@ -107,40 +119,47 @@ def spectrum_null(
     seed: int = 0,
     statistic: str = "gini_frequencies",
     powers: Callable[[Array], Array] = _frequency_powers,
+    keys: Sequence[int] = (),
 ) -> Null | None:
     """The spectrum of `matrix` (order, width) against its null; None if all rows are equal.
 
     The statistic is a function of sqrt(power_k). Not `gini`: it also sees the symmetry a -> -a.
     `powers` says whose power: of the frequencies, or of the irreps (irreps.irrep_powers).
-    Raises InvalidInput below 5 residues or 2 permutations.
+    `key_share` asks whether a fixed set is chance, so its keys must come from another matrix.
+    Where they come from this one that is double dipping; `top_share` is the answer then: the share
+    of the |keys| largest, each draw choosing its own. Both are None if the keys are every frequency
+    or none. Raises InvalidInput below 5 residues or 2 permutations, or for keys that are not
+    frequencies.
     """
     M = np.asarray(matrix, dtype=np.float64)
     _check(M.shape[0], permutations)
     own = powers(M[None])
-    if shares(own) is None:
+    rows = key_rows(keys, own.size)
+    if shares(own) is None or (statistic in OF_KEYS and not 0 < rows.size < own.size):
         return None
     measure = STATISTICS[statistic]
-    draws = [measure(np.sqrt(powers(m))) for m in _draws(_compact(M), permutations, seed)]
-    observed = float(measure(np.sqrt(own))[0])
+    draws = [measure(np.sqrt(powers(m)), rows) for m in _draws(_compact(M), permutations, seed)]
+    observed = float(measure(np.sqrt(own), rows)[0])
     return summarise(statistic, observed, np.concatenate(draws), seed)
 
 
 def _circle_draws(permuted: Array) -> Array:
-    """r_squared of each draw (t,) in the plane of its own strongest frequency."""
+    """r_squared of each draw (t,) in the plane of its own strongest frequency; 0 without one."""
     c, s = (rows @ permuted for rows in basis(permuted.shape[1]))
     sines = (permuted.shape[1] - 1) // 2  # a plane needs a sine row: no Nyquist
     power = (c**2).sum(axis=2)[:, :sines] + (s**2).sum(axis=2)[:, :sines]
     draw, k = np.arange(len(power)), power.argmax(axis=1)
     u, v = c[draw, k], s[draw, k]
-    e1 = u / np.linalg.norm(u, axis=1, keepdims=True)
-    across = v - np.sum(v * e1, axis=1, keepdims=True) * e1
-    e2 = across / np.linalg.norm(across, axis=1, keepdims=True)
+    e1 = unit(u)
+    e2 = unit(v - np.sum(v * e1, axis=1, keepdims=True) * e1)
     centred = permuted - permuted.mean(axis=1, keepdims=True)
-    energy = sum(np.sum(np.einsum("taw,tw->ta", centred, e) ** 2, axis=1) for e in (e1, e2))
+    projected = [np.einsum("taw,tw->ta", centred, e) for e in (e1, e2)]
+    energy = np.sum(np.square(projected), axis=(0, 2))
     # sum_a z_a exp(-i w a) = sqrt(n/2) [(u.e1 + v.e2) + i (u.e2 - v.e1)], and u.e2 = 0.
     along = np.sum(u * e1, axis=1) + np.sum(v * e2, axis=1)
     slip = np.sum(v * e1, axis=1)
-    explained: Array = (along**2 + slip**2) / (2 * energy)
+    flat = energy < NEGLIGIBLE**2
+    explained: Array = np.where(flat, 0.0, along**2 + slip**2) / np.where(flat, 1.0, 2 * energy)
     return explained
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from grokprobe.analysis import keys as rules
 from grokprobe.analysis import progress
-from grokprobe.analysis.fourier import Array, Spectrum
+from grokprobe.analysis.fourier import Array, Spectrum, key_share
 from grokprobe.analysis.groups import Basis, basis_of
 from grokprobe.analysis.irreps import IrrepSpectrum
 from grokprobe.analysis.keys import Keys
@@ -185,8 +185,8 @@ def key_measures(probe: Probe, keys: Sequence[int]) -> KeyMeasures:
     """Every measure that depends on key frequencies; None without any, or without a group."""
     found: KeyMeasures = dict.fromkeys(KEY_MEASURES)
     spectrum, direction = probe.embedding_spectrum, probe.basis.direction
-    if keys and spectrum is not None and spectrum.share is not None:
-        found["key_share"] = float(spectrum.share[np.asarray(keys) - 1].sum())
+    if spectrum is not None:
+        found["key_share"] = key_share(spectrum.power, keys)
     if keys and direction is not None:
         found |= _progress(probe, keys, direction)
     return found
@@ -202,8 +202,8 @@ def _progress(probe: Probe, keys: Sequence[int], direction: str) -> KeyMeasures:
         "restricted_loss_test": alone.loss_test,
         "restricted_accuracy": alone.accuracy,
     }
-    if train is not None:
-        without = progress.excluded(probe.cube, keys, direction, train)
+    without = None if train is None else progress.excluded(probe.cube, keys, direction, train)
+    if without is not None:
         found["excluded_loss"] = without.loss
         found["excluded_loss_per_key"] = {str(k): loss for k, loss in without.per_key.items()}
     return found

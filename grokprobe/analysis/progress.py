@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from grokprobe.analysis.fourier import Array, basis
+from grokprobe.analysis.fourier import Array, basis, first_largest, key_rows
 from grokprobe.analysis.logits import by_answer
 from grokprobe.analysis.measures import cross_entropy
 
@@ -48,10 +48,13 @@ def answer_elements(n: int, direction: str) -> NDArray[np.int64]:
 
 
 def projections(grouped: Array, keys: Sequence[int]) -> Array:
-    """P of each key alone as a table over (t, c): (keys, n, n), from `by_answer` of the cube."""
+    """P of each key alone as a table over (t, c): (keys, n, n), from `by_answer` of the cube.
+
+    Raises InvalidInput for a key that is no frequency of the group or stands twice.
+    """
     n = len(grouped)
     cosine, sine = basis(n)
-    rows = np.asarray(keys, dtype=np.int64) - 1
+    rows = key_rows(keys, len(cosine))
     # A unit vector over t becomes one over the n^2 pairs when it is divided by sqrt(n).
     parts = [np.einsum("kt,kc->ktc", w[rows], w[rows] @ grouped) / n for w in (cosine, sine)]
     return np.asarray(parts[0] + parts[1])
@@ -60,12 +63,16 @@ def projections(grouped: Array, keys: Sequence[int]) -> Array:
 def restricted(
     L: Array, keys: Sequence[int], direction: str, train: NDArray[np.bool_] | None
 ) -> Restricted:
-    """Loss and accuracy of the key frequencies alone; `train` (n, n) marks the train pairs."""
+    """Loss and accuracy of the key frequencies alone; `train` (n, n) marks the train pairs.
+
+    Without keys R is the mean over the grid, and says nothing. Raises InvalidInput as `projections`
+    does.
+    """
     n, grouped = L.shape[0], by_answer(L, direction)
     table = projections(grouped, keys).sum(axis=0) + grouped.sum(axis=0) / n**2
     losses = cross_entropy(table, np.arange(n))  # the answer of row t is t
     of_pair = losses[answer_elements(n, direction)]
-    hits = table.argmax(axis=1) == np.arange(n)
+    hits = first_largest(table.T) == np.arange(n)  # at Nyquist alone, half the classes tie
 
     def over(mask: NDArray[np.bool_] | None) -> float | None:
         return float(of_pair[mask].mean()) if mask is not None and mask.any() else None
@@ -74,8 +81,15 @@ def restricted(
     return Restricted(float(losses.mean()), float(hits.mean()), over(train), over(test))
 
 
-def excluded(L: Array, keys: Sequence[int], direction: str, train: NDArray[np.bool_]) -> Excluded:
-    """Loss of the train pairs with all keys taken out of the logits, and with each one alone."""
+def excluded(
+    L: Array, keys: Sequence[int], direction: str, train: NDArray[np.bool_]
+) -> Excluded | None:
+    """Loss of the train pairs with all keys taken out of the logits, and with each one alone.
+
+    None where the group leaves out every train pair. Raises InvalidInput as `projections` does.
+    """
+    if not train.any():
+        return None
     t = answer_elements(L.shape[0], direction)[train]
     rows, tables = L[train], projections(by_answer(L, direction), keys)
 
