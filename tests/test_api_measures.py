@@ -175,7 +175,7 @@ def test_emergence(client: httpx.Client) -> None:
         assert (lags["midpoint"] is None) == (expected is None)
         if expected is not None:
             assert lags["midpoint"]["steps"] == pytest.approx(expected.steps)
-    assert [null["statistic"] for null in found["nulls"]] == ["gini_frequencies"]
+    assert [null["statistic"] for null in found["nulls"]] == ["gini_frequencies", "top_share"]
     assert (found["keys"]["frequencies"], found["provisional"]) == ([1, 3, 4], False)
 
 
@@ -225,3 +225,14 @@ def test_an_unknown_weight(client: httpx.Client) -> None:
     answer = client.get(f"{LAST}/weights/W_X")
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:grokprobe:weight-missing")
     assert "W_E, W_pos" in answer.json()["detail"]
+
+
+def test_the_null_of_the_key_share(client: httpx.Client) -> None:
+    """Keys of this very checkpoint stand against draws that choose their own, others do not."""
+    own = get(client, f"{LAST}/measures", null=100)
+    other = get(client, f"{RUN}/checkpoints/100/measures", null=100)
+    assert own["key_share_null"]["statistic"] == "top_share"
+    assert other["key_share_null"]["statistic"] == "key_share"
+    assert other["key_share_null"]["observed"] == pytest.approx(other["measures"]["key_share"])
+    assert get(client, f"{LAST}/measures", null=9, keys="1,2,3,4,5,6")["key_share_null"] is None
+    assert get(client, f"{LAST}/measures")["key_share_null"] is None

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 
 from grokprobe.analysis.nulls import SMALLEST_ORDER, Null, spectrum_null
 from grokprobe.analysis.probe import Probe, key_measures
+from grokprobe.analysis.spectra import null_of
 from grokprobe.store.archive import Archive
 from grokprobe.store.manifest import CheckpointManifest, KeyMeasures, KeyRecord, NullRecord
 from trainer.data import Grid
@@ -48,5 +49,7 @@ def _nulls(final: Probe, keys: list[int]) -> list[NullRecord]:
     if final.embedding is None or final.basis.order < SMALLEST_ORDER:
         return []
     rows = final.basis.rows(final.embedding)
-    found: list[Null | None] = [spectrum_null(rows)]
+    found: list[Null | None] = [null_of(final.basis, rows)]
+    if keys and final.basis.cyclic:
+        found.append(spectrum_null(rows, statistic="top_share", keys=keys))
     return [NullRecord(**asdict(null)) for null in found if null]

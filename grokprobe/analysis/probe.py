@@ -169,7 +169,9 @@ def choose_keys(probe: Probe, rule: str = "logits", threshold: float | None = No
     if probe.coefficients is None or probe.basis.order < SMALLEST_ORDER:
         return None
     if rule == "logits":
-        return rules.keys_by_logits(probe.coefficients, threshold or rules.LOGITS)
+        return rules.keys_by_logits(
+            probe.coefficients, rules.LOGITS if threshold is None else threshold
+        )
     if rule == "neurons":
         return rules.keys_by_neurons(_offered(probe.read_neurons, rule), probe.basis.order)
     return rules.keys_by_embedding(probe.basis.rows(_offered(probe.embedding, rule)))

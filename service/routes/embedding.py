@@ -3,12 +3,11 @@
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from litestar import Request, Response, get
 from litestar.params import QueryParameter
 
 from grokprobe.analysis import coordinates
-from grokprobe.analysis.fourier import Array, spectrum
+from grokprobe.analysis.fourier import Array, first_largest, spectrum
 from grokprobe.analysis.groups import Basis, basis_of, check_cyclic
 from grokprobe.analysis.nulls import SMALLEST_ORDER, Null, circle_null
 from grokprobe.errors import InvalidInput
@@ -152,4 +151,4 @@ def _strongest_plane(M: Array) -> int:
     planes = spectrum(M).power[: (len(M) - 1) // 2]
     if planes.size == 0:
         raise InvalidInput("projection", "a group of order 2 has no plane; choose pca or raw")
-    return 1 + int(np.argmax(planes))
+    return 1 + int(first_largest(planes))

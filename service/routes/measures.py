@@ -7,6 +7,7 @@ from litestar.params import QueryParameter
 
 from grokprobe.analysis.fourier import frequencies
 from grokprobe.analysis.groups import Basis, basis_of, check_cyclic
+from grokprobe.analysis.nulls import Null, spectrum_null
 from grokprobe.analysis.probe import key_measures
 from grokprobe.errors import InvalidInput
 from grokprobe.store.manifest import KeyRecord, Measure
@@ -81,6 +82,27 @@ async def _measured(context: Context, opened: Opened, keys: KeyRecord | None) ->
     return await context.derived.get(opened.checkpoint, what, dict[str, Measure], compute)
 
 
+async def _key_share_null(
+    context: Context, opened: Opened, keys: KeyRecord | None, permutations: int, seed: int
+) -> Null | None:
+    """The key share against permuted rows; None without keys, and where every frequency is one."""
+    checkpoint = opened.checkpoint
+    basis = basis_of(checkpoint.table.task)
+    if keys is None or not basis.cyclic:
+        return None
+    # Keys chosen here fit their own rows: against that, every draw may choose its own, as many.
+    statistic = "top_share" if keys.source_step == opened.step else "key_share"
+    rows, used = basis.rows(checkpoint.matrix("embedding")), keys.frequencies
+
+    async def compute() -> Null | None:
+        return await context.inference.apart(
+            lambda: spectrum_null(rows, permutations, seed, statistic, keys=used)
+        )
+
+    what = f"null:{statistic}:{','.join(map(str, used))}:{permutations}:{seed}"
+    return await context.derived.get(checkpoint, what, Null | None, compute)
+
+
 @get(
     "/runs/{run:str}/checkpoints/{step:str}/measures",
     summary="Every measure",
@@ -108,6 +130,7 @@ async def get_measures(
         opened = await open_checkpoint(context, request, run, step)
         chosen = await _keys(context, opened, keys, key_rule, key_threshold)
         measured = await _measured(context, opened, chosen)
+        against = await _key_share_null(context, opened, chosen, null, seed) if null else None
     manifest = opened.checkpoint.manifest
     answer = MeasuresAnswer(
         run=run,
@@ -116,7 +139,7 @@ async def get_measures(
         keys=chosen,
         measures={**manifest.measures, **measured},
         local_learning_coefficient=manifest.local_learning_coefficient,
-        key_share_null=None,
+        key_share_null=against,
     )
     headers = opened.headers | caching(answer.provisional)
     return respond(request, format_, only_json(answer), headers)
