@@ -16,6 +16,12 @@ from grokprobe.settings import read_settings
 
 TARGET = Path(__file__).with_name("emergence.svg")
 INK, QUIET = "#1f4e79", "#c8553d"
+CURVES = {
+    "train_accuracy": ("train accuracy", QUIET),
+    "restricted_accuracy": ("restricted accuracy", "#e0a030"),
+    "test_accuracy": ("test accuracy", INK),
+    "key_share": ("key share", "#7fa650"),
+}
 
 
 def get(url: str) -> Any:
@@ -25,23 +31,30 @@ def get(url: str) -> Any:
 
 
 def curve(run: str) -> dict[str, Any]:
-    """Train and test accuracy over the run."""
+    """Accuracy over the run, and the two ways in which structure emerges beside it."""
+    names = ",".join(CURVES)
     rows = [
-        {"step": row["step"], "accuracy": row[f"{part}_accuracy"], "part": part}
-        for row in get(f"{run}/trajectory")["trajectory"]
-        for part in ("train", "test")
+        {"step": row["step"], "value": row[name], "series": words}
+        for row in get(f"{run}/trajectory?measures={names}")["trajectory"]
+        for name, (words, _) in CURVES.items()
     ]
-    colour = {"domain": ["train", "test"], "range": [QUIET, INK]}
+    words, colours = zip(*CURVES.values(), strict=True)
     return {
-        "title": "Memorised first, generalised later",
+        "title": "Memorised first, generalised later; the function before the embedding",
         "width": 660,
         "height": 130,
         "data": {"values": rows},
-        "mark": {"type": "line", "point": {"size": 12}},
+        "mark": {"type": "line", "point": {"size": 8}},
         "encoding": {
             "x": {"field": "step", "type": "quantitative", "title": "step"},
-            "y": {"field": "accuracy", "type": "quantitative", "title": "accuracy"},
-            "color": {"field": "part", "type": "nominal", "title": None, "scale": colour},
+            "y": {"field": "value", "type": "quantitative", "title": "accuracy, share"},
+            "color": {
+                "field": "series",
+                "type": "nominal",
+                "title": None,
+                "sort": list(words),
+                "scale": {"domain": list(words), "range": list(colours)},
+            },
         },
     }
 

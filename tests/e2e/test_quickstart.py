@@ -82,3 +82,17 @@ def test_the_spectrum_is_significant_at_the_end_only(client: httpx.Client) -> No
     ]
     assert p_values[0] > 0.05
     assert p_values[1] == pytest.approx(1 / 201)
+
+
+def test_the_function_emerges_before_generalisation(client: httpx.Client) -> None:
+    """The key frequencies alone answer right long before test accuracy rises, and that resolves."""
+    found = get(client, f"{RUN}/emergence")
+    assert (found["memorised"]["confirmed"], found["generalised"]["confirmed"]) == (True, True)
+    assert found["generalised"]["previous_step"] < found["generalised"]["step"]
+    lag = found["lags"]["restricted_accuracy"]["midpoint"]
+    assert lag["resolved"]
+    assert lag["high"] < 0
+    assert lag["steps"] < found["lags"]["key_share"]["midpoint"]["steps"]
+    assert 2 <= len(found["keys"]["frequencies"]) <= 6
+    assert [null["p_value"] for null in found["nulls"]] == pytest.approx([1 / 201] * 2)
+    assert found["phases"]["cleanup"]["end"] <= 3_000
