@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from grokprobe.store.manifest import ModelRecord, Status, TaskRecord
+from grokprobe.store.manifest import LearningCoefficient, ModelRecord, Status, TaskRecord
 from service.schemas.probes import BasisAnswer
 
 # -- runs and checkpoints ------------------------------------------------------------------------
@@ -82,6 +82,7 @@ class CheckpointAnswer(msgspec.Struct):
     created_at: datetime
     model: ModelRecord
     measures: dict[str, float | None]
+    local_learning_coefficient: LearningCoefficient | None
 
 
 # -- over a run ----------------------------------------------------------------------------------
