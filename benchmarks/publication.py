@@ -17,6 +17,7 @@ from grokprobe.settings import Settings
 from trainer.config import Config
 from trainer.data import Grid, draw
 from trainer.export import Graph, check_parity, export_graph, open_session, run_logits
+from trainer.gradients import Gradients
 from trainer.job import Job, describe, opened
 from trainer.measure import measure, own_keys, read
 from trainer.models.transformer import Transformer
@@ -44,7 +45,9 @@ def snapshots(config: Config, grid: Grid) -> Iterator[Snapshot]:
         yield take_snapshot(Transformer(config.model, config.task.modulus, step), sample, step)
 
 
-def export_and_compare(graph: Graph, grid: Grid, snapshot: Snapshot, times: Times) -> None:
+def export_and_compare(
+    graph: Graph, grid: Grid, gradients: Gradients, snapshot: Snapshot, times: Times
+) -> None:
     """One checkpoint, part by part."""
     with timed(times, "export and parity"):
         with timed(times, "  weights into the graph"):
@@ -59,6 +62,8 @@ def export_and_compare(graph: Graph, grid: Grid, snapshot: Snapshot, times: Time
         probe = read(session, grid)
         measure(probe, snapshot.step)
         own_keys(probe, snapshot.step)
+    with timed(times, "gradient symmetricity"):
+        gradients.measures(snapshot)
 
 
 def main() -> None:
@@ -70,6 +75,7 @@ def main() -> None:
     with timed(times, "export of the graph, once"):
         proto = export_graph(Transformer(config.model, 113, 0), job.grid.sample())
     graph = Graph(proto, job.run, job.grid.task)
+    gradients = Gradients(config, job.grid, job.device, reporter)
     with (
         tempfile.TemporaryDirectory() as home,
         Worker() as worker,
@@ -79,9 +85,9 @@ def main() -> None:
         worker.call(publication.create)
         worker.call(publication.begin)
         for snapshot in snapshots(config, job.grid):
-            export_and_compare(graph, job.grid, snapshot, times)
+            export_and_compare(graph, job.grid, gradients, snapshot, times)
             with timed(times, "publication, all of it"):
-                worker.call(publication.publish, snapshot, graph)
+                worker.call(publication.publish, snapshot, graph, gradients)
     for name, each in times.items():
         rest = each[1:] or each
         print(f"{name:<28}{statistics.median(rest):8.1f} ms median{max(rest):8.1f} ms slowest")

@@ -20,6 +20,7 @@ from tests import reference
 from trainer.config import Config, TrainingSection
 from trainer.data import Grid, draw
 from trainer.export import Graph, export_graph
+from trainer.gradients import Gradients
 from trainer.job import Job, describe, opened
 from trainer.loss import cross_entropy
 from trainer.models.transformer import Transformer
@@ -136,7 +137,8 @@ def compare_publication(config: Config, grid: Grid, home: str) -> None:
             graph = Graph(proto, job.run, grid.task)
             worker.call(publication.create)
             worker.call(publication.begin)
-            publish = partial(publication.publish, graph=graph)
+            gradients = Gradients(config, grid, job.device, reporter)
+            publish = partial(publication.publish, graph=graph, gradients=gradients)
             times["published"].append(train_once(config, grid, partial(worker.post, publish)))
             worker.flush()
             times["none"].append(train_once(config, grid, lambda _: None))

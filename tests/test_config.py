@@ -51,6 +51,7 @@ def test_mainline_is_the_defaults() -> None:
         ("[checkpoints]\nevery = 0", "checkpoints.every", "got 0"),
         ("[checkpoints]\ndense = [[50, 10, 5]]", "checkpoints.dense", "50 to 10"),
         ("[model]\nheads = 0", "model.heads", "got 0"),
+        ("[local_learning_coefficient]\nchains = 1", "local_learning_coefficient.chains", "got 1"),
     ],
 )
 def test_a_mistake_is_named_with_its_file_and_field(

@@ -144,6 +144,7 @@ def test_text_is_one_line_for_each_checkpoint(trained: Trained) -> None:
     reporter = TextReporter(Console(file=sink))
     reporter.start("tiny", 400, "cpu")
     reporter.step(0, 2.5)
+    reporter.sampled(400, 5, 100)
     reporter.published(manifests(trained)[-1])
     reporter.warn("[Redis] is away")
     reporter.end("tiny", "complete", 400, "run tiny is complete at step 400")
@@ -151,6 +152,22 @@ def test_text_is_one_line_for_each_checkpoint(trained: Trained) -> None:
     assert first == "training tiny on cpu: 400 steps"
     assert checkpoint.startswith("step    400  train loss")
     assert (warning, last) == ("warning: [Redis] is away", "run tiny is complete at step 400")
+
+
+def test_sampling_has_a_bar_until_its_checkpoint_is_published(trained: Trained) -> None:
+    """On a terminal, below that of training: it says which checkpoint is being sampled."""
+    sink = StringIO()
+    reporter = TextReporter(Console(file=sink, force_terminal=True, width=80))
+    reporter.start("tiny", 400, "cpu")
+    reporter.sampled(400, 5, 100)
+    reporter.close()  # draws once more
+    assert "5/100" in sink.getvalue()
+    assert "learning coefficient of step 400" in sink.getvalue()
+    reporter.published(manifests(trained)[-1])
+    sink.truncate(0)
+    reporter.start("tiny", 400, "cpu")
+    reporter.close()
+    assert "learning coefficient" not in sink.getvalue()
 
 
 def test_the_reporter_follows_the_log_format() -> None:

@@ -21,6 +21,7 @@ TINY: dict[str, dict[str, Any]] = {
     "optimiser": {"learning_rate": 0.01},
     "training": {"steps": 400, "device": "cpu", "threads": 1},
     "checkpoints": {"every": 20, "log_spaced": 3, "queue": 1},
+    "local_learning_coefficient": {"every": 150, "chains": 4, "draws": 100, "learning_rate": 5e-5},
 }
 TINY_STEPS = sorted({0, 1, 4, *range(20, 401, 20)})
 

@@ -85,6 +85,18 @@ class CheckpointSection(Section, frozen=True, kw_only=True):
     queue: Positive = 8  # checkpoints that may wait for the publisher before training does
 
 
+class LearningCoefficientSection(Section, frozen=True, kw_only=True):
+    """When and how the local learning coefficient is sampled (sgld.py)."""
+
+    every: Step = 0  # 0: never; N: published multiples of N and the last step
+    chains: Annotated[int, msgspec.Meta(ge=2, le=64)] = 8
+    draws: Annotated[int, msgspec.Meta(ge=8, le=4096)] = 400  # of each chain
+    learning_rate: Annotated[float, msgspec.Meta(gt=0, le=1)] = 5e-6  # eps
+    localisation: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 1e4  # gamma
+    n_beta: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 0.0  # 0: n / ln n, n the train pairs
+    seed: Annotated[int, msgspec.Meta(ge=0, lt=2**53)] = 0  # manifests hold it as a float
+
+
 class Config(Section, frozen=True, kw_only=True):
     """A whole configuration: what `run.json` carries and `resume` starts from."""
 
@@ -93,6 +105,7 @@ class Config(Section, frozen=True, kw_only=True):
     optimiser: OptimiserSection = OptimiserSection()
     training: TrainingSection = TrainingSection()
     checkpoints: CheckpointSection = CheckpointSection()
+    local_learning_coefficient: LearningCoefficientSection = LearningCoefficientSection()
 
     @property
     def sha256(self) -> str:

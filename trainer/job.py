@@ -15,6 +15,7 @@ from grokprobe.store.manifest import Completion, RunManifest, TaskRecord, now
 from trainer.config import Config, decode
 from trainer.data import Grid, draw, make_grid
 from trainer.export import Graph, export_graph
+from trainer.gradients import Gradients
 from trainer.interruption import Interruption
 from trainer.measure import NotFinite
 from trainer.models.transformer import Transformer
@@ -140,13 +141,14 @@ def _train(job: Job, worker: Worker, publication: Publication, interruption: Int
     config = job.config
     model = Transformer(config.model, config.task.modulus, config.training.seed)
     graph = _graph(worker.call(publication.first_model), model, job)
+    gradients = Gradients(config, job.grid, job.device, job.reporter)
     job.reporter.start(job.run, config.training.steps, str(job.device))
     step = train(
         config,
         model.to(job.device),  # only now: the graph is exported on the CPU
         job.grid,
         due=frozenset(published_steps(config.checkpoints, config.training.steps)),
-        publish=lambda snapshot: worker.post(publication.publish, snapshot, graph),
+        publish=lambda snapshot: worker.post(publication.publish, snapshot, graph, gradients),
         report=job.reporter.step,
         stopping=lambda: interruption.signal > 0 or worker.failed,
     )

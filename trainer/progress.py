@@ -15,13 +15,16 @@ SHOWN = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
 
 class Reporter(Protocol):
-    """Called from the training thread (`step`) and from the publisher's (`published`)."""
+    """`step` is called from the training thread, `sampled` and `published` from the publisher's."""
 
     def start(self, run: str, steps: int, device: str) -> None:
         """Training begins, or begins again."""
 
     def step(self, step: int, loss: float) -> None:
         """`step` updates are done, and this is the train loss after them."""
+
+    def sampled(self, step: int, draw: int, draws: int) -> None:
+        """`draw` of `draws` are done for the local learning coefficient of a checkpoint."""
 
     def published(self, manifest: CheckpointManifest) -> None:
         """A checkpoint can be read by anyone now."""
@@ -49,6 +52,7 @@ class TextReporter:
             expand=True,
         )
         self._task = self._bar.add_task("training", total=None, facts="")
+        self._sampling = self._bar.add_task("sampling", visible=False, facts="")
         self._began = time.monotonic()
         self._accuracy, self._count = "", 0
 
@@ -69,8 +73,14 @@ class TextReporter:
         facts = f"loss {loss:.1e}{self._accuracy} {rate:.0f} steps/s {self._count} published"
         self._bar.update(self._task, completed=step, facts=facts)
 
+    def sampled(self, step: int, draw: int, draws: int) -> None:
+        """Show a second bar, until the checkpoint is published."""
+        facts = f"draws: learning coefficient of step {step}"
+        self._bar.update(self._sampling, completed=draw, total=draws, facts=facts, visible=True)
+
     def published(self, manifest: CheckpointManifest) -> None:
         """Print the checkpoint."""
+        self._bar.update(self._sampling, visible=False)
         self._count += 1
         facts = manifest.measures
         self._accuracy = f" train {facts['train_accuracy']:.2f} test {facts['test_accuracy']:.2f}"
@@ -108,6 +118,9 @@ class JsonReporter:
 
     def step(self, step: int, loss: float) -> None:
         """Nothing: there are thousands."""
+
+    def sampled(self, step: int, draw: int, draws: int) -> None:
+        """Nothing: there are hundreds."""
 
     def published(self, manifest: CheckpointManifest) -> None:
         """`checkpoint`"""

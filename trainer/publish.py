@@ -25,6 +25,7 @@ from grokprobe.store.manifest import (
 from trainer.conclusion import conclude
 from trainer.data import Grid
 from trainer.export import OUTPUTS, Graph, check_parity, open_session, run_logits
+from trainer.gradients import Gradients
 from trainer.measure import measure, own_keys, read, spectrum_row, weight_norms
 from trainer.progress import Reporter
 from trainer.train import Snapshot
@@ -64,34 +65,38 @@ class Publication:
             return None
         return await self._archive.model(await self._archive.checkpoint(self._run, steps[0]))
 
-    async def publish(self, snapshot: Snapshot, graph: Graph) -> None:
+    async def publish(self, snapshot: Snapshot, graph: Graph, gradients: Gradients) -> None:
         """Export, compare with torch, measure, write, index: in that order.
 
         Raises ParityError, NotFinite, PublicationConflict, Superseded, RunDeleted, or
         StoreUnavailable after RETRY_S.
         """
         model = graph.fill(snapshot.weights, snapshot.step)
-        manifest = self._describe(snapshot, model, graph.opset)
+        manifest = self._describe(snapshot, model, graph.opset, gradients)
         await self._store(lambda: self._archive.check_attempt(self._run, self._attempt))
         manifest = await self._store(lambda: self._archive.publish_checkpoint(manifest, model))
         await self._index(manifest)
         self._reporter.published(manifest)
 
-    def _describe(self, snapshot: Snapshot, model: bytes, opset: int) -> CheckpointManifest:
+    def _describe(
+        self, snapshot: Snapshot, model: bytes, opset: int, gradients: Gradients
+    ) -> CheckpointManifest:
         """The manifest of a model that has proved to be torch's equal."""
         session = open_session(model)
         logits = run_logits(session, self._grid.sample())
         check_parity(logits, snapshot.sample_logits, self._run, snapshot.step)
         probe = read(session, self._grid)
+        measured = measure(probe, snapshot.step) | weight_norms(snapshot.weights)
         return CheckpointManifest(
             run=self._run,
             step=snapshot.step,
             created_at=now(),
             split_sha256=self._manifest.task.split_sha256,
             model=ModelRecord(sha256=sha256(model), bytes=len(model), opset=opset, outputs=OUTPUTS),
-            measures=measure(probe, snapshot.step) | weight_norms(snapshot.weights),
+            measures=measured | gradients.measures(snapshot),
             spectrum=spectrum_row(probe),
             own_keys=own_keys(probe, snapshot.step),
+            local_learning_coefficient=gradients.learning_coefficient(snapshot),
         )
 
     async def complete(self, status: FinalStatus, step: int, reason: str = "") -> None:

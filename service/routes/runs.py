@@ -191,5 +191,12 @@ async def get_checkpoint(
     """The manifest: the model file and every measure stored with it."""
     view, number, headers = await find(context, request, run, step)
     manifest = view.checkpoints[number]
-    answer = CheckpointAnswer(run, number, manifest.created_at, manifest.model, manifest.measures)
+    answer = CheckpointAnswer(
+        run=run,
+        step=number,
+        created_at=manifest.created_at,
+        model=manifest.model,
+        measures=manifest.measures,
+        local_learning_coefficient=manifest.local_learning_coefficient,
+    )
     return respond(request, format_, only_json(answer), headers)

@@ -8,6 +8,7 @@ import msgspec
 from grokprobe.analysis.emergence import Held, Lag, Level, Phases, Transition
 from grokprobe.store.manifest import (
     KeyRecord,
+    LearningCoefficient,
     Measure,
     ModelRecord,
     NullRecord,
@@ -90,6 +91,7 @@ class CheckpointAnswer(msgspec.Struct):
     created_at: datetime
     model: ModelRecord
     measures: dict[str, float | None]
+    local_learning_coefficient: LearningCoefficient | None
 
 
 # -- over a run ----------------------------------------------------------------------------------
