@@ -24,6 +24,11 @@ Positive = Annotated[int, msgspec.Meta(gt=0, le=65_536)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=65_536)]
 Step = Annotated[int, msgspec.Meta(ge=0, lt=10**10)]  # ten digits in an object's name
 Moment = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+Tokens = Literal["a b =", "a b"]
+Activation = Literal["relu", "gelu", "quadratic"]
+AttentionScale = Annotated[float, msgspec.Meta(gt=0)] | Literal["1/sqrt(d_head)"]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,13 +53,18 @@ class TaskSection(Section, frozen=True, kw_only=True):
 
 
 class ModelSection(Section, frozen=True, kw_only=True):
-    """The network; `heads * d_head` need not equal `d_model`."""
+    """The network (models/transformer.py); `heads * d_head` need not equal `d_model`."""
 
     family: Literal["transformer"] = "transformer"
+    tokens: Tokens = "a b ="
     d_model: Positive = 128
     heads: Positive = 4
     d_head: Positive = 32
     d_mlp: Positive = 512
+    activation: Activation = "relu"
+    biases: Literal["none", "mlp", "all"] = "mlp"  # all: of queries, keys, values, W_O, W_U too
+    attention_rate: Share = 1.0
+    attention_scale: AttentionScale = "1/sqrt(d_head)"
 
 
 class OptimiserSection(Section, frozen=True, kw_only=True):
