@@ -8,8 +8,7 @@ from litestar.params import QueryParameter
 from grokprobe.analysis.fourier import frequencies, shares
 from grokprobe.analysis.groups import basis_of
 from grokprobe.errors import InvalidInput
-from grokprobe.store.manifest import SpectrumRow
-from service.checkpoints import task_of
+from grokprobe.store.manifest import SpectrumRow, task_of
 from service.context import FromContext
 from service.formats import FormatQuery, only_json, respond, table
 from service.routes import OF_A_RUN, FromStep, RunPath, ToStep

@@ -1,8 +1,8 @@
 """One-layer transformers without LayerNorm, untied, computed where the loss reads them.
 
 Learned positions, tokens [a, b, =] or [a, b]; only the last position is read, and causal masking
-changes nothing there. With token vectors x (embedding + position), x_l the last of them, per head h,
-and q, k, v its W_Q, W_K, W_V images (biases, where there are any, added to each product):
+changes nothing there. With token vectors x (embedding + position), x_l the last of them, per head,
+and q, k, v their W_Q, W_K, W_V images (biases, where there are any, added to each product):
 
     attention = r softmax over the tokens of (q_l . k scale) + (1 - r)
     z         = sum over the tokens of attention v      (heads side by side)
@@ -143,8 +143,8 @@ class Transformer(nn.Module):
 
     @staticmethod
     def _scores_of_b(query: Tensor, keys: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
-        """The scores (n, heads) of a and b: a table of a row for each (b, a), and one for each b."""
-        of_a, of_b = keys.split([len(keys) - len(query), len(query)])
+        """The scores (n, heads) of a, from a table with a row for each (b, a), and of b."""
+        of_a, of_b = keys[: -len(query)], keys[-len(query) :]
         table = torch.einsum("bhd,ahd->bah", query, of_a).flatten(0, 1)
         own = (of_b * query).sum(2)
         return table.index_select(0, b * len(of_a) + a), own.index_select(0, b)
