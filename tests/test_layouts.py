@@ -1,5 +1,7 @@
 """Layouts: what they accept, how tensors become parameters, what is said of what does not fit."""
 
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from msgspec.structs import replace
 
 from grokprobe.errors import InvalidInput
 from tests.foreign import SMALL, State, lens, small
+from trainer.__main__ import parse
 from trainer.layout import CANONICAL, LAYOUTS, Layout, index, load
 from trainer.mapping import Network, read_network
 from trainer.models.transformer import Transformer
@@ -92,6 +95,20 @@ def test_nobody_forgets_the_attention_rate_of_a_pizza() -> None:
     with pytest.raises(InvalidInput, match=r"--set model\.attention_rate=R"):
         load("pizza", [], 5)
     assert load("pizza", ["model.attention_rate=0"], 5).model.tokens == "a b"
+
+
+def test_the_imports_of_the_readme_are_commands() -> None:
+    """Each parses, its layout and its fields exist, and every shipped layout has one."""
+    text = (Path(__file__).parents[1] / "README.md").read_text().replace("\\\n", "")
+    lines = re.findall(r"^ +\.venv/bin/python -m trainer (import.*)$", text, re.MULTILINE)
+    commands = [parse(shlex.split(line)) for line in lines]
+    assert {one.command for one in commands} == {"import", "import-onnx"}
+    layouts = [one for one in commands if one.command == "import"]
+    for one in layouts:
+        name = "transformer_lens" if one.layout == "mine.toml" else one.layout
+        load(name, one.assignments, one.step)
+    shipped = {path.stem for path in LAYOUTS.glob("*.toml")}
+    assert {one.layout for one in layouts} == shipped | {"mine.toml"}
 
 
 def test_a_slice_is_numpy_s() -> None:
