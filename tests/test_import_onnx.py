@@ -13,6 +13,8 @@ from grokprobe.settings import Settings
 from tests.tiny import tiny_run
 from tests.trained import Trained, archive, manifests, tiny_config
 from trainer.__main__ import main
+from trainer.import_onnx import OUTPUTS
+from trainer.models.transformer import Activations
 
 TINY = tiny_run(modulus=7, steps=(0, 30))
 
@@ -37,6 +39,11 @@ def command(*paths: Path, modulus: int = 7, run: str = "foreign") -> list[str]:
     """The command line that imports them."""
     files = [str(path) for path in paths]
     return ["import-onnx", *files, "--operation", "add", "--modulus", str(modulus), "--run", run]
+
+
+def test_the_contract_s_outputs_are_ours() -> None:
+    """What a foreign model may offer is what our own offer."""
+    assert tuple(OUTPUTS) == Activations._fields
 
 
 def test_what_a_model_offers_is_measured(home: Path, tmp_path: Path) -> None:

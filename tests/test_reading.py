@@ -233,6 +233,7 @@ def test_an_unknown_split_stays_unknown() -> None:
         ("mask", [[True], []], "is no whole table"),
         ("pairs", [[1, 7]], "the pair [1, 7] is not within 0..6"),
         ("pairs", [[-1, 0]], "the pair [-1, 0] is not within 0..6"),
+        ("pairs", [[1, 2], [1, 2]], "names 2 pairs, but only 1 different ones"),
         ("pairs", [[1, 2, 3]], "must be a list of [a, b], got int64 (1, 3)"),
         ("pairs", [[0.5, 1]], "must be a list of [a, b], got float64 (1, 2)"),
         ("pairs", 5, "must be a list of [a, b], got int64 ()"),

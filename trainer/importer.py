@@ -177,31 +177,25 @@ def publish(
 
     Raises InvalidInput if the name holds something else, RunDeleted, and errors of publication.
     """
-    asyncio.run(_publish(settings, manifest, grid, checkpoints, reporter))
     run, last = manifest.run, checkpoints[-1].step
+
+    async def act() -> None:
+        async with open_backends(settings) as backends:
+            publication = Publication(backends, manifest, grid, reporter)
+            if not await _exists(backends.archive, manifest):
+                await publication.create()
+            if await backends.archive.completion(run) is not None:
+                await publication.reconcile()
+                return
+            await publication.begin()
+            for one in checkpoints:
+                await publication.publish_model(one, open_session(one.model))
+            await publication.complete("complete", last)
+
+    asyncio.run(act())
     words = f"run {run} is imported: {len(checkpoints)} checkpoints, the last of step {last}"
     reporter.end(run, "complete", last, words)
     return 0
-
-
-async def _publish(
-    settings: Settings,
-    manifest: RunManifest,
-    grid: Grid,
-    checkpoints: Sequence[Exported],
-    reporter: Reporter,
-) -> None:
-    async with open_backends(settings) as backends:
-        publication = Publication(backends, manifest, grid, reporter)
-        if not await _exists(backends.archive, manifest):
-            await publication.create()
-        if await backends.archive.completion(manifest.run) is not None:
-            await publication.reconcile()
-            return
-        await publication.begin()
-        for one in checkpoints:
-            await publication.publish_model(one, open_session(one.model))
-        await publication.complete("complete", checkpoints[-1].step)
 
 
 async def _exists(archive: Archive, manifest: RunManifest) -> bool:

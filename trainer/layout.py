@@ -49,7 +49,7 @@ class TaskSection(Section, frozen=True, kw_only=True):
     """What was learned; the modulus is read off the embedding where it is left out."""
 
     operation: Operation = "add"
-    modulus: int | None = None
+    modulus: Annotated[int, msgspec.Meta(ge=3)] | None = None
 
 
 class LayoutModelSection(NetworkSection, frozen=True, kw_only=True):

@@ -112,4 +112,7 @@ def _mask_of_pairs(value: NDArray[Any], task: Task, where: str) -> Mask:
         raise InvalidInput(where, message)
     for row in value[(value < 0).any(axis=1) | (value >= p).any(axis=1)]:
         raise InvalidInput(where, f"the pair {row.tolist()} is not within 0..{p - 1}")
-    return _marking(value.astype(np.int64) @ [p, 1], task)
+    mask = _marking(value.astype(np.int64) @ [p, 1], task)
+    if mask.sum() < len(value):
+        raise InvalidInput(where, f"names {len(value)} pairs, but only {mask.sum()} different ones")
+    return mask

@@ -80,16 +80,14 @@ class TextReporter:
         """Print the checkpoint."""
         self._count += 1
         found = shown(manifest.measures)
-        accuracies = {name: value for name, value in found.items() if name.endswith("accuracy")}
-        parts = ((name.removesuffix("_accuracy"), value) for name, value in accuracies.items())
-        self._accuracy = "".join(f" {part} {value:.2f}" for part, value in parts)
-        words = (
-            f" accuracy {value:.3f}"
-            if name in accuracies
-            else f"  {name.replace('_', ' ')} {value:.2e}"
-            for name, value in found.items()
-        )
-        self._print(f"step {manifest.step:>6}{''.join(words)}")
+        line, self._accuracy = f"step {manifest.step:>6}", ""
+        for name, value in found.items():
+            if name.endswith("loss"):
+                line += f"  {name.replace('_', ' ')} {value:.2e}"
+            else:
+                line += f" accuracy {value:.3f}"
+                self._accuracy += f" {name.removesuffix('_accuracy')} {value:.2f}"
+        self._print(line)
 
     def warn(self, message: str) -> None:
         """Print a warning above the bar."""
