@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
-import msgspec
 import numpy as np
 import onnxruntime as ort
 import threadpoolctl
@@ -18,27 +17,17 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from grokprobe.errors import CheckpointCorrupt
+from grokprobe.safety import check_model
 from grokprobe.store.archive import Archive
-from grokprobe.store.manifest import CheckpointManifest, RunManifest
+from grokprobe.store.manifest import CheckpointManifest, task_of
 from grokprobe.task import Mask, Residues, Task, answers
 from service.errors import OutputMissing
 from service.metrics import Metrics
-from service.safety import check_model
 
 SESSION_OVERHEAD = 1.4  # measured: 1.15-1.3 times the file
 # Pairs in one run: a third faster than the whole grid at once, and a sixth of the memory.
 ROWS = 2_048
 ANY_PAIR = np.zeros((1, 2), dtype=np.int64)
-
-
-def task_of(manifest: RunManifest) -> Task:
-    """The task of a run, as the analysis takes it. Raises CheckpointCorrupt if it is none."""
-    record = manifest.task
-    given = {name: getattr(record, name) for name in Task.__struct_fields__}
-    try:
-        return msgspec.convert(given, Task)
-    except msgspec.ValidationError as error:
-        raise CheckpointCorrupt(f"run {manifest.run!r} has an unknown task: {error}") from None
 
 
 @dataclass(frozen=True)

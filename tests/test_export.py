@@ -1,12 +1,13 @@
 """The published file: DESIGN's ONNX contract, its bytes, its parity with torch."""
 
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from msgspec.structs import replace
 
 from grokprobe.task import Operation, Task
 from tests.trained import tiny_config
@@ -54,6 +55,25 @@ def test_the_file_computes_what_torch_computes(graph: Graph, grid: Grid, rows: i
     pairs = grid.pairs[:rows]
     torchs = model(torch.from_numpy(pairs))
     for ours, expected in zip(session.run(OUTPUTS, {"pairs": pairs}), torchs, strict=True):
+        np.testing.assert_allclose(ours, expected.detach().numpy(), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tokens": "a b", "attention_rate": 0.3, "biases": "all"},
+        {"activation": "gelu", "biases": "none", "attention_scale": 0.7},
+        {"activation": "quadratic", "attention_rate": 0.0},
+    ],
+)
+def test_every_variant_is_exported(grid: Grid, changes: dict[str, Any]) -> None:
+    """All six outputs of each kind of network, and no initialisers but its parameters."""
+    model = Transformer(replace(MODEL, **changes), 13, 0)
+    data = Graph(export_graph(model, grid.sample()), "a-run", grid.task).fill(weights_of(model), 0)
+    names = [tensor.name for tensor in onnx.load_from_string(data).graph.initializer]
+    assert set(names) == set(dict(model.named_parameters()))
+    found = open_session(data).run(OUTPUTS, {"pairs": grid.pairs})
+    for ours, expected in zip(found, model(torch.from_numpy(grid.pairs)), strict=True):
         np.testing.assert_allclose(ours, expected.detach().numpy(), rtol=0, atol=1e-5)
 
 

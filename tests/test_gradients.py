@@ -51,6 +51,16 @@ def test_triples_are_the_first_of_the_whole_shuffle(modulus: int) -> None:
     np.testing.assert_array_equal(triples(modulus), every[:100])
 
 
+def test_where_it_is_one_by_construction_it_says_nothing() -> None:
+    """Constant attention read at the equals sign adds the embeddings: None; read at b it does not."""
+    adding = ModelSection(tokens="a b =", attention_rate=0.0)
+    telling = ModelSection(tokens="a b", attention_rate=0.0)
+    assert gradient_symmetricity(Transformer(adding, 13, seed=0).double()) is None
+    found = gradient_symmetricity(Transformer(telling, 13, seed=0).double())
+    assert found is not None
+    assert 0 < found[0] < 1
+
+
 def test_a_network_that_cannot_tell_a_from_b_has_one() -> None:
     """Without keys both operands get the same attention, so their gradients are the same."""
     model = Transformer(ModelSection(), 59, seed=0).double()

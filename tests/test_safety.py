@@ -7,8 +7,8 @@ import onnx
 import pytest
 
 from grokprobe.errors import CheckpointCorrupt
+from grokprobe.safety import check_model
 from service.checkpoints import Runtime
-from service.safety import check_model
 from tests.trained import Trained
 
 

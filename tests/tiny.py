@@ -109,7 +109,7 @@ def again(run: TinyRun) -> TinyRun:
 def _checkpoint(
     manifest: RunManifest, task: Task, train_mask: Mask, step: int, last: int
 ) -> tuple[CheckpointManifest, bytes]:
-    embedding, unembedding = _weights(task.modulus, manifest.seed, step / max(last, 1))
+    embedding, unembedding = _weights(task.modulus, manifest.seed or 0, step / max(last, 1))
     model = _model(manifest, step, embedding, unembedding)
     row = spectrum(embedding)
     checkpoint = CheckpointManifest(

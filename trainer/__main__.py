@@ -1,11 +1,12 @@
-"""`python -m trainer train | resume`: exit status 0 done, 1 failed, 2 refused, 128 + signal."""
+"""`python -m trainer COMMAND`: exit status 0 done, 1 failed, 2 refused, 128 + signal."""
 
 import argparse
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING, get_args
 
 from grokprobe.errors import (
     GrokprobeError,
@@ -15,11 +16,18 @@ from grokprobe.errors import (
     RunExists,
     SettingError,
 )
-from grokprobe.settings import read_settings
+from grokprobe.settings import Settings, read_settings
 from grokprobe.store.manifest import check_run_name
+from grokprobe.task import Operation, Task
 from trainer.config import default_run_name, load, preset
+from trainer.layout import load as load_layout
+
+if TYPE_CHECKING:
+    from trainer.progress import Reporter
 
 REFUSED = (InvalidInput, NotFound, RunExists, RunDeleted)
+# A random table is known to those who drew it alone.
+IMPORTED = [operation for operation in get_args(Operation) if operation != "random"]
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -30,38 +38,98 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     source = train.add_mutually_exclusive_group(required=True)
     source.add_argument("--preset", metavar="NAME", help="a configuration that comes with this")
     source.add_argument("--config", metavar="FILE", type=Path, help="a TOML file of your own")
-    train.add_argument(
+    _add_assignments(train, "optimiser.weight_decay=0.5")
+    train.add_argument("--run", metavar="RUN", help="its name; NAME-sSEED-CONFIG8 if left out")
+    resume = commands.add_parser("resume", help="go on with a run that was stopped")
+    resume.add_argument("run", metavar="RUN")
+    _add_imports(commands)
+    return parser.parse_args(arguments)
+
+
+def _add_assignments(parser: argparse.ArgumentParser, example: str) -> None:
+    parser.add_argument(
         "--set",
         metavar="SECTION.FIELD=VALUE",
         dest="assignments",
         action="append",
         default=[],
-        help="change one field, for example optimiser.weight_decay=0.5; may be repeated",
+        help=f"change one field, for example {example}; may be repeated",
     )
-    train.add_argument("--run", metavar="RUN", help="its name; NAME-sSEED-CONFIG8 if left out")
-    resume = commands.add_parser("resume", help="go on with a run that was stopped")
-    resume.add_argument("run", metavar="RUN")
-    return parser.parse_args(arguments)
+
+
+def _add_imports(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    weights = commands.add_parser("import", help="publish weights that others trained")
+    weights.add_argument("--layout", metavar="NAME|FILE.toml", required=True)
+    _add_assignments(weights, "task.operation=sub")
+    models = commands.add_parser("import-onnx", help="publish ONNX files that others made")
+    models.add_argument("--operation", choices=IMPORTED, required=True)
+    models.add_argument("--modulus", metavar="P", type=int, required=True)
+    for parser in (weights, models):
+        parser.add_argument("files", metavar="FILE", type=Path, nargs="+")
+        parser.add_argument("--run", metavar="RUN", required=True, help="its name")
+        parser.add_argument("--step", metavar="N", type=int, help="the step of a single file")
+
+
+# What a command does once it has a reporter. Each checks what it can before it imports torch, which
+# takes seconds: a mistake deserves a quick answer.
+Act = Callable[["Reporter"], int]
+
+
+def prepare_train(arguments: argparse.Namespace, settings: Settings) -> Act:
+    """`train`: a new run from a configuration."""
+    path = arguments.config or preset(arguments.preset)
+    config = load(path, arguments.assignments)
+    run = check_run_name(arguments.run or default_run_name(path.stem, config))
+    from trainer.job import start
+
+    return lambda reporter: start(settings, config, run, reporter)
+
+
+def prepare_resume(arguments: argparse.Namespace, settings: Settings) -> Act:
+    """`resume`: an old run by its own configuration."""
+    run = check_run_name(arguments.run)
+    from trainer.job import resume
+
+    return lambda reporter: resume(settings, run, reporter)
+
+
+def prepare_import(arguments: argparse.Namespace, settings: Settings) -> Act:
+    """`import`: weights by a layout."""
+    layout = load_layout(arguments.layout, arguments.assignments, arguments.step)
+    run = check_run_name(arguments.run)
+    from trainer.importer import import_files
+
+    return lambda reporter: import_files(settings, arguments.files, layout, run, reporter)
+
+
+def prepare_import_onnx(arguments: argparse.Namespace, settings: Settings) -> Act:
+    """`import-onnx`: models as they are."""
+    task = Task(operation=arguments.operation, modulus=arguments.modulus)
+    run, step = check_run_name(arguments.run), arguments.step
+    from trainer.import_onnx import import_onnx
+
+    return lambda reporter: import_onnx(settings, arguments.files, task, step, run, reporter)
+
+
+PREPARE = {
+    "train": prepare_train,
+    "resume": prepare_resume,
+    "import": prepare_import,
+    "import-onnx": prepare_import_onnx,
+}
 
 
 def work(arguments: argparse.Namespace) -> int:
     """Do what the command line says; return the exit status."""
     settings = read_settings()
     if settings.store_url.startswith("memory:"):
-        message = "a run in memory would be gone when training ends; choose a store that stays"
+        message = "a run in memory would be gone when this program ends; choose a store that stays"
         raise SettingError("GROKPROBE_STORE_URL", message)
-    if arguments.command == "train":
-        path = arguments.config or preset(arguments.preset)
-        config = load(path, arguments.assignments)
-        run = check_run_name(arguments.run or default_run_name(path.stem, config))
-    # Imported only now: torch takes seconds, and a mistake above deserves a quick answer.
-    from trainer.job import resume, start
+    act = PREPARE[arguments.command](arguments, settings)
     from trainer.progress import make_reporter
 
     with closing(make_reporter(settings)) as reporter:
-        if arguments.command == "train":
-            return start(settings, config, run, reporter)
-        return resume(settings, check_run_name(arguments.run), reporter)
+        return act(reporter)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

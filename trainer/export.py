@@ -9,6 +9,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from grokprobe.errors import GrokprobeError
-from grokprobe.store.manifest import FORMAT_VERSION
+from grokprobe.store.manifest import FORMAT_VERSION, LearningCoefficient
 from grokprobe.task import Residues, Task
 from trainer.models.transformer import Activations
 
@@ -34,12 +35,23 @@ class ParityError(GrokprobeError):
     """A published file would not compute what torch computes."""
 
 
+@dataclass(frozen=True)
+class Exported:
+    """The ONNX file of a checkpoint, and the measures that cannot be read off what it computes."""
+
+    step: int
+    model: bytes
+    opset: int
+    extra: dict[str, float | None]
+    learning_coefficient: LearningCoefficient | None = None
+
+
 class Graph:
     """The graph of a run, ready to take the weights of its checkpoints."""
 
     def __init__(self, proto: onnx.ModelProto, run: str, task: Task) -> None:
         self._proto, self._run, self._task = proto, run, task
-        self.opset: int = next(entry.version for entry in proto.opset_import if not entry.domain)
+        self.opset = opset(proto)
 
     @classmethod
     def from_model(cls, data: bytes, run: str, task: Task) -> "Graph":
@@ -50,16 +62,27 @@ class Graph:
         """The ONNX file of one checkpoint; equal weights and step give equal bytes."""
         for tensor in self._proto.graph.initializer:
             tensor.raw_data = np.ascontiguousarray(weights[tensor.name]).tobytes()
-        facts = {
-            "format_version": FORMAT_VERSION,
-            "run": self._run,
-            "step": step,
-            "operation": self._task.operation,
-            "modulus": self._task.modulus,
-        }
-        onnx.helper.set_model_props(self._proto, {key: str(fact) for key, fact in facts.items()})
-        data: bytes = self._proto.SerializeToString(deterministic=True)
-        return data
+        return stamp(self._proto, self._run, step, self._task)
+
+
+def opset(proto: onnx.ModelProto) -> int:
+    """The version of the standard operators."""
+    standard = (entry for entry in proto.opset_import if entry.domain in ("", "ai.onnx"))
+    return int(next(standard).version)
+
+
+def stamp(proto: onnx.ModelProto, run: str, step: int, task: Task) -> bytes:
+    """The file of a model that says what it is; equal models give equal bytes."""
+    facts = {
+        "format_version": FORMAT_VERSION,
+        "run": run,
+        "step": step,
+        "operation": task.operation,
+        "modulus": task.modulus,
+    }
+    onnx.helper.set_model_props(proto, {key: str(fact) for key, fact in facts.items()})
+    data: bytes = proto.SerializeToString(deterministic=True)
+    return data
 
 
 def export_graph(model: nn.Module, pairs: Residues) -> onnx.ModelProto:
@@ -78,7 +101,7 @@ def export_graph(model: nn.Module, pairs: Residues) -> onnx.ModelProto:
         )
     assert program is not None  # what dynamo=True returns
     proto = _simplify(program.model_proto)
-    _strip(proto)
+    strip(proto)
     onnx.checker.check_model(proto, full_check=True)
     return proto
 
@@ -114,7 +137,7 @@ def _simplify(proto: onnx.ModelProto) -> onnx.ModelProto:
     )
 
 
-def _strip(proto: onnx.ModelProto) -> None:
+def strip(proto: onnx.ModelProto) -> None:
     """Remove what names source files and internals of the exporter."""
     graph = proto.graph
     for parts in (graph.node, graph.input, graph.output, graph.initializer):
@@ -141,6 +164,7 @@ def open_session(model: bytes) -> ort.InferenceSession:
     """A session on one thread, so that training keeps the others and results are repeatable."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what goes wrong is raised
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 

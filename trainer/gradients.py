@@ -44,8 +44,12 @@ def triples(modulus: int) -> Residues:
 def gradient_symmetricity(model: Transformer) -> tuple[float, float] | None:
     """The mean over triples and its standard error; None where a gradient is zero.
 
+    None too where the network adds the two embeddings, which makes it 1 by construction: constant
+    attention read at the equals sign. (Read at b, the operand's own residual tells them apart.)
     Computed on the model's device and in its precision: give it float64 weights.
     """
+    if model.equals and model.section.attention_rate == 0:
+        return None
     a, b, c = torch.from_numpy(triples(model.modulus)).to(model.W_E.device).T
     first, second = (model.W_E.detach()[operand].requires_grad_() for operand in (a, b))
     own_rows = torch.arange(len(c), device=c.device)[:, None].expand(-1, 2)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import msgspec
 import torch
 
-from grokprobe.errors import GrokprobeError
+from grokprobe.errors import GrokprobeError, InvalidInput
 from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends, open_backends
-from grokprobe.store.manifest import Completion, RunManifest, TaskRecord, now
+from grokprobe.store.manifest import Completion, RunManifest, TaskRecord, now, task_of
 from trainer.config import Config, decode
 from trainer.data import Grid, draw, make_grid
 from trainer.export import Graph, export_graph
@@ -90,19 +90,22 @@ def resume(settings: Settings, run: str, reporter: Reporter) -> int:
     """Go on with a run: train again from step 0 and publish what is missing.
 
     Checkpoints that exist must come out equal, byte by byte, or PublicationConflict is raised.
-    A run that has ended is only indexed again. Raises RunNotFound.
+    A run that has ended is only indexed again. Raises RunNotFound, or InvalidInput if there is
+    nothing to train: the run was imported.
     """
     with Worker() as worker, opened(worker, settings) as backends:
         manifest = worker.call(backends.archive.run, run)
-        config = decode(manifest.config, f"run {run}")
-        train_mask = worker.call(backends.archive.train_mask, run)
-        grid = make_grid(config.task.task, train_mask)
+        grid = make_grid(task_of(manifest), worker.call(backends.archive.train_mask, run))
         publication = Publication(backends, manifest, grid, reporter)
         completion = worker.call(backends.archive.completion, run)
         if completion is not None:
             worker.call(publication.reconcile)
             reporter.end(run, completion.status, completion.step, _ended(completion))
             return 0
+        if "files" in manifest.config:
+            message = "was imported: import the same files again, which publishes what is missing"
+            raise InvalidInput(f"run {run!r}", message)
+        config = decode(manifest.config, f"run {run}")
         job = Job(run, config, grid, prepare(config.training), reporter)
         return _train_and_publish(job, worker, publication)
 

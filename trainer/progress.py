@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -12,6 +13,12 @@ from grokprobe.settings import Settings
 from grokprobe.store.manifest import CheckpointManifest
 
 SHOWN = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+
+
+def shown(measures: Mapping[str, float | None]) -> dict[str, float]:
+    """The losses and accuracies of train and test; of all pairs where the split is unknown."""
+    names = SHOWN if measures["train_loss"] is not None else ("loss", "accuracy")
+    return {name: value for name in names if (value := measures[name]) is not None}
 
 
 class Reporter(Protocol):
@@ -82,13 +89,15 @@ class TextReporter:
         """Print the checkpoint."""
         self._bar.update(self._sampling, visible=False)
         self._count += 1
-        facts = manifest.measures
-        self._accuracy = f" train {facts['train_accuracy']:.2f} test {facts['test_accuracy']:.2f}"
-        self._print(
-            f"step {manifest.step:>6}  train loss {facts['train_loss']:.2e} "
-            f"accuracy {facts['train_accuracy']:.3f}  test loss {facts['test_loss']:.2e} "
-            f"accuracy {facts['test_accuracy']:.3f}"
-        )
+        found = shown(manifest.measures)
+        line, self._accuracy = f"step {manifest.step:>6}", ""
+        for name, value in found.items():
+            if name.endswith("loss"):
+                line += f"  {name.replace('_', ' ')} {value:.2e}"
+            else:
+                line += f" accuracy {value:.3f}"
+                self._accuracy += f" {name.removesuffix('_accuracy')} {value:.2f}"
+        self._print(line)
 
     def warn(self, message: str) -> None:
         """Print a warning above the bar."""
@@ -124,8 +133,8 @@ class JsonReporter:
 
     def published(self, manifest: CheckpointManifest) -> None:
         """`checkpoint`"""
-        shown = {name: manifest.measures[name] for name in SHOWN}
-        self._print("checkpoint", run=manifest.run, step=manifest.step, **shown)
+        facts = shown(manifest.measures)
+        self._print("checkpoint", run=manifest.run, step=manifest.step, **facts)
 
     def warn(self, message: str) -> None:
         """`warning`"""

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
+import onnxruntime as ort
+
 from grokprobe.errors import CatalogueUnavailable, StoreUnavailable
 from grokprobe.store.backends import Backends
 from grokprobe.store.manifest import (
@@ -24,7 +26,7 @@ from grokprobe.store.manifest import (
 )
 from trainer.conclusion import conclude
 from trainer.data import Grid
-from trainer.export import OUTPUTS, Graph, check_parity, open_session, run_logits
+from trainer.export import Exported, Graph, check_parity, open_session, run_logits
 from trainer.gradients import Gradients
 from trainer.measure import measure, own_keys, read, spectrum_row, weight_norms
 from trainer.progress import Reporter
@@ -72,31 +74,43 @@ class Publication:
         StoreUnavailable after RETRY_S.
         """
         model = graph.fill(snapshot.weights, snapshot.step)
-        manifest = self._describe(snapshot, model, graph.opset, gradients)
+        session = open_session(model)
+        logits = run_logits(session, self._grid.sample())
+        check_parity(logits, snapshot.sample_logits, self._run, snapshot.step)
+        exported = Exported(
+            snapshot.step,
+            model,
+            graph.opset,
+            weight_norms(snapshot.weights) | gradients.measures(snapshot),
+            gradients.learning_coefficient(snapshot),
+        )
+        await self.publish_model(exported, session)
+
+    async def publish_model(self, exported: Exported, session: ort.InferenceSession) -> None:
+        """Measure, write, index: `publish` of a file that is known to be right."""
+        manifest, model = self._describe(exported, session), exported.model
         await self._store(lambda: self._archive.check_attempt(self._run, self._attempt))
         manifest = await self._store(lambda: self._archive.publish_checkpoint(manifest, model))
         await self._index(manifest)
         self._reporter.published(manifest)
 
-    def _describe(
-        self, snapshot: Snapshot, model: bytes, opset: int, gradients: Gradients
-    ) -> CheckpointManifest:
-        """The manifest of a model that has proved to be torch's equal."""
-        session = open_session(model)
-        logits = run_logits(session, self._grid.sample())
-        check_parity(logits, snapshot.sample_logits, self._run, snapshot.step)
-        probe = read(session, self._grid)
-        measured = measure(probe, snapshot.step) | weight_norms(snapshot.weights)
+    def _describe(self, exported: Exported, session: ort.InferenceSession) -> CheckpointManifest:
+        probe, model, step = read(session, self._grid), exported.model, exported.step
         return CheckpointManifest(
             run=self._run,
-            step=snapshot.step,
+            step=step,
             created_at=now(),
             split_sha256=self._manifest.task.split_sha256,
-            model=ModelRecord(sha256=sha256(model), bytes=len(model), opset=opset, outputs=OUTPUTS),
-            measures=measured | gradients.measures(snapshot),
+            model=ModelRecord(
+                sha256=sha256(model),
+                bytes=len(model),
+                opset=exported.opset,
+                outputs=[output.name for output in session.get_outputs()],
+            ),
+            measures=measure(probe, step) | exported.extra,
             spectrum=spectrum_row(probe),
-            own_keys=own_keys(probe, snapshot.step),
-            local_learning_coefficient=gradients.learning_coefficient(snapshot),
+            own_keys=own_keys(probe, step),
+            local_learning_coefficient=exported.learning_coefficient,
         )
 
     async def complete(self, status: FinalStatus, step: int, reason: str = "") -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from grokprobe.errors import CheckpointCorrupt, InvalidInput
+from grokprobe.task import Task
 
 FORMAT_VERSION = 1
 RUN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -36,7 +37,7 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
     operation: str
     modulus: int
     operation_seed: int
-    train_fraction: float | None  # null where the split was not drawn by us
+    train_fraction: float | None  # null where the split was not drawn by a known recipe
     split_seed: int | None
     split_sha256: str | None
     train_pairs: int | None
@@ -51,8 +52,8 @@ class RunManifest(Record, frozen=True, kw_only=True):
     task: TaskRecord
     architecture: dict[str, Any]
     optimiser: dict[str, Any]
-    seed: int
-    config: dict[str, Any]  # the whole configuration; `resume` starts from it
+    seed: int | None  # null where others trained, as an empty optimiser is
+    config: dict[str, Any]  # what `resume` starts from; of an imported run its layout and files
     config_sha256: str
 
 
@@ -175,6 +176,16 @@ def now() -> datetime:
     """The current UTC time to the millisecond: what `created_at` fields hold."""
     moment = datetime.now(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def task_of(manifest: RunManifest) -> Task:
+    """The task of a run, as the analysis takes it. Raises CheckpointCorrupt if it is none."""
+    record = manifest.task
+    given = {name: getattr(record, name) for name in Task.__struct_fields__}
+    try:
+        return msgspec.convert(given, Task)
+    except msgspec.ValidationError as error:
+        raise CheckpointCorrupt(f"run {manifest.run!r} has an unknown task: {error}") from None
 
 
 def check_run_name(run: str) -> str:

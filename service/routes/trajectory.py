@@ -9,8 +9,7 @@ from grokprobe.analysis.fourier import frequencies, shares
 from grokprobe.analysis.groups import basis_of
 from grokprobe.analysis.irreps import irreps
 from grokprobe.errors import InvalidInput
-from grokprobe.store.manifest import Measure, SpectrumRow
-from service.checkpoints import task_of
+from grokprobe.store.manifest import Measure, SpectrumRow, task_of
 from service.context import FromContext
 from service.formats import FormatQuery, only_json, respond, table
 from service.routes import OF_A_RUN, FromStep, RunPath, ToStep, caching

@@ -8,11 +8,11 @@ from litestar.params import PathParameter
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from grokprobe.safety import check_model
 from service.context import Context, FromContext, find
 from service.errors import WeightMissing
 from service.formats import FormatQuery, npy_bytes, respond, table
 from service.routes import OF_A_CHECKPOINT, RunPath, StepPath
-from service.safety import check_model
 from service.schemas.probes import WeightRow, WeightsAnswer
 
 WeightPath = Annotated[str, PathParameter(description="A name of the list, such as `W_E`.")]

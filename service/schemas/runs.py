@@ -27,7 +27,7 @@ class RunRow(msgspec.Struct):
     operation: str
     modulus: int
     architecture: str
-    seed: int
+    seed: int | None
     status: Status
     latest_step: int | None
     checkpoint_count: int
@@ -51,7 +51,7 @@ class RunAnswer(msgspec.Struct):
     task: TaskRecord
     architecture: dict[str, Any]
     optimiser: dict[str, Any]
-    seed: int
+    seed: int | None
     checkpoint_count: int
     first_step: int | None
     latest_step: int | None

@@ -1,0 +1,211 @@
+"""Runs that others trained: every file is read and checked, then all of it is published.
+
+Nothing is written before the last checkpoint is known to be good. `run.json` names the layout and
+the digest of each file, so the same command completes an import that was interrupted, succeeds when
+it is repeated, and is refused under a name that holds anything else.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+
+from grokprobe.errors import InvalidInput, RunNotFound
+from grokprobe.settings import Settings
+from grokprobe.store.archive import Archive
+from grokprobe.store.backends import open_backends
+from grokprobe.store.difference import differing_fields
+from grokprobe.store.manifest import RunManifest, TaskRecord, now, sha256
+from grokprobe.task import Mask, Task
+from trainer.data import Grid, make_grid
+from trainer.export import Exported, Graph, check_parity, export_graph, open_session, run_logits
+from trainer.gradients import gradient_measures
+from trainer.layout import Layout, ShuffleSplit
+from trainer.mapping import Network, read_network
+from trainer.models.transformer import Transformer
+from trainer.origin import steps_of, train_mask
+from trainer.progress import Reporter
+from trainer.publish import Publication
+from trainer.reading import Contents, read_contents
+from trainer.train import take_snapshot
+
+
+@dataclass(frozen=True)
+class Found:
+    """One checkpoint of a file, and the split that the file tells."""
+
+    where: str
+    step: int
+    network: Network
+    train: Mask | None
+
+
+def import_files(
+    settings: Settings, paths: Sequence[Path], layout: Layout, run: str, reporter: Reporter
+) -> int:
+    """Publish files of weights as a run; return the exit status.
+
+    Raises InvalidInput for whatever is wrong with a file, ParityError, and errors of publication.
+    """
+    files = [read_contents(path, settings.max_model_bytes) for path in paths]
+    found = [one for file in files for one in _checkpoints(file, layout, settings.max_model_bytes)]
+    found.sort(key=lambda one: one.step)
+    _check_alike(found)
+    first = found[0]
+    grid = make_grid(_task(layout, first.network), first.train)
+    manifest = describe(
+        run,
+        grid,
+        architecture=msgspec.to_builtins(first.network.section),
+        config={
+            "layout": msgspec.to_builtins(layout),
+            "files": sorted(file.sha256 for file in files),
+        },
+        drawn=layout.split if isinstance(layout.split, ShuffleSplit) else None,
+    )
+    return publish(settings, manifest, grid, _export(found, grid, run), reporter)
+
+
+def _task(layout: Layout, network: Network) -> Task:
+    return Task(operation=layout.task.operation, modulus=network.modulus)
+
+
+def _checkpoints(contents: Contents, layout: Layout, limit: int) -> list[Found]:
+    """The checkpoints of a file. Raises InvalidInput that names it and what is wrong with it."""
+    besides = {layout.step.field, getattr(layout.split, "field", None)}
+    states = contents.states(layout.file.state, besides)
+    steps = steps_of(contents, layout.step, len(states))
+    several = len(states) > 1
+    wheres = [f"{contents.where} step {n}" if several else contents.where for n in steps]
+    networks = [read_network(*one, layout) for one in zip(wheres, states, strict=True)]
+    task = _task(layout, networks[0])
+    try:
+        make_grid(task, None)
+    except InvalidInput as error:
+        message = f"{error}, by the vocabulary of {layout.tensors.W_E.source} and model.tokens"
+        raise InvalidInput(contents.where, message) from None
+    train = train_mask(layout.split, task, contents, limit)
+    both = zip(wheres, steps, networks, strict=True)
+    return [Found(where, step, network, train) for where, step, network in both]
+
+
+def _check_alike(found: Sequence[Found]) -> None:
+    """Raise InvalidInput unless checkpoints, in order, are of one run at different steps."""
+    for one, other in pairwise(found):
+        between = f"{one.where} and {other.where}"
+        if one.step == other.step:
+            raise InvalidInput(between, f"both are step {one.step}")
+        ours, theirs = one.network.facts, other.network.facts
+        if differ := [f"{n} is {ours[n]} and {theirs[n]}" for n in ours if ours[n] != theirs[n]]:
+            raise InvalidInput(between, f"are not of one run: {', '.join(differ)}")
+        if not np.array_equal(np.asarray(one.train), np.asarray(other.train)):
+            raise InvalidInput(between, "are not of one run: their splits differ")
+
+
+def _export(found: Sequence[Found], grid: Grid, run: str) -> list[Exported]:
+    """The checkpoints as ONNX files that compute what torch computes.
+
+    Raises InvalidInput where logits are not finite, ParityError.
+    """
+    sample, everything = (torch.from_numpy(pairs) for pairs in (grid.sample(), grid.pairs))
+    first = _model(found[0].network)
+    graph = Graph(export_graph(first, grid.sample()), run, grid.task)
+    exported = []
+    for one in found:
+        model = _model(one.network)
+        with torch.no_grad():
+            finite = bool(model(everything).logits.isfinite().all())
+        if not finite:
+            raise InvalidInput(one.where, "its logits are beyond float32; are the weights scaled?")
+        snapshot = take_snapshot(model, sample, one.step)
+        data = graph.fill(snapshot.weights, one.step)
+        logits = run_logits(open_session(data), grid.sample())
+        check_parity(logits, snapshot.sample_logits, run, one.step)
+        extra = one.network.norms | gradient_measures(model.double())
+        exported.append(Exported(one.step, data, graph.opset, extra))
+    return exported
+
+
+def _model(network: Network) -> Transformer:
+    """The network in torch; biases that the file lacks stay 0."""
+    model = Transformer(network.section, network.modulus, seed=0)
+    weights = {name: torch.from_numpy(weight) for name, weight in network.weights.items()}
+    model.load_state_dict(weights, strict=False)
+    return model
+
+
+def describe(
+    run: str,
+    grid: Grid,
+    architecture: dict[str, Any],
+    config: dict[str, Any],
+    drawn: ShuffleSplit | None = None,
+) -> RunManifest:
+    """The manifest of a run that others trained: its optimiser and its seed are not known."""
+    return RunManifest(
+        run=run,
+        created_at=now(),
+        task=TaskRecord(
+            operation=grid.task.operation,
+            modulus=grid.task.modulus,
+            operation_seed=grid.task.operation_seed,
+            train_fraction=drawn.train_fraction if drawn else None,
+            split_seed=drawn.seed if drawn else None,
+            **grid.split,
+        ),
+        architecture=architecture,
+        optimiser={},
+        seed=None,
+        config=config,
+        config_sha256=sha256(msgspec.json.encode(config, order="sorted")),
+    )
+
+
+def publish(
+    settings: Settings,
+    manifest: RunManifest,
+    grid: Grid,
+    checkpoints: Sequence[Exported],
+    reporter: Reporter,
+) -> int:
+    """Publish checkpoints that are known to be good, in order; return the exit status.
+
+    Raises InvalidInput if the name holds something else, RunDeleted, and errors of publication.
+    """
+    run, last = manifest.run, checkpoints[-1].step
+
+    async def act() -> None:
+        async with open_backends(settings) as backends:
+            publication = Publication(backends, manifest, grid, reporter)
+            if not await _exists(backends.archive, manifest):
+                await publication.create()
+            if await backends.archive.completion(run) is not None:
+                await publication.reconcile()
+                return
+            await publication.begin()
+            for one in checkpoints:
+                await publication.publish_model(one, open_session(one.model))
+            await publication.complete("complete", last)
+
+    asyncio.run(act())
+    words = f"run {run} is imported: {len(checkpoints)} checkpoints, the last of step {last}"
+    reporter.end(run, "complete", last, words)
+    return 0
+
+
+async def _exists(archive: Archive, manifest: RunManifest) -> bool:
+    """Whether this very run is published. Raises InvalidInput if another one has its name."""
+    try:
+        published = await archive.run(manifest.run)
+    except RunNotFound:
+        return False
+    if fields := differing_fields(manifest, published):
+        message = f"{manifest.run!r} is another run (it differs in {', '.join(fields)})"
+        raise InvalidInput("--run", f"{message}; choose another name")
+    return True
