@@ -52,7 +52,7 @@ def test_triples_are_the_first_of_the_whole_shuffle(modulus: int) -> None:
 
 
 def test_where_it_is_one_by_construction_it_says_nothing() -> None:
-    """Constant attention read at the equals sign adds the embeddings: None; read at b it does not."""
+    """Constant attention read at the equals sign adds the embeddings; read at b it does not."""
     adding = ModelSection(tokens="a b =", attention_rate=0.0)
     telling = ModelSection(tokens="a b", attention_rate=0.0)
     assert gradient_symmetricity(Transformer(adding, 13, seed=0).double()) is None
