@@ -1,0 +1,107 @@
+"""The stream `grokprobe:events`: what is announced of the runs, and how it is read.
+
+    event=checkpoint  data={run, step, train_loss, train_accuracy, test_loss, test_accuracy}
+    event=complete    data={run, step, status}
+    event=deleted     data={run}
+
+An entry holds all that a listener is told, as JSON: whoever reads the stream asks nobody else.
+Every pod needs every event, so each reads the stream itself, without a consumer group.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+from redis.asyncio import Redis
+
+from grokprobe.store.index import EVENTS, Command, answering
+from grokprobe.store.manifest import CheckpointManifest, Completion
+
+KEPT = 10_000  # about: Redis trims whole nodes of its list
+ANNOUNCED = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+WAIT_S = 5.0  # of one blocking read
+ANSWER_S = 5.0  # of silence beyond that, until the connection counts as dead
+
+Kind = Literal["checkpoint", "complete", "deleted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An entry of the stream; `id` is Redis' own, `data` is JSON on one line."""
+
+    id: str
+    kind: str
+    run: str
+    data: bytes
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """The id as numbers, which are in the order of the stream."""
+        milliseconds, _, count = self.id.partition("-")
+        return int(milliseconds), int(count)
+
+
+def checkpoint_event(manifest: CheckpointManifest) -> Command:
+    """What announces a checkpoint."""
+    measures = {name: manifest.measures.get(name) for name in ANNOUNCED}
+    return _announcement("checkpoint", manifest.run, step=manifest.step, **measures)
+
+
+def completion_event(completion: Completion) -> Command:
+    """What announces how a run ended."""
+    facts = {"step": completion.step, "status": completion.status}
+    return _announcement("complete", completion.run, **facts)
+
+
+def deletion_event(run: str) -> Command:
+    """What announces that a run is gone."""
+    return _announcement("deleted", run)
+
+
+def _announcement(kind: Kind, run: str, **facts: Any) -> Command:
+    data = msgspec.json.encode({"run": run, **facts})
+    fields = ("event", kind, "run", run, "data", data)
+    return ("XADD", EVENTS, "MAXLEN", "~", KEPT, "*", *fields)
+
+
+class EventReader:
+    """Reads the stream on a connection of its own, which waits without a socket timeout.
+
+    Every method raises CatalogueUnavailable where Redis is down or silent.
+    """
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+
+    async def kept(self) -> list[Event]:
+        """All that the stream holds, oldest first."""
+        with answering():
+            async with asyncio.timeout(ANSWER_S):
+                found: Any = await self._client.xrange(EVENTS)
+        return [_event(*entry) for entry in found]
+
+    async def holds(self, event_id: str) -> bool:
+        """Whether that event is still there: then all that followed it is, too."""
+        with answering():
+            async with asyncio.timeout(ANSWER_S):
+                return bool(await self._client.xrange(EVENTS, event_id, event_id))
+
+    async def after(self, event_id: str) -> list[Event]:
+        """What followed an event, as soon as there is any; nothing after WAIT_S."""
+        with answering():
+            async with asyncio.timeout(WAIT_S + ANSWER_S):
+                wait_ms = int(WAIT_S * 1000)
+                found: Any = await self._client.xread({EVENTS: event_id}, count=KEPT, block=wait_ms)
+        return [_event(*entry) for _, entries in found for entry in entries]
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._client.aclose()
+
+
+def _event(entry: bytes, fields: Mapping[bytes, bytes]) -> Event:
+    """An entry that somebody else wrote there is of no run, and so nobody's news."""
+    kind, run, data = (fields.get(name, b"") for name in (b"event", b"run", b"data"))
+    return Event(entry.decode(), kind.decode(), run.decode(), data)
