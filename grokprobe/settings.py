@@ -33,6 +33,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_body_bytes: Count = 10_485_760
     max_model_bytes: Count = 268_435_456
     max_in_flight: Count = 256
+    max_listeners: Count = 10_000
     require_gpu: bool = False
     log_format: Literal["auto", "text", "json"] = "auto"
 

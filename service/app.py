@@ -15,6 +15,7 @@ from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends
 from service.checkpoints import Checkpoints, Runtime
 from service.context import Context
+from service.events import Feed
 from service.inference import Inference
 from service.metrics import Metrics, instrument
 from service.problems import problem_response
@@ -22,6 +23,7 @@ from service.queries import check_query
 from service.routes import (
     embedding,
     emergence,
+    events,
     health,
     measures,
     model,
@@ -54,6 +56,7 @@ V1 = [
     trajectory.get_trajectory,
     trajectory.get_spectra,
     emergence.get_emergence,
+    events.get_events,
 ]
 
 
@@ -84,13 +87,15 @@ def _openapi() -> OpenAPIConfig:
     )
 
 
-def _context(settings: Settings, backends: Backends, runtime: Runtime) -> Context:
+def create_context(settings: Settings, backends: Backends, runtime: Runtime) -> Context:
+    """What the routes work with, over open backends."""
     metrics = Metrics()
+    views = Views(backends.archive, backends.catalogue, metrics)
     return Context(
         settings=settings,
         backends=backends,
         metrics=metrics,
-        views=Views(backends.archive, backends.catalogue, metrics),
+        views=views,
         checkpoints=Checkpoints(
             backends.archive,
             runtime,
@@ -99,6 +104,7 @@ def _context(settings: Settings, backends: Backends, runtime: Runtime) -> Contex
             settings.max_model_bytes,
         ),
         inference=Inference(metrics, settings.max_in_flight),
+        feed=Feed(backends.events, views, metrics, settings.max_listeners),
         runtime=runtime,
     )
 
@@ -108,9 +114,8 @@ async def _before_request(request: Request[Any, Any, Any]) -> Response[Any] | No
     return None
 
 
-def create_app(settings: Settings, backends: Backends, runtime: Runtime) -> ASGIApp:
-    """The service over open backends, as an ASGI application without a lifespan of its own."""
-    context = _context(settings, backends, runtime)
+def create_app(context: Context) -> ASGIApp:
+    """The service as an ASGI application; whoever serves it keeps `context.feed` following."""
     static = create_static_files_router("/static", directories=[STATIC], include_in_schema=False)
     app = Litestar(
         route_handlers=[
@@ -123,7 +128,7 @@ def create_app(settings: Settings, backends: Backends, runtime: Runtime) -> ASGI
         ],
         dependencies={"context": Provide(lambda: context, sync_to_thread=False)},
         exception_handlers={Exception: problem_response},
-        request_max_body_size=settings.max_body_bytes,
+        request_max_body_size=context.settings.max_body_bytes,
         openapi_config=_openapi(),
         logging_config=None,
     )

@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends
 from service.checkpoints import Checkpoint, Checkpoints, Runtime
+from service.events import Feed
 from service.inference import Inference
 from service.metrics import Metrics
 from service.views import View, Views
@@ -23,6 +24,7 @@ class Context:
     views: Views
     checkpoints: Checkpoints
     inference: Inference
+    feed: Feed
     runtime: Runtime
 
 

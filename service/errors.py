@@ -8,6 +8,7 @@ GrokprobeError
 |-- TooLarge
 |-- EncodedBody
 |-- IncompleteBody
+|-- TooManyListeners
 `-- Overloaded
 """
 
@@ -47,6 +48,14 @@ class EncodedBody(GrokprobeError):
 
 class IncompleteBody(GrokprobeError):
     """The body did not come in time, or its sender went away."""
+
+
+class TooManyListeners(GrokprobeError):
+    """As many listen to events as can be told in time."""
+
+    def __init__(self, listeners: int) -> None:
+        super().__init__(f"{listeners} listen to events (GROKPROBE_MAX_LISTENERS); try again later")
+        self.retry_after_s = 30
 
 
 class Overloaded(GrokprobeError):

@@ -48,6 +48,7 @@ TABLE: dict[type[errors.GrokprobeError], tuple[int, str]] = {
     service_errors.IncompleteBody: (408, "incomplete-body"),
     service_errors.TooLarge: (413, "too-large"),
     service_errors.EncodedBody: (415, "encoded-body"),
+    service_errors.TooManyListeners: (429, "too-many-listeners"),
     service_errors.Overloaded: (429, "overloaded"),
     errors.CheckpointCorrupt: (500, "checkpoint-corrupt"),
     errors.StoreUnavailable: (503, "store-unavailable"),
@@ -122,7 +123,7 @@ def problem_response(request: Request[Any, Any, Any], error: Exception) -> Respo
 
 def _headers(error: Exception, status: int) -> dict[str, str]:
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-    if isinstance(error, service_errors.Overloaded):
+    if isinstance(error, service_errors.Overloaded | service_errors.TooManyListeners):
         headers["Retry-After"] = str(error.retry_after_s)
     elif status == 503:
         headers["Retry-After"] = str(RETRY_AFTER_S)

@@ -11,7 +11,7 @@ from grokprobe.errors import CatalogueUnavailable, RunNotFound, StepNotFound
 from grokprobe.store import index
 from grokprobe.store.backends import Backends
 from grokprobe.store.catalogue import Catalogue
-from grokprobe.store.events import ANNOUNCED, KEPT, deletion_event
+from grokprobe.store.events import ANNOUNCED, BEGINNING, KEPT, deletion_event, position
 from tests.stores import answers, backends, with_loop
 from tests.tiny import tiny_run
 
@@ -36,7 +36,7 @@ def reads(catalogue: Catalogue) -> list[Callable[[], Awaitable[object]]]:
 
 async def events(opened: Backends) -> list[str]:
     """What was announced, in order: `complete tiny 200`."""
-    found = await opened.events.kept()
+    found = await opened.events.after(BEGINNING, 0)
     facts = [(event.kind, event.run, json.loads(event.data).get("step")) for event in found]
     return [" ".join(str(fact) for fact in told if fact is not None) for told in facts]
 
@@ -113,7 +113,7 @@ async def test_an_event_holds_what_a_listener_is_told(tmp_path: Path) -> None:
     """Losses and accuracies of a checkpoint, the status of an end: JSON on one line."""
     async with backends(tmp_path) as (opened, _):
         await TINY.publish(opened)
-        found = await opened.events.kept()
+        found = await opened.events.after(BEGINNING, 0)
         checkpoint, complete = json.loads(found[0].data), json.loads(found[-1].data)
         measures = {name: MANIFESTS[0].measures[name] for name in ANNOUNCED}
         assert checkpoint == {"run": "tiny", "step": 0, **measures}
@@ -127,14 +127,14 @@ async def test_a_reader_waits_for_what_follows(tmp_path: Path) -> None:
     async with backends(tmp_path) as (opened, client):
         reader = opened.events
         await opened.catalogue.add_checkpoint(MANIFESTS[0])
-        [first] = await reader.kept()
-        waiting = asyncio.create_task(reader.after(first.id))
+        [first] = await reader.after(BEGINNING, 0)
+        waiting = asyncio.create_task(reader.after(first.id, 5))
         await client.xadd(index.EVENTS, {"something": "else"})
         [foreign] = await waiting
         await opened.catalogue.add_checkpoint(MANIFESTS[1])
-        [second] = await reader.after(foreign.id)
+        [second] = await reader.after(foreign.id, 5)
         assert (foreign.run, second.kind, second.run) == ("", "checkpoint", "tiny")
-        assert second.position > foreign.position > first.position
+        assert position(second.id) > position(foreign.id) > position(first.id)
         assert await reader.holds(first.id)
         await client.flushall()
         assert not await reader.holds(first.id)

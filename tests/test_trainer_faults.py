@@ -16,6 +16,7 @@ import pytest
 from grokprobe.errors import PublicationConflict, StoreUnavailable, Superseded
 from grokprobe.settings import Settings
 from grokprobe.store.backends import open_backends
+from grokprobe.store.events import BEGINNING
 from tests.trained import (
     TINY,
     TINY_STEPS,
@@ -159,7 +160,7 @@ def test_a_superseded_trainer_stops(
 async def announced(run: Trained) -> list[str]:
     """What the stream of events holds."""
     async with open_backends(run.settings) as backends:
-        return [event.kind for event in await backends.events.kept()]
+        return [event.kind for event in await backends.events.after(BEGINNING, 0)]
 
 
 def test_training_survives_a_redis_that_refuses(

@@ -11,7 +11,7 @@ Every pod needs every event, so each reads the stream itself, without a consumer
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
@@ -21,10 +21,8 @@ from grokprobe.store.manifest import CheckpointManifest, Completion
 
 KEPT = 10_000  # about: Redis trims whole nodes of its list
 ANNOUNCED = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
-WAIT_S = 5.0  # of one blocking read
-ANSWER_S = 5.0  # of silence beyond that, until the connection counts as dead
-
-Kind = Literal["checkpoint", "complete", "deleted"]
+BEGINNING = "0-0"  # what Redis calls the place before the first event
+ANSWER_S = 5.0  # a connection that is silent for longer counts as dead
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,32 +34,37 @@ class Event:
     run: str
     data: bytes
 
-    @property
-    def position(self) -> tuple[int, int]:
-        """The id as numbers, which are in the order of the stream."""
-        milliseconds, _, count = self.id.partition("-")
-        return int(milliseconds), int(count)
+
+def position(event_id: str) -> tuple[int, int]:
+    """An id as numbers, which are in the order of the stream: milliseconds, count in that one."""
+    milliseconds, _, count = event_id.partition("-")
+    return int(milliseconds), int(count)
 
 
 def checkpoint_event(manifest: CheckpointManifest) -> Command:
     """What announces a checkpoint."""
     measures = {name: manifest.measures.get(name) for name in ANNOUNCED}
-    return _announcement("checkpoint", manifest.run, step=manifest.step, **measures)
+    facts = {"run": manifest.run, "step": manifest.step, **measures}
+    return _append("checkpoint", manifest.run, msgspec.json.encode(facts))
 
 
 def completion_event(completion: Completion) -> Command:
     """What announces how a run ended."""
-    facts = {"step": completion.step, "status": completion.status}
-    return _announcement("complete", completion.run, **facts)
+    return _append("complete", completion.run, completion_data(completion))
+
+
+def completion_data(completion: Completion) -> bytes:
+    """What a listener is told of the end of a run."""
+    facts = {"run": completion.run, "step": completion.step, "status": completion.status}
+    return msgspec.json.encode(facts)
 
 
 def deletion_event(run: str) -> Command:
     """What announces that a run is gone."""
-    return _announcement("deleted", run)
+    return _append("deleted", run, msgspec.json.encode({"run": run}))
 
 
-def _announcement(kind: Kind, run: str, **facts: Any) -> Command:
-    data = msgspec.json.encode({"run": run, **facts})
+def _append(kind: str, run: str, data: bytes) -> Command:
     fields = ("event", kind, "run", run, "data", data)
     return ("XADD", EVENTS, "MAXLEN", "~", KEPT, "*", *fields)
 
@@ -75,25 +78,18 @@ class EventReader:
     def __init__(self, client: Redis) -> None:
         self._client = client
 
-    async def kept(self) -> list[Event]:
-        """All that the stream holds, oldest first."""
-        with answering():
-            async with asyncio.timeout(ANSWER_S):
-                found: Any = await self._client.xrange(EVENTS)
-        return [_event(*entry) for entry in found]
-
     async def holds(self, event_id: str) -> bool:
         """Whether that event is still there: then all that followed it is, too."""
         with answering():
             async with asyncio.timeout(ANSWER_S):
                 return bool(await self._client.xrange(EVENTS, event_id, event_id))
 
-    async def after(self, event_id: str) -> list[Event]:
-        """What followed an event, as soon as there is any; nothing after WAIT_S."""
+    async def after(self, event_id: str, wait_s: float) -> list[Event]:
+        """What followed an event; if that is nothing, it waits, at most so long."""
+        block_ms = int(1000 * wait_s) or None  # Redis would wait for ever for 0
         with answering():
-            async with asyncio.timeout(WAIT_S + ANSWER_S):
-                wait_ms = int(WAIT_S * 1000)
-                found: Any = await self._client.xread({EVENTS: event_id}, count=KEPT, block=wait_ms)
+            async with asyncio.timeout(wait_s + ANSWER_S):
+                found: Any = await self._client.xread({EVENTS: event_id}, KEPT, block_ms)
         return [_event(*entry) for _, entries in found for entry in entries]
 
     async def aclose(self) -> None:
