@@ -14,6 +14,7 @@ from grokprobe.errors import GrokprobeError, SettingError
 from grokprobe.settings import Settings, read_settings
 from grokprobe.store.backends import open_backends
 from service.app import create_app, create_context
+from service.auth import open_keys
 from service.checkpoints import start_runtime
 from service.events import Feed
 from service.logs import configure_logs
@@ -66,12 +67,13 @@ def allow_open_files() -> None:
 
 async def serve(settings: Settings) -> None:
     """Open the backends, serve, and close them again."""
+    keys = open_keys(settings)
     listener = bind(settings)
     with listener:
         async with open_backends(settings) as backends:
             context = create_context(settings, backends, start_runtime())
             config = uvicorn.Config(
-                create_app(context),
+                create_app(context, keys),
                 http="httptools",
                 lifespan="off",
                 log_config=None,

@@ -7,12 +7,14 @@ from litestar import Litestar, Request, Response, Router, get
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin, YamlRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
 from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
 from litestar.types import ASGIApp
 
 from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends
+from service.auth import Keys, protect
 from service.checkpoints import Checkpoints, Runtime
 from service.context import Context
 from service.events import Feed
@@ -72,6 +74,10 @@ def _openapi() -> OpenAPIConfig:
         version="1",
         description="Predictions, embedding coordinates and spectra of every checkpoint.",
         path="/schema",
+        components=Components(
+            security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}
+        ),
+        security=[{}, {"key": []}],  # a key is needed where the service has keys
         render_plugins=[
             # The reader's files are served from here: it works without internet.
             SwaggerRenderPlugin(
@@ -114,8 +120,11 @@ async def _before_request(request: Request[Any, Any, Any]) -> Response[Any] | No
     return None
 
 
-def create_app(context: Context) -> ASGIApp:
-    """The service as an ASGI application; whoever serves it keeps `context.feed` following."""
+def create_app(context: Context, keys: Keys | None) -> ASGIApp:
+    """The service as an ASGI application, for those who have one of the keys or for everybody.
+
+    Whoever serves it keeps `context.feed` following.
+    """
     static = create_static_files_router("/static", directories=[STATIC], include_in_schema=False)
     app = Litestar(
         route_handlers=[
@@ -132,4 +141,7 @@ def create_app(context: Context) -> ASGIApp:
         openapi_config=_openapi(),
         logging_config=None,
     )
-    return instrument(app, context.metrics)
+    if keys is None:
+        return instrument(app, context.metrics)
+    protected = protect(app, keys, context.metrics, context.settings.open_metrics)
+    return instrument(protected, context.metrics)

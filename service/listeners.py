@@ -71,11 +71,12 @@ class EventStream:
         """Send what waits, again and again, until the listener is gone or told all."""
         headers = {"Content-Type": MEDIA_TYPE, **HEADERS}
         raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        may_stay = scope["state"].get("may_stay", lambda: True)  # a key may be revoked meanwhile
         with self._listening as listener:
             watch = asyncio.create_task(_end_when_gone(receive, listener))
             try:
                 await send({"type": "http.response.start", "status": 200, "headers": raw})
-                while chunk := await listener.take():
+                while (chunk := await listener.take()) and may_stay():
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
             finally:

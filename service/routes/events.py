@@ -28,7 +28,7 @@ Since = Annotated[
             str, generate_examples=False, media_type=MEDIA_TYPE, description="Events, without end."
         ),
         204: ResponseSpec(None, description="The run has ended, and the client knows it."),
-        **documented(400, 404, 429, 500, 503),
+        **documented(400, 404, 500, 503),
     },
 )
 async def get_events(
