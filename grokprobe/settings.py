@@ -38,6 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     allow_anonymous: bool = False
     open_metrics: bool = True
     require_gpu: bool = False
+    tracing: bool = False
     log_format: Literal["auto", "text", "json"] = "auto"
 
     @property

@@ -18,6 +18,7 @@ from service.auth import open_keys
 from service.checkpoints import start_runtime
 from service.events import Feed
 from service.logs import configure_logs
+from service.tracing import tracing
 
 logger = logging.getLogger("grokprobe.service")
 
@@ -68,12 +69,11 @@ def allow_open_files() -> None:
 async def serve(settings: Settings) -> None:
     """Open the backends, serve, and close them again."""
     keys = open_keys(settings)
-    listener = bind(settings)
-    with listener:
+    with bind(settings) as listener, tracing(settings.tracing) as layer:
         async with open_backends(settings) as backends:
             context = create_context(settings, backends, start_runtime())
             config = uvicorn.Config(
-                create_app(context, keys),
+                layer(create_app(context, keys)),
                 http="httptools",
                 lifespan="off",
                 log_config=None,

@@ -11,6 +11,8 @@ from typing import Any
 from litestar.types import ASGIApp, Message, Receive, Send
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from service.logs import current_request
+
 LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 ENDLESS = "/v1/runs/{run}/events"  # lasts as long as its listener: that is no time to answer
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -89,6 +91,7 @@ def instrument(app: ASGIApp, metrics: Metrics) -> ASGIApp:
         head, answered = method == "HEAD", False
         if head:  # a copy: the server must still see HEAD, or it waits for a body
             scope = {**scope, "method": "GET"}
+        current_request.set(scope)  # each request runs in a task of its own
 
         async def watch(message: Message) -> None:
             nonlocal status, answered

@@ -23,6 +23,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from grokprobe.errors import CatalogueUnavailable
+from grokprobe.spans import span
 from grokprobe.store.manifest import CheckpointManifest, Completion, RunManifest, encode
 
 READY = "grokprobe:ready"
@@ -91,7 +92,7 @@ class Index:
 
         Raises CatalogueUnavailable.
         """
-        with answering():
+        with answering(), span("catalogue", commands=len(commands)):
             async with self._client.pipeline(transaction=atomic) as pipeline:
                 for command in commands:
                     pipeline.execute_command(*command)
