@@ -1,4 +1,4 @@
-"""What every route works with, assembled once by `create_app`."""
+"""What every route works with, assembled once by `create_context`."""
 
 from dataclasses import dataclass
 from typing import Any

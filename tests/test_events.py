@@ -213,7 +213,7 @@ def metric(served: Served, name: str) -> float:
 
 
 def test_a_listener_that_does_not_keep_up(served: Served, tmp_path: Path) -> None:
-    """It is dropped and counted; the others are told everything."""
+    """It is dropped and counted, and goes on where it was; the others are told everything."""
 
     async def flood(backends: Backends) -> None:
         for start in range(0, 20_000, 200):
@@ -226,12 +226,18 @@ def test_a_listener_that_does_not_keep_up(served: Served, tmp_path: Path) -> Non
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     with slow, ThreadPoolExecutor(1) as pool, listening(served) as events:
         slow.connect(("127.0.0.1", served.client.base_url.port))
-        slow.sendall(f"GET {PATH} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        request = f"GET {PATH} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        slow.sendall(request.encode())
         while metric(served, "grokprobe_event_listeners") < 2:
             time.sleep(0.01)
         pool.submit(change, tmp_path, flood)
         assert [next(events)[2]["step"] for _ in range(20_000)] == list(range(20_000))
         assert metric(served, "grokprobe_event_listeners_dropped_total") == 1
+        received = b"".join(iter(lambda: slow.recv(2**20), b""))
+    assert received.endswith(b"\r\n0\r\n\r\n")
+    since = received.rpartition(b"id: ")[2].split()[0].decode()
+    with listening(served, since) as events:
+        assert next(events)[2]["step"] == received.count(b"event: checkpoint")
 
 
 def test_too_many_listeners(tmp_path: Path) -> None:

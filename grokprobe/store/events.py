@@ -100,4 +100,4 @@ class EventReader:
 def _event(entry: bytes, fields: Mapping[bytes, bytes]) -> Event:
     """An entry that somebody else wrote there is of no run, and so nobody's news."""
     kind, run, data = (fields.get(name, b"") for name in (b"event", b"run", b"data"))
-    return Event(entry.decode(), kind.decode(), run.decode(), data)
+    return Event(entry.decode(), kind.decode(errors="replace"), run.decode(errors="replace"), data)
