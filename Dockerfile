@@ -1,6 +1,8 @@
 # Two images of one repository, built from this folder:
 #   docker build --target service --tag grokprobe:service-0.1.0 .
 #   docker build --target trainer --tag grokprobe:trainer-0.1.0 .
+# A container's loopback is its own; to be reached from outside it must be told whom to answer:
+#   docker run -p 8000:8000 -e GROKPROBE_HOST=0.0.0.0 -e GROKPROBE_ALLOW_ANONYMOUS=true ...
 
 FROM python:3.11-slim-bookworm AS base
 # All that is ever written lies in /data, temporary files included: the root may be read-only.
@@ -26,7 +28,7 @@ COPY pyproject.toml constraints.txt README.md LICENSE ./
 # The dependencies alone, without our packages: a change of code installs nothing again, and the
 # layer that it does change has kilobytes.
 FROM build AS service-dependencies
-RUN pip install --no-cache-dir './[service]'
+RUN pip install --no-cache-dir './[service,tracing]'
 
 FROM build AS trainer-dependencies
 RUN pip install --no-cache-dir './[trainer]'

@@ -33,7 +33,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_body_bytes: Count = 10_485_760
     max_model_bytes: Count = 268_435_456
     max_in_flight: Count = 256
+    max_listeners: Count = 10_000
+    api_keys_file: str = ""
+    allow_anonymous: bool = False
+    open_metrics: bool = True
     require_gpu: bool = False
+    tracing: bool = False
     log_format: Literal["auto", "text", "json"] = "auto"
 
     @property
@@ -45,7 +50,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 # Where the decoder's own words would not tell a person what to write.
 ALLOWED = {
     "GROKPROBE_LOG_FORMAT": "expected auto, text or json",
-    "GROKPROBE_REQUIRE_GPU": "expected true or false",
 }
 
 
@@ -72,5 +76,6 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at `$.")
         name = variable(place.rstrip("`"))
-        allowed = ALLOWED.get(name, message.partition(", got")[0].lower())
+        expected = message.partition(", got")[0].lower().replace("`bool`", "true or false")
+        allowed = ALLOWED.get(name, expected)
         raise SettingError(name, f"{allowed}, got {given[name]!r}") from None

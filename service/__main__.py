@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import resource
 import signal
 import socket
 import sys
@@ -12,13 +13,17 @@ import uvloop
 from grokprobe.errors import GrokprobeError, SettingError
 from grokprobe.settings import Settings, read_settings
 from grokprobe.store.backends import open_backends
-from service.app import create_app
+from service.app import create_app, create_context
+from service.auth import open_keys
 from service.checkpoints import start_runtime
+from service.events import Feed
 from service.logs import configure_logs
+from service.tracing import tracing
 
 logger = logging.getLogger("grokprobe.service")
 
 DRAIN_S = 20  # requests in flight at SIGTERM get this long
+SILENCE_S = 60  # of a client that has something to read or to acknowledge
 
 stopping: list[int] = []  # signals that came when no server ran
 
@@ -28,7 +33,7 @@ def bind(settings: Settings) -> socket.socket:
     address = (settings.host, settings.port)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        return socket.create_server(address, family=family, backlog=2048)
+        listener = socket.create_server(address, family=family, backlog=2048)
     except OSError as error:
         taken = error.errno in (errno.EADDRINUSE, errno.EACCES)
         what = f"cannot listen on {settings.host}:{settings.port}"
@@ -37,15 +42,38 @@ def bind(settings: Settings) -> socket.socket:
             advice = "stop what listens there or choose another port"
             raise SettingError("GROKPROBE_PORT", f"{what} ({reason}); {advice}") from None
         raise SettingError("GROKPROBE_HOST", f"{what} ({reason}); it is no address here") from None
+    # Inherited by every connection: a client that neither reads nor answers is cut.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_S * 1000)
+    return listener
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, but it ends the streams of events before it waits for open connections."""
+
+    def __init__(self, config: uvicorn.Config, feed: Feed) -> None:
+        super().__init__(config)
+        self._feed = feed
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """What follows the first SIGTERM or Ctrl-C."""
+        self._feed.close()
+        await super().shutdown(sockets)
+
+
+def allow_open_files() -> None:
+    """As many as the system lets us have: each listener to events is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def serve(settings: Settings) -> None:
     """Open the backends, serve, and close them again."""
-    listener = bind(settings)
-    with listener:
+    keys = open_keys(settings)
+    with bind(settings) as listener, tracing(settings.tracing) as layer:
         async with open_backends(settings) as backends:
+            context = create_context(settings, backends, start_runtime())
             config = uvicorn.Config(
-                create_app(settings, backends, start_runtime()),
+                layer(create_app(context, keys)),
                 http="httptools",
                 lifespan="off",
                 log_config=None,
@@ -55,8 +83,9 @@ async def serve(settings: Settings) -> None:
             )
             if stopping:
                 return
-            logger.info("serving on http://%s:%d", settings.host, listener.getsockname()[1])
-            await uvicorn.Server(config).serve(sockets=[listener])
+            async with context.feed.following():
+                logger.info("serving on http://%s:%d", settings.host, listener.getsockname()[1])
+                await Server(config, context.feed).serve(sockets=[listener])
 
 
 def _note(signum: int, frame: object) -> None:
@@ -71,6 +100,7 @@ def main() -> int:
     try:
         settings = read_settings()
         configure_logs(settings.log_format)
+        allow_open_files()
         uvloop.run(serve(settings))
     except GrokprobeError as error:
         print(f"error: {error}", file=sys.stderr)

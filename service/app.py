@@ -7,15 +7,18 @@ from litestar import Litestar, Request, Response, Router, get
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin, YamlRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
 from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
 from litestar.types import ASGIApp
 
 from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends
+from service.auth import Keys, protect
 from service.checkpoints import Checkpoints, Runtime
 from service.context import Context
 from service.derived import Derived
+from service.events import Feed
 from service.inference import Inference
 from service.metrics import Metrics, instrument
 from service.problems import problem_response
@@ -23,6 +26,7 @@ from service.queries import check_query
 from service.routes import (
     embedding,
     emergence,
+    events,
     health,
     measures,
     model,
@@ -55,6 +59,7 @@ V1 = [
     trajectory.get_trajectory,
     trajectory.get_spectra,
     emergence.get_emergence,
+    events.get_events,
 ]
 
 
@@ -70,6 +75,10 @@ def _openapi() -> OpenAPIConfig:
         version="1",
         description="Predictions, embedding coordinates and spectra of every checkpoint.",
         path="/schema",
+        components=Components(
+            security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}
+        ),
+        security=[{}, {"key": []}],  # a key is needed where the service has keys
         render_plugins=[
             # The reader's files are served from here: it works without internet.
             SwaggerRenderPlugin(
@@ -85,7 +94,8 @@ def _openapi() -> OpenAPIConfig:
     )
 
 
-def _context(settings: Settings, backends: Backends, runtime: Runtime) -> Context:
+def create_context(settings: Settings, backends: Backends, runtime: Runtime) -> Context:
+    """What the routes work with, over open backends."""
     metrics = Metrics()
     views = Views(backends.archive, backends.catalogue, metrics)
     return Context(
@@ -102,6 +112,7 @@ def _context(settings: Settings, backends: Backends, runtime: Runtime) -> Contex
         ),
         inference=Inference(metrics, settings.max_in_flight),
         derived=Derived(backends.catalogue, views, metrics),
+        feed=Feed(backends.events, views, metrics, settings.max_listeners),
         runtime=runtime,
     )
 
@@ -111,9 +122,11 @@ async def _before_request(request: Request[Any, Any, Any]) -> Response[Any] | No
     return None
 
 
-def create_app(settings: Settings, backends: Backends, runtime: Runtime) -> ASGIApp:
-    """The service over open backends, as an ASGI application without a lifespan of its own."""
-    context = _context(settings, backends, runtime)
+def create_app(context: Context, keys: Keys | None) -> ASGIApp:
+    """The service as an ASGI application, for those who have one of the keys or for everybody.
+
+    Whoever serves it keeps `context.feed` following.
+    """
     static = create_static_files_router("/static", directories=[STATIC], include_in_schema=False)
     app = Litestar(
         route_handlers=[
@@ -126,8 +139,11 @@ def create_app(settings: Settings, backends: Backends, runtime: Runtime) -> ASGI
         ],
         dependencies={"context": Provide(lambda: context, sync_to_thread=False)},
         exception_handlers={Exception: problem_response},
-        request_max_body_size=settings.max_body_bytes,
+        request_max_body_size=context.settings.max_body_bytes,
         openapi_config=_openapi(),
         logging_config=None,
     )
-    return instrument(app, context.metrics)
+    if keys is None:
+        return instrument(app, context.metrics)
+    protected = protect(app, keys, context.metrics, context.settings.open_metrics)
+    return instrument(protected, context.metrics)

@@ -1,4 +1,4 @@
-"""What every route works with, assembled once by `create_app`."""
+"""What every route works with, assembled once by `create_context`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +9,7 @@ from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends
 from service.checkpoints import Checkpoint, Checkpoints, Runtime
 from service.derived import Derived
+from service.events import Feed
 from service.inference import Inference
 from service.metrics import Metrics
 from service.views import View, Views
@@ -25,6 +26,7 @@ class Context:
     checkpoints: Checkpoints
     inference: Inference
     derived: Derived
+    feed: Feed
     runtime: Runtime
 
 

@@ -1,6 +1,8 @@
 """What only the service can refuse; the rest of the tree is in `grokprobe.errors`.
 
 GrokprobeError
+|-- Unauthorised
+|-- RateExceeded
 |-- NotFound
 |   |-- OutputMissing
 |   `-- WeightMissing
@@ -8,12 +10,33 @@ GrokprobeError
 |-- TooLarge
 |-- EncodedBody
 |-- IncompleteBody
+|-- TooManyListeners
 `-- Overloaded
 """
 
 from collections.abc import Iterable
 
 from grokprobe.errors import GrokprobeError, NotFound
+
+
+class Unauthorised(GrokprobeError):
+    """No key came with the request, or none that is known; `challenge` says so to programs."""
+
+    reason = "key"
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.challenge = 'Bearer realm="grokprobe"' + (f', error="{code}"' if code else "")
+
+
+class RateExceeded(GrokprobeError):
+    """A key is used more often than it may be."""
+
+    reason = "rate"
+
+    def __init__(self, name: str, rate: float, retry_after_s: int) -> None:
+        super().__init__(f"the key of {name!r} has {rate:g} requests/s; wait {retry_after_s} s")
+        self.retry_after_s = retry_after_s
 
 
 class OutputMissing(NotFound):
@@ -47,6 +70,14 @@ class EncodedBody(GrokprobeError):
 
 class IncompleteBody(GrokprobeError):
     """The body did not come in time, or its sender went away."""
+
+
+class TooManyListeners(GrokprobeError):
+    """As many listen to events as can be told in time."""
+
+    def __init__(self, listeners: int) -> None:
+        super().__init__(f"{listeners} listen to events (GROKPROBE_MAX_LISTENERS); try again later")
+        self.retry_after_s = 30
 
 
 class Overloaded(GrokprobeError):

@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from grokprobe.spans import span
 from service.checkpoints import Checkpoint
 from service.errors import Overloaded
 from service.metrics import Metrics
@@ -55,7 +56,7 @@ class Inference:
         def run() -> list[NDArray[np.float32]]:
             started = time.perf_counter()
             self._metrics.queue_seconds.observe(started - admitted)
-            with self._metrics.inference_seconds.time():
+            with self._metrics.inference_seconds.time(), span("inference", pairs=len(pairs)):
                 return checkpoint.outputs(names, pairs)
 
         return run() if len(pairs) <= INLINE_PAIRS else await self.apart(run)

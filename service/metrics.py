@@ -11,7 +11,10 @@ from typing import Any
 from litestar.types import ASGIApp, Message, Receive, Send
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from service.logs import current_request
+
 LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+ENDLESS = "/v1/runs/{run}/events"  # lasts as long as its listener: that is no time to answer
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -55,6 +58,14 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self.listeners = Gauge(
+            "grokprobe_event_listeners", "Open streams of events.", registry=self.registry
+        )
+        self.listeners_dropped = Counter(
+            "grokprobe_event_listeners_dropped_total",
+            "Listeners that did not keep up with the events.",
+            registry=self.registry,
+        )
         self.catalogue_lag = Gauge(
             "grokprobe_catalogue_lag_seconds",
             "Age of the newest checkpoint when this process first saw it.",
@@ -72,7 +83,8 @@ class Metrics:
         route = scope.get("path_template") or "unmatched"
         label = method if method in METHODS else "OTHER"
         self.requests.labels(route, label, str(status)).inc()
-        self.request_seconds.observe(seconds)
+        if route != ENDLESS:
+            self.request_seconds.observe(seconds)
 
 
 def instrument(app: ASGIApp, metrics: Metrics) -> ASGIApp:
@@ -82,16 +94,20 @@ def instrument(app: ASGIApp, metrics: Metrics) -> ASGIApp:
         if scope["type"] != "http":
             return await app(scope, receive, send)
         started, status, method = time.perf_counter(), 500, scope["method"]
-        head = method == "HEAD"
+        head, answered = method == "HEAD", False
         if head:  # a copy: the server must still see HEAD, or it waits for a body
             scope = {**scope, "method": "GET"}
+        current_request.set(scope)  # each request runs in a task of its own
 
         async def watch(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
                 status = message["status"]
-            elif head and message["type"] == "http.response.body":
-                message["body"] = b""
+            elif head:  # the first part of a body is the last: a stream would go on
+                if answered:
+                    return
+                answered = True
+                message = {"type": "http.response.body", "body": b"", "more_body": False}
             await send(message)
 
         try:

@@ -39,6 +39,7 @@ class Problem(msgspec.Struct, omit_defaults=True):
 # error -> status and the last part of the problem's type; a subclass without a row has its base's.
 TABLE: dict[type[errors.GrokprobeError], tuple[int, str]] = {
     errors.InvalidInput: (400, "invalid-input"),
+    service_errors.Unauthorised: (401, "unauthorised"),
     errors.RunNotFound: (404, "run-not-found"),
     errors.StepNotFound: (404, "step-not-found"),
     errors.LabelNotReached: (404, "label-not-reached"),
@@ -48,11 +49,19 @@ TABLE: dict[type[errors.GrokprobeError], tuple[int, str]] = {
     service_errors.IncompleteBody: (408, "incomplete-body"),
     service_errors.TooLarge: (413, "too-large"),
     service_errors.EncodedBody: (415, "encoded-body"),
+    service_errors.RateExceeded: (429, "rate-exceeded"),
+    service_errors.TooManyListeners: (429, "too-many-listeners"),
     service_errors.Overloaded: (429, "overloaded"),
     errors.CheckpointCorrupt: (500, "checkpoint-corrupt"),
     errors.StoreUnavailable: (503, "store-unavailable"),
     errors.CatalogueUnavailable: (503, "catalogue-unavailable"),
 }
+
+REFUSALS = (
+    service_errors.RateExceeded,
+    service_errors.TooManyListeners,
+    service_errors.Overloaded,
+)
 
 
 def row(kind: type[BaseException]) -> tuple[int, str] | None:
@@ -97,12 +106,10 @@ def _detail_of_unmatched(request: Request[Any, Any, Any], status: int, detail: s
 
 
 def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """The response for any exception; what is not in the table is logged and says nothing."""
+    """The response for any exception, logged; what is not in the table says nothing."""
     status, slug, detail, found = _describe(error)
-    if status >= 500 and slug != "store-unavailable":
-        unexpected = slug == "internal"
-        logger.error("%s %s: %s", request.method, request.scope["path"], error, exc_info=unexpected)
     detail = _detail_of_unmatched(request, status, detail)
+    _log(request, error, status, slug, detail)
     body = Problem(
         type=f"urn:grokprobe:{slug}",
         title=HTTPStatus(status).phrase,
@@ -120,9 +127,30 @@ def problem_response(request: Request[Any, Any, Any], error: Exception) -> Respo
     )
 
 
+def _log(
+    request: Request[Any, Any, Any], error: Exception, status: int, slug: str, detail: str
+) -> None:
+    """One line; none for 429, which comes in thousands when there is no time for lines."""
+    if status == 429:
+        return
+    ours = status >= 500 and slug != "store-unavailable"
+    unexpected = error if slug == "internal" else None
+    logger.log(
+        logging.ERROR if ours else logging.INFO,
+        "%s %s: %d %s",
+        request.method,
+        request.scope["path"],
+        status,
+        error if unexpected else detail,
+        exc_info=unexpected,
+    )
+
+
 def _headers(error: Exception, status: int) -> dict[str, str]:
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-    if isinstance(error, service_errors.Overloaded):
+    if isinstance(error, service_errors.Unauthorised):
+        headers["WWW-Authenticate"] = error.challenge
+    elif isinstance(error, REFUSALS):
         headers["Retry-After"] = str(error.retry_after_s)
     elif status == 503:
         headers["Retry-After"] = str(RETRY_AFTER_S)

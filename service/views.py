@@ -1,4 +1,5 @@
-"""What this process knows of each run, at most STALENESS_S old.
+"""What this process knows of each run: at most STALENESS_S old, and nothing from before the last
+event that it heard of (`service.events`), so that what was announced is there for all.
 
 Records are immutable, so a view only ever fetches the checkpoints that it has not seen. It reads
 the catalogue; where that is down, object storage; where both are, it stays as it is, so that hot
@@ -6,10 +7,11 @@ checkpoints go on being served.
 """
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol, TypeVar
 
@@ -163,8 +165,18 @@ class Views:
         if run not in self._reading:
             task = asyncio.create_task(self._refresh(run, known))
             self._reading[run] = task
-            task.add_done_callback(lambda _: self._reading.pop(run))
+            task.add_done_callback(lambda done: self._is_last(run, done) and self._reading.pop(run))
         return await asyncio.shield(self._reading[run])
+
+    def invalidate(self, run: str) -> None:
+        """Something was announced: what is known, or is being read, is too old from here on."""
+        self._reading.pop(run, None)
+        if known := self._views.get(run):
+            self._views[run] = replace(known, read_at=-math.inf)
+
+    def _is_last(self, run: str, task: object) -> bool:
+        """Whether nothing was announced since this task began to read the run."""
+        return self._reading.get(run) is task
 
     async def either(
         self, catalogue: Callable[[], Awaitable[T]], archive: Callable[[], Awaitable[T]]
@@ -193,10 +205,11 @@ class Views:
                 raise
             return known
         self._note_lag(known, view)
-        self._views[run] = view
-        self._views.move_to_end(run)
-        if len(self._views) > MAX_VIEWS:
-            self._views.popitem(last=False)
+        if self._is_last(run, asyncio.current_task()):
+            self._views[run] = view
+            self._views.move_to_end(run)
+            if len(self._views) > MAX_VIEWS:
+                self._views.popitem(last=False)
         return view
 
     def _note_lag(self, known: View | None, view: View) -> None:

@@ -1,15 +1,17 @@
 """The index: equal to object storage, lost and rebuilt, never half believed."""
 
+import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 
 from grokprobe.errors import CatalogueUnavailable, RunNotFound, StepNotFound
 from grokprobe.store import index
+from grokprobe.store.backends import Backends
 from grokprobe.store.catalogue import Catalogue
+from grokprobe.store.events import ANNOUNCED, BEGINNING, KEPT, deletion_event, position
 from tests.stores import answers, backends, with_loop
 from tests.tiny import tiny_run
 
@@ -32,10 +34,11 @@ def reads(catalogue: Catalogue) -> list[Callable[[], Awaitable[object]]]:
     ]
 
 
-async def events(client: Redis) -> list[str]:
+async def events(opened: Backends) -> list[str]:
     """What was announced, in order: `complete tiny 200`."""
-    entries: Any = await client.xrange(index.EVENTS)
-    return [" ".join(fields.values()) for _, fields in entries]
+    found = await opened.events.after(BEGINNING, 0)
+    facts = [(event.kind, event.run, json.loads(event.data).get("step")) for event in found]
+    return [" ".join(str(fact) for fact in told if fact is not None) for told in facts]
 
 
 @with_loop
@@ -69,37 +72,72 @@ async def test_an_emptied_redis_is_down_until_it_is_rebuilt(tmp_path: Path) -> N
 async def test_every_write_may_be_repeated_and_announces_once(tmp_path: Path) -> None:
     """A run indexed twice, rebuilt and indexed again: the same answers, one event of each."""
     announced = ["checkpoint tiny 0", "checkpoint tiny 10", "checkpoint tiny 200"]
-    async with backends(tmp_path) as (opened, client):
+    async with backends(tmp_path) as (opened, _):
         await TINY.publish(opened)
         before = await answers(opened.catalogue)
         await TINY.index(opened)
         await opened.catalogue.rebuild(opened.archive)
         await TINY.index(opened)
         assert await answers(opened.catalogue) == before
-        assert await events(client) == [*announced, "complete tiny 200"]
+        assert await events(opened) == [*announced, "complete tiny 200"]
         await opened.catalogue.remove_run("tiny")
         await opened.catalogue.remove_run("tiny")
-        assert (await events(client))[4:] == ["deleted tiny 0"]
+        assert (await events(opened))[4:] == ["deleted tiny"]
 
 
 @with_loop
 async def test_an_announcement_that_was_not_acknowledged_is_made_again(tmp_path: Path) -> None:
     """The entry was written, the event was not: the repeated write makes up for it."""
-    async with backends(tmp_path) as (opened, client):
+    async with backends(tmp_path) as (opened, _):
         await opened.catalogue.send(*index.checkpoint_entry(MANIFESTS[0]), atomic=True)
         await opened.catalogue.add_checkpoint(MANIFESTS[0])
-        assert await events(client) == ["checkpoint tiny 0"]
+        assert await events(opened) == ["checkpoint tiny 0"]
 
 
 @with_loop
-async def test_a_completion_is_announced_though_a_rebuild_saw_it_first(tmp_path: Path) -> None:
-    """Reindexing writes entries, and leaves the events to the publisher."""
-    async with backends(tmp_path) as (opened, client):
+async def test_what_redis_has_missed_is_announced_by_reconciling(tmp_path: Path) -> None:
+    """Though a rebuild saw it first, every checkpoint has its one event, and the run its end."""
+    async with backends(tmp_path) as (opened, _):
         await TINY.publish(opened.archive)
-        await opened.catalogue.reconcile(opened.archive, "tiny")
-        assert await events(client) == []
-        await opened.catalogue.add_completion(TINY.completion)
-        assert await events(client) == ["complete tiny 200"]
+        await opened.catalogue.rebuild(opened.archive)
+        assert await events(opened) == []
+        await opened.catalogue.add_checkpoint(MANIFESTS[1])
+        for _ in range(2):
+            await opened.catalogue.reconcile(opened.archive, "tiny")
+        told = ["checkpoint tiny 10", "checkpoint tiny 0", "checkpoint tiny 200"]
+        assert await events(opened) == [*told, "complete tiny 200"]
+
+
+@with_loop
+async def test_an_event_holds_what_a_listener_is_told(tmp_path: Path) -> None:
+    """Losses and accuracies of a checkpoint, the status of an end: JSON on one line."""
+    async with backends(tmp_path) as (opened, _):
+        await TINY.publish(opened)
+        found = await opened.events.after(BEGINNING, 0)
+        checkpoint, complete = json.loads(found[0].data), json.loads(found[-1].data)
+        measures = {name: MANIFESTS[0].measures[name] for name in ANNOUNCED}
+        assert checkpoint == {"run": "tiny", "step": 0, **measures}
+        assert complete == {"run": "tiny", "step": 200, "status": "complete"}
+        assert not any(b"\n" in event.data for event in found)
+
+
+@with_loop
+async def test_a_reader_waits_for_what_follows(tmp_path: Path) -> None:
+    """Nothing is read twice, foreign entries are passed over, a lost place is noticed."""
+    async with backends(tmp_path) as (opened, client):
+        reader = opened.events
+        await opened.catalogue.add_checkpoint(MANIFESTS[0])
+        [first] = await reader.after(BEGINNING, 0)
+        waiting = asyncio.create_task(reader.after(first.id, 5))
+        await client.xadd(index.EVENTS, {"something": "else"})
+        [foreign] = await waiting
+        await opened.catalogue.add_checkpoint(MANIFESTS[1])
+        [second] = await reader.after(foreign.id, 5)
+        assert (foreign.run, second.kind, second.run) == ("", "checkpoint", "tiny")
+        assert position(second.id) > position(foreign.id) > position(first.id)
+        assert await reader.holds(first.id)
+        await client.flushall()
+        assert not await reader.holds(first.id)
 
 
 @with_loop
@@ -107,10 +145,8 @@ async def test_the_stream_of_events_is_trimmed(tmp_path: Path) -> None:
     """It keeps about the newest ten thousand."""
     async with backends(tmp_path) as (opened, client):
         for start in range(0, 12_000, 1000):
-            await opened.catalogue.send(
-                *(index.event("checkpoint", "tiny", start + i) for i in range(1000))
-            )
-        assert index.EVENTS_KEPT <= await client.xlen(index.EVENTS) < index.EVENTS_KEPT + 200
+            await opened.catalogue.send(*(deletion_event(f"tiny-{start + i}") for i in range(1000)))
+        assert KEPT <= await client.xlen(index.EVENTS) < KEPT + 200
 
 
 @with_loop

@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 
 from grokprobe.settings import PREFIX, Settings, read_settings
 from service.__main__ import DRAIN_S
+from service.auth import PROBED
 from service.routes import health
 from trainer.__main__ import parse
 from trainer.config import load, preset
@@ -131,6 +132,11 @@ def container(manifest: Manifest) -> Manifest:
     return dict(found)
 
 
+def mounts(manifest: Manifest) -> list[Manifest]:
+    """What is mounted into that container."""
+    return list(container(manifest)["volumeMounts"])
+
+
 @pytest.mark.parametrize("version", [OLDEST, kubernetes_validate.latest_version()])
 def test_kubernetes_accepts_every_document(manifests: Manifests, version: str) -> None:
     """No field is misspelt or of the wrong type, in an old version and in a new one."""
@@ -181,6 +187,16 @@ def test_the_settings_are_accepted(manifests: Manifests) -> None:
     assert settings.redis_url.startswith(("redis://", "rediss://"))
 
 
+def test_the_service_asks_for_keys(manifests: Manifests) -> None:
+    """They come from a secret that must be there, mounted where the settings look for the file."""
+    file = Path(read_settings(manifests["ConfigMap"]["data"]).api_keys_file)
+    folders = {mount["mountPath"]: mount["name"] for mount in mounts(manifests["Deployment"])}
+    volumes = {volume["name"]: volume for volume in pod(manifests["Deployment"])["volumes"]}
+    assert volumes[folders[str(file.parent)]]["secret"] == {"secretName": "grokprobe-api-keys"}
+    assert f"grokprobe-api-keys --from-file={file.name}" in (ROOT / "README.md").read_text()
+    assert {path for handler in PROBES.values() for path in handler.paths} == set(PROBED)
+
+
 @pytest.mark.parametrize("kind", PROGRAMS)
 def test_a_pod_is_told_by_name_only(manifests: Manifests, kind: str) -> None:
     """The settings, then the secret, which wins: no value and no secret stands in a pod."""
@@ -205,8 +221,9 @@ def test_a_pod_is_locked_down(manifests: Manifests, kind: str) -> None:
         "capabilities": {"drop": ["ALL"]},
     }
     written = {environment(PROGRAMS[kind])[n] for n in ("GROKPROBE_HOME", "HOME", "TMPDIR")}
-    assert written == {mount["mountPath"] for mount in program["volumeMounts"]}
-    assert spec["volumes"] == [{"name": "home", "emptyDir": {}}]
+    writable = [mount for mount in mounts(manifests[kind]) if not mount.get("readOnly")]
+    assert [(mount["name"], mount["mountPath"]) for mount in writable] == [("home", *written)]
+    assert spec["volumes"][0] == {"name": "home", "emptyDir": {}}
 
 
 @pytest.mark.parametrize("kind", PROGRAMS)

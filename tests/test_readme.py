@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from grokprobe.settings import Settings, variable
+from service.auth import Keys
 from service.metrics import Metrics
 from tests.served import Quickstart
 from tests.trained import Trained
@@ -86,7 +87,7 @@ def test_curl_lines(quickstart: Quickstart, tmp_path: Path, command: str, output
         timeout=60,
         check=True,
     )
-    assert reading(done.stdout) == reading(output)
+    assert reading(done.stdout.strip()) == reading(output)
 
 
 @pytest.mark.parametrize("code", blocks("python"))
@@ -114,7 +115,11 @@ def test_every_setting_is_documented_with_its_default() -> None:
     for field in fields:
         default = getattr(Settings(), field)
         shown = str(default).lower() if isinstance(default, bool) else str(default)
-        words = {"store_url": "files under HOME", "s3_endpoint": "none"}
+        words = {
+            "store_url": "files under HOME",
+            "s3_endpoint": "none",
+            "api_keys_file": "none",
+        }
         assert rows[variable(field)] == words.get(field, f"`{shown}`")
 
 
@@ -135,6 +140,17 @@ def test_every_metric_is_documented() -> None:
             name = f"{metric.name}_total" if metric.type == "counter" else metric.name
             assert f"`{name}" in README, name
     assert "`grokprobe_requests_total{route,method,status}`" in README
+
+
+def test_the_line_that_makes_a_key(tmp_path: Path) -> None:
+    """Its first line goes into the file, its second is the key, and both fit."""
+    [command] = re.findall(r"^    (python3 -c '.*secrets.*')$", README, re.MULTILINE)
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, timeout=60, check=True
+    )
+    line, key = done.stdout.splitlines()
+    (tmp_path / "keys").write_text(line)
+    assert Keys(tmp_path / "keys").identify(f"Bearer {key}").name == "NAME"
 
 
 def test_every_measure_is_documented(trained: Trained) -> None:

@@ -15,8 +15,11 @@ import pytest
 
 from grokprobe.errors import PublicationConflict, StoreUnavailable, Superseded
 from grokprobe.settings import Settings
+from grokprobe.store.backends import open_backends
+from grokprobe.store.events import BEGINNING
 from tests.trained import (
     TINY,
+    TINY_STEPS,
     Trained,
     archive,
     events,
@@ -154,10 +157,16 @@ def test_a_superseded_trainer_stops(
     assert manifests(Trained(settings, "tiny", trained.config)) == []
 
 
+async def announced(run: Trained) -> list[str]:
+    """What the stream of events holds."""
+    async with open_backends(run.settings) as backends:
+        return [event.kind for event in await backends.events.after(BEGINNING, 0)]
+
+
 def test_training_survives_a_redis_that_refuses(
     trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Everything is published, the warnings say what to do, and a later resume indexes it."""
+    """Everything is published, the warnings say what to do, a later resume announces it."""
     with socket.socket() as closed:  # bound, not listening: connections are refused
         closed.bind(("127.0.0.1", 0))
         url = f"redis://127.0.0.1:{closed.getsockname()[1]}"
@@ -166,8 +175,10 @@ def test_training_survives_a_redis_that_refuses(
     warnings = [e for e in events(capsys.readouterr().out) if e["event"] == "warning"]
     assert "training goes on" in str(warnings[0]["message"])
     assert "python -m grokprobe reindex" in str(warnings[-1]["message"])
-    alike = Trained(settings, "tiny", trained.config)
+    alike = Trained(settings_at(tmp_path), "tiny", trained.config)
     assert alike.objects() == trained.objects()
+    assert resume(alike.settings, "tiny", JsonReporter()) == 0
+    assert asyncio.run(announced(alike)) == [*("checkpoint" for _ in TINY_STEPS), "complete"]
 
 
 def test_a_store_that_refuses_stops_training_in_bounded_time(

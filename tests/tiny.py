@@ -60,7 +60,7 @@ class TinyRun:
         await backends.catalogue.add_run(self.manifest)
         for manifest, _ in self.checkpoints:
             await backends.catalogue.add_checkpoint(manifest)
-        await backends.catalogue.add_completion(self.completion)
+        await backends.catalogue.reconcile(backends.archive, self.name)
 
 
 def tiny_run(

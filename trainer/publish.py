@@ -8,7 +8,6 @@ as soon as it answers again, at the latest when the run ends.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import TypeVar
 
 import onnxruntime as ort
@@ -114,7 +113,7 @@ class Publication:
         )
 
     async def complete(self, status: FinalStatus, step: int, reason: str = "") -> None:
-        """Say that the run has ended; then make the index equal to the listing."""
+        """Say that the run has ended; the index follows, with every event not yet announced."""
         await self._store(lambda: self._archive.check_attempt(self._run, self._attempt))
         findings = await self._store(lambda: conclude(self._archive, self._run, self._grid))
         completion = Completion(
@@ -127,9 +126,7 @@ class Publication:
             checkpoints=findings.checkpoints,
             nulls=findings.nulls,
         )
-        completion = await self._store(lambda: self._archive.publish_completion(completion))
-        with suppress(CatalogueUnavailable):  # reconcile will say so
-            await self._catalogue.add_completion(completion)
+        await self._store(lambda: self._archive.publish_completion(completion))
         await self.reconcile()
 
     async def reconcile(self) -> None:

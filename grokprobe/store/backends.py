@@ -16,7 +16,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, MemoryStore, ObjectStore, S3Store, from_url
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import RedisError
 
 from grokprobe.errors import SettingError, Unavailable
@@ -24,6 +24,7 @@ from grokprobe.settings import Settings, variable
 from grokprobe.store.archive import Archive
 from grokprobe.store.catalogue import Catalogue
 from grokprobe.store.embedded import embedded_redis
+from grokprobe.store.events import EventReader
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig  # exist for type checkers alone
@@ -49,6 +50,7 @@ class Backends:
 
     archive: Archive
     catalogue: Catalogue
+    events: EventReader
 
 
 @asynccontextmanager
@@ -59,10 +61,10 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
     embedded Redis does not start.
     """
     archive = Archive(open_store(settings))
-    async with open_catalogue(settings) as catalogue:
+    async with open_redis(settings) as (catalogue, events):
         with suppress(Unavailable):  # degraded until the backend is back
             await _prepare(archive, catalogue, owned=settings.redis_url == EMBEDDED)
-        yield Backends(archive, catalogue)
+        yield Backends(archive, catalogue, events)
 
 
 async def _prepare(archive: Archive, catalogue: Catalogue, owned: bool) -> None:
@@ -76,15 +78,16 @@ async def _prepare(archive: Archive, catalogue: Catalogue, owned: bool) -> None:
 
 
 @asynccontextmanager
-async def open_catalogue(settings: Settings) -> AsyncIterator[Catalogue]:
-    """The catalogue, and with it a share in the embedded server where that is asked for."""
+async def open_redis(settings: Settings) -> AsyncIterator[tuple[Catalogue, EventReader]]:
+    """The catalogue and its events, and a share in the embedded server if that is asked for."""
     owned = settings.redis_url == EMBEDDED
     with embedded_redis(settings.home_path) if owned else nullcontext() as socket:
         url = f"unix://{quote(str(socket))}" if socket else settings.redis_url
-        catalogue = Catalogue(connect_redis(url))
+        catalogue, events = Catalogue(connect_redis(url)), EventReader(connect_reader(url))
         try:
-            yield catalogue
+            yield catalogue, events
         finally:
+            await events.aclose()
             await catalogue.aclose()
 
 
@@ -112,6 +115,20 @@ def connect_redis(url: str) -> Redis:
             "options that redis-py knows",
         ) from None
     return Redis.from_pool(pool)
+
+
+def connect_reader(url: str) -> Redis:
+    """A client for blocking reads: no socket timeout and no retries, which its reader has itself.
+
+    The URL is one that `connect_redis` took.
+    """
+    return Redis.from_url(
+        url,
+        client_name="grokprobe-events",
+        socket_timeout=None,
+        socket_connect_timeout=REDIS_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),
+    )
 
 
 def open_store(settings: Settings) -> ObjectStore:

@@ -1,11 +1,12 @@
 """The catalogue: what Redis knows of the runs. It may be lost at any time and rebuilt (`index`)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
 from grokprobe.errors import CatalogueUnavailable, CheckpointCorrupt, RunNotFound, StepNotFound
+from grokprobe.store.events import checkpoint_event, completion_event
 from grokprobe.store.index import (
     READY,
     REINDEX,
@@ -14,8 +15,6 @@ from grokprobe.store.index import (
     Index,
     announced,
     checkpoint_entry,
-    completion_entry,
-    event,
     key,
     run_entry,
 )
@@ -72,28 +71,25 @@ class Catalogue(Index):
 
     async def add_checkpoint(self, manifest: CheckpointManifest) -> None:
         """Index a published checkpoint and announce it."""
-        run, step = manifest.run, manifest.step
-        mark = ("SISMEMBER", key(run, "announced"), step)
-        *_, done = await self.send(*checkpoint_entry(manifest), mark, atomic=True)
-        if not done:
-            await self.send(event("checkpoint", run, step), announced(run, step))
-
-    async def add_completion(self, completion: Completion) -> None:
-        """Index how a run ended and announce it."""
-        run = completion.run
-        entry = completion_entry(completion)
-        mark = ("SISMEMBER", key(run, "announced"), "complete")
-        _, done = await self.send(entry, mark, atomic=True)
-        if not done:
-            await self.send(event("complete", run, completion.step), announced(run, "complete"))
+        await self.send(*checkpoint_entry(manifest), atomic=True)
+        await self._announce(manifest.run, {manifest.step: checkpoint_event(manifest)})
 
     async def remove_run(self, run: str) -> None:
         """Drop a run from the index; announced if it was there."""
         await remove_run(self, run)
 
     async def reconcile(self, archive: ArchiveReader, run: str) -> None:
-        """Make the index of one run equal to the listing of object storage; see `reindex`."""
-        await reindex_run(self, archive, run)
+        """Make the index of one run equal to the listing of object storage; see `reindex`.
+
+        What has not been announced is, in its order: this is for the run's publisher.
+        """
+        listing = await reindex_run(self, archive, run)
+        if listing is None:
+            return
+        news: dict[str | int, Command] = {c.step: checkpoint_event(c) for c in listing.checkpoints}
+        if listing.completion:
+            news["complete"] = completion_event(listing.completion)
+        await self._announce(run, news)
 
     async def rebuild(self, archive: ArchiveReader) -> ReindexReport:
         """Make the whole index equal to object storage, and ready; see `reindex`."""
@@ -148,6 +144,16 @@ class Catalogue(Index):
         return [_summarise(run, row, newest.get(run)) for run, row in there]
 
     # -- parts -------------------------------------------------------------------------------
+
+    async def _announce(self, run: str, news: Mapping[str | int, Command]) -> None:
+        """Append those events, by their marks, that the stream has not had yet."""
+        if not news:
+            return
+        [done] = await self.send(("SMISMEMBER", key(run, "announced"), *news))
+        missing = {mark: news[mark] for mark, had in zip(news, done, strict=True) if not had}
+        await self.send(
+            *(part for mark, event in missing.items() for part in (event, announced(run, mark)))
+        )
 
     async def _read_run(self, run: str, *commands: Command) -> list[Any]:
         there, *answers = await self._read(("EXISTS", key(run, "manifest")), *commands)

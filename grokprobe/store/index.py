@@ -2,7 +2,7 @@
 
     grokprobe:ready                  present once the index is whole; absent, Redis counts as down
     grokprobe:runs                   sorted set, score 0: the names, in lexicographic order
-    grokprobe:events                 stream, trimmed: event=checkpoint|complete|deleted, run, step
+    grokprobe:events                 stream, trimmed: what was announced (`events`)
     grokprobe:{run:RUN}:manifest     the RunManifest
     grokprobe:{run:RUN}:completion   the Completion
     grokprobe:{run:RUN}:checkpoints  hash, step -> CheckpointManifest
@@ -23,12 +23,12 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from grokprobe.errors import CatalogueUnavailable
+from grokprobe.spans import span
 from grokprobe.store.manifest import CheckpointManifest, Completion, RunManifest, encode
 
 READY = "grokprobe:ready"
 RUNS = "grokprobe:runs"
 EVENTS = "grokprobe:events"
-EVENTS_KEPT = 10_000
 REINDEX = "run `python -m grokprobe reindex`"
 
 Command = tuple[str | bytes | int, ...]
@@ -66,19 +66,13 @@ def removal(run: str) -> list[Command]:
     return [("DEL", *(key(run, part) for part in parts)), ("ZREM", RUNS, run)]
 
 
-def event(kind: Literal["checkpoint", "complete", "deleted"], run: str, step: int) -> Command:
-    """What appends to the stream of events."""
-    fields = ("event", kind, "run", run, "step", step)
-    return ("XADD", EVENTS, "MAXLEN", "~", EVENTS_KEPT, "*", *fields)
-
-
 def announced(run: str, *marks: str | int) -> Command:
     """What notes that these steps, or "complete", have their event."""
     return ("SADD", key(run, "announced"), *marks)
 
 
 @contextmanager
-def _answering() -> Iterator[None]:
+def answering() -> Iterator[None]:
     """Whatever the library raises becomes a CatalogueUnavailable of one line."""
     try:
         yield
@@ -98,7 +92,7 @@ class Index:
 
         Raises CatalogueUnavailable.
         """
-        with _answering():
+        with answering(), span("catalogue", commands=len(commands)):
             async with self._client.pipeline(transaction=atomic) as pipeline:
                 for command in commands:
                     pipeline.execute_command(*command)

@@ -14,6 +14,7 @@ from obstore.exceptions import AlreadyExistsError
 from obstore.store import ObjectStore
 
 from grokprobe.errors import CheckpointCorrupt, GrokprobeError, StoreUnavailable
+from grokprobe.spans import span
 
 RECORD_MAX_BYTES = 64 * 2**20  # the largest is complete.json, with measures of every checkpoint
 AT_ONCE = 16  # requests in flight
@@ -119,7 +120,8 @@ class Objects:
     async def _run(self, action: str, path: str, call: Callable[[], R]) -> R:
         """`call` in a thread; whatever the library raises becomes one line."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+            with span(f"object storage {action}", path=path):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, call)
         except GrokprobeError:
             raise
         # It raises its own family, OSError and ValueError, and a bare Exception where Rust panics.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from grokprobe.errors import CheckpointCorrupt, RunNotFound, StepNotFound
+from grokprobe.store.events import deletion_event
 from grokprobe.store.index import (
     READY,
     RUNS,
@@ -15,7 +16,6 @@ from grokprobe.store.index import (
     Index,
     checkpoint_entry,
     completion_entry,
-    event,
     key,
     removal,
     run_entry,
@@ -50,15 +50,16 @@ class _Listing:
 async def remove_run(index: Index, run: str) -> None:
     """Drop a run from the index; announced if it was there."""
     [score] = await index.send(("ZSCORE", RUNS, run))
-    announcement = [] if score is None else [event("deleted", run, 0)]
-    await index.send(*announcement, *removal(run))
+    announcement = [] if score is None else [deletion_event(run)]
+    drop, forget = removal(run)
+    await index.send(drop, *announcement, forget)  # who hears of it finds nothing any more
 
 
 async def reindex_run(index: Index, archive: ArchiveReader, run: str) -> _Listing | None:
     """Make the entries of one run equal to its listing; None if there is no such run.
 
-    Announces nothing: that is for whoever publishes. Checkpoints whose manifest cannot be read
-    are left out. Raises CheckpointCorrupt if `run.json` cannot be read.
+    Announces nothing: that is for whoever publishes (`Catalogue.reconcile`). Checkpoints whose
+    manifest cannot be read are left out. Raises CheckpointCorrupt if `run.json` cannot be read.
     """
     known = ("ZRANGE", key(run, "steps"), 0, -1), ("EXISTS", key(run, "completion"))
     steps_before, completed_before = await index.send(*known)

@@ -30,7 +30,7 @@ def caching(provisional: bool) -> dict[str, str]:
 
 
 def documented(*statuses: int) -> dict[int, ResponseSpec]:
-    """The problem responses of a route, for its OpenAPI entry."""
+    """The problem responses of a route, for its OpenAPI entry; those of keys are every route's."""
     return {
         status: ResponseSpec(
             problems.Problem,
@@ -38,10 +38,10 @@ def documented(*statuses: int) -> dict[int, ResponseSpec]:
             media_type=problems.MEDIA_TYPE,
             description="A problem, by RFC 9457.",
         )
-        for status in statuses
+        for status in sorted({401, 429, *statuses})
     }
 
 
 OF_A_LIST = documented(400, 406, 503)
 OF_A_RUN = documented(400, 404, 406, 500, 503)
-OF_A_CHECKPOINT = documented(400, 404, 406, 429, 500, 503)
+OF_A_CHECKPOINT = documented(400, 404, 406, 500, 503)
