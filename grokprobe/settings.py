@@ -16,6 +16,7 @@ from grokprobe.errors import SettingError
 PREFIX = "GROKPROBE_"
 
 Count = Annotated[int, msgspec.Meta(gt=0)]
+ORIGINS = r"^(\*|https?://[^/,\s]+(\s*,\s*https?://[^/,\s]+)*)?$"
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
@@ -33,8 +34,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_body_bytes: Count = 10_485_760
     max_model_bytes: Count = 268_435_456
     max_in_flight: Count = 256
+    cors_origins: Annotated[str, msgspec.Meta(pattern=ORIGINS)] = ""
     require_gpu: bool = False
     log_format: Literal["auto", "text", "json"] = "auto"
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """The origins whose pages may read the service; `*` is all of them."""
+        return frozenset(filter(None, (o.strip() for o in self.cors_origins.split(","))))
 
     @property
     def home_path(self) -> Path:
@@ -44,6 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 # Where the decoder's own words would not tell a person what to write.
 ALLOWED = {
+    "GROKPROBE_CORS_ORIGINS": "expected * or origins such as https://example.org, with commas",
     "GROKPROBE_LOG_FORMAT": "expected auto, text or json",
     "GROKPROBE_REQUIRE_GPU": "expected true or false",
 }

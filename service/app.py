@@ -5,24 +5,25 @@ from typing import Any
 
 from litestar import Litestar, Request, Response, Router, get
 from litestar.di import Provide
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin, YamlRenderPlugin
 from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
 from litestar.types import ASGIApp
 
 from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends
+from service.answers import settle
 from service.checkpoints import Checkpoints, Runtime
 from service.context import Context
+from service.edge import edge
 from service.inference import Inference
-from service.metrics import Metrics, instrument
+from service.metrics import Metrics
+from service.openapi import openapi_config
 from service.problems import problem_response
-from service.queries import check_query
 from service.routes import (
     embedding,
     emergence,
     health,
+    logits,
     measures,
     model,
     neurons,
@@ -43,7 +44,7 @@ V1 = [
     runs.get_checkpoint,
     predictions.post_predictions,
     predictions.get_predictions,
-    predictions.get_logits,
+    logits.get_logits,
     embedding.get_embedding,
     spectrum.get_spectrum,
     neurons.get_neurons,
@@ -61,27 +62,6 @@ V1 = [
 async def index() -> Redirect:
     """A browser lands on the reader of the API."""
     return Redirect("/schema")
-
-
-def _openapi() -> OpenAPIConfig:
-    return OpenAPIConfig(
-        title="grokprobe",
-        version="1",
-        description="Predictions, embedding coordinates and spectra of every checkpoint.",
-        path="/schema",
-        render_plugins=[
-            # The reader's files are served from here: it works without internet.
-            SwaggerRenderPlugin(
-                js_url="/static/swagger-ui-bundle.js",
-                css_url="/static/swagger-ui.css",
-                standalone_preset_js_url="/static/swagger-ui-standalone-preset.js",
-                favicon='<link rel="icon" href="data:,">',
-                path=["/", "/swagger"],
-            ),
-            JsonRenderPlugin(),
-            YamlRenderPlugin(),
-        ],
-    )
 
 
 def _context(settings: Settings, backends: Backends, runtime: Runtime) -> Context:
@@ -103,14 +83,13 @@ def _context(settings: Settings, backends: Backends, runtime: Runtime) -> Contex
     )
 
 
-async def _before_request(request: Request[Any, Any, Any]) -> Response[Any] | None:
-    check_query(request)
-    return None
-
-
 def create_app(settings: Settings, backends: Backends, runtime: Runtime) -> ASGIApp:
     """The service over open backends, as an ASGI application without a lifespan of its own."""
     context = _context(settings, backends, runtime)
+
+    async def before_request(request: Request[Any, Any, Any]) -> Response[Any] | None:
+        return await settle(context, request)
+
     static = create_static_files_router("/static", directories=[STATIC], include_in_schema=False)
     app = Litestar(
         route_handlers=[
@@ -118,13 +97,13 @@ def create_app(settings: Settings, backends: Backends, runtime: Runtime) -> ASGI
             health.livez,
             health.readyz,
             health.metrics,
-            Router("/v1", route_handlers=V1, before_request=_before_request),
+            Router("/v1", route_handlers=V1, before_request=before_request),
             static,
         ],
         dependencies={"context": Provide(lambda: context, sync_to_thread=False)},
         exception_handlers={Exception: problem_response},
         request_max_body_size=settings.max_body_bytes,
-        openapi_config=_openapi(),
+        openapi_config=openapi_config(),
         logging_config=None,
     )
-    return instrument(app, context.metrics)
+    return edge(app, context.metrics, settings.origins)

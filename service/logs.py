@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from service.requests import current_request
+
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time, level, logger, message, and the traceback if there is one."""
@@ -18,6 +20,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if facts := current_request.get():
+            entry["request_id"] = facts.id
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
         return msgspec.json.encode(entry).decode()

@@ -1,15 +1,13 @@
-"""Prometheus metrics, and the layer around the application that fills the request ones.
+"""Prometheus metrics. Routes are labelled by their template, never by URL.
 
-The layer stands outside the framework so that it also sees unmatched routes and the framework's
-own errors, and so that HEAD answers wherever GET does. Routes are labelled by their template,
-never by URL: a label per run and step would be a time series per checkpoint.
+A label per run and step would be a time series per checkpoint.
 """
 
-import time
 from typing import Any
 
-from litestar.types import ASGIApp, Message, Receive, Send
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from service.requests import current_request
 
 LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -61,36 +59,21 @@ class Metrics:
     def _counter(self, what: str, text: str) -> Counter:
         return Counter(f"grokprobe_session_cache_{what}_total", text, registry=self.registry)
 
+    def queued(self, seconds: float) -> None:
+        """Note the time from the admission of the current request to the start of inference."""
+        self.queue_seconds.observe(seconds)
+        if facts := current_request.get():
+            facts.queue_s += seconds
+
+    def inferred(self, seconds: float) -> None:
+        """Note the time that inference took for the current request."""
+        self.inference_seconds.observe(seconds)
+        if facts := current_request.get():
+            facts.inference_s += seconds
+
     def observe(self, scope: Any, method: str, status: int, seconds: float) -> None:
         """Count one answered request."""
         route = scope.get("path_template") or "unmatched"
         label = method if method in METHODS else "OTHER"
         self.requests.labels(route, label, str(status)).inc()
         self.request_seconds.observe(seconds)
-
-
-def instrument(app: ASGIApp, metrics: Metrics) -> ASGIApp:
-    """`app` with its requests counted and timed, and with HEAD wherever it has GET."""
-
-    async def instrumented(scope: Any, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await app(scope, receive, send)
-        started, status, method = time.perf_counter(), 500, scope["method"]
-        head = method == "HEAD"
-        if head:  # a copy: the server must still see HEAD, or it waits for a body
-            scope = {**scope, "method": "GET"}
-
-        async def watch(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            elif head and message["type"] == "http.response.body":
-                message["body"] = b""
-            await send(message)
-
-        try:
-            return await app(scope, receive, watch)
-        finally:
-            metrics.observe(scope, method, status, time.perf_counter() - started)
-
-    return instrumented
