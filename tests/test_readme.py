@@ -114,7 +114,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
     for field in fields:
         default = getattr(Settings(), field)
         shown = str(default).lower() if isinstance(default, bool) else str(default)
-        words = {"store_url": "files under HOME", "s3_endpoint": "none"}
+        words = {"store_url": "files under HOME", "s3_endpoint": "none", "cors_origins": "none"}
         assert rows[variable(field)] == words.get(field, f"`{shown}`")
 
 
