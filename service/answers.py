@@ -20,7 +20,7 @@ from service.queries import check_query, in_order
 from service.tables import Block, Encoder, Table
 
 NO_BODY: Any = {"type": "http.response.body", "body": b"", "more_body": False}
-INLINE_ROWS = 256  # encoding more would keep others waiting: a thread does it
+INLINE_CELLS = 2048  # encoding more would keep others waiting: a thread does it
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,8 @@ async def respond(
     Where nothing was known before the work, its own bytes make the ETag.
     """
     chosen = agreed(request).format
-    if chosen in ("json", "csv") and (table is None or len(table.rows) <= INLINE_ROWS):
+    small = table is None or len(table.rows) * len(table.columns) <= INLINE_CELLS
+    if small and chosen in ("json", "csv"):
         body = encode(chosen, answer, table, array)
     else:
         body = await asyncio.to_thread(encode, chosen, answer, table, array)

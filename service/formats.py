@@ -9,7 +9,7 @@ from litestar.params import QueryParameter
 from numpy.typing import NDArray
 
 from service.errors import FormatNotOffered
-from service.tables import CsvRows, Encoder, JsonRows, NpyRows, Table, write
+from service.tables import CsvRows, Encoder, JsonRows, NpyRows, Table, to_json, write
 
 MEDIA_TYPES = {
     "json": "application/json",
@@ -94,5 +94,5 @@ def encode(
     if chosen == "npy" and array is not None:
         return write(NpyRows(array.shape, array.dtype), array)
     if table is None or chosen == "json":
-        return msgspec.json.encode(answer)
+        return to_json(answer)
     return write(encoder(chosen, answer, table), table.rows)

@@ -15,6 +15,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+to_json = msgspec.json.Encoder(enc_hook=np.ndarray.tolist).encode
+
 Block = Sequence[Any] | NDArray[Any]  # rows as records by column, or rows (n, m) of an array
 
 
@@ -76,7 +78,7 @@ class CsvRows:
     def rows(self, block: Block) -> bytes:
         """A line for each row."""
         if isinstance(block, np.ndarray):  # numbers alone: six times as fast as a csv.writer
-            lines = (msgspec.json.encode(row)[1:-1] + b"\n" for row in block.tolist())
+            lines = (to_json(row)[1:-1] + b"\n" for row in block.tolist())
             return b"".join(lines).replace(b"null", b"")  # what JSON makes of a NaN
         records = msgspec.to_builtins(block)
         return _lines([[_cell(row.get(name)) for name in self._columns] for row in records])
@@ -94,7 +96,7 @@ def _lines(rows: Sequence[Sequence[Any]]) -> bytes:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, bool | dict | list):
-        return msgspec.json.encode(value).decode()
+        return to_json(value).decode()
     return value
 
 
@@ -102,7 +104,7 @@ class JsonRows:
     """The JSON of an answer whose last field is its list of rows, empty in `answer`."""
 
     def __init__(self, answer: msgspec.Struct) -> None:
-        self._frame = msgspec.json.encode(answer)
+        self._frame = to_json(answer)
         self._between = b""
 
     def head(self) -> bytes:
@@ -111,9 +113,8 @@ class JsonRows:
 
     def rows(self, block: Block) -> bytes:
         """The rows, with a comma before any but the first block's."""
-        text = msgspec.json.encode(block.tolist() if isinstance(block, np.ndarray) else block)
         between, self._between = self._between, b","
-        return between + text[1:-1]
+        return between + to_json(block)[1:-1]
 
     def tail(self) -> bytes:
         """The closing brackets."""

@@ -1,16 +1,18 @@
 """What every answer gets: compression, ranges, HEAD, request ids, timing, other origins."""
 
+import asyncio
 import gzip
 import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import pytest
 import zstandard
 
-from service.compression import choose
+from service.compression import choose, compress
 from service.ranges import byte_range
 from tests.served import Served, serving
 from tests.test_api import LAST, RUN
@@ -77,6 +79,23 @@ def test_etags_of_encodings_are_weak(client: httpx.Client) -> None:
     tags = {raw(client, f"{LAST}/spectrum", e)[0].headers["etag"] for e in ("gzip", "identity")}
     [tag] = tags
     assert tag.startswith("W/")
+
+
+@pytest.mark.parametrize(("path", "encoding"), [("/v2/models/m/infer", None), ("/v1/x", "gzip")])
+def test_the_inference_protocol_is_left_alone(path: str, encoding: str | None) -> None:
+    """Its clients ask for more encodings than they unpack."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"5000")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b" " * 5000, "more_body": False})
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(cast(Any, compress(app)))
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            return await client.get(path, headers={"Accept-Encoding": "gzip"})
+
+    assert asyncio.run(ask()).headers.get("content-encoding") == encoding
 
 
 # -- ranges --------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ async def get_model(
         model = await archive.model(manifest, context.settings.max_model_bytes)
     headers = {
         **agreed(request).headers,
+        "ETag": f'"{manifest.model.sha256}"',  # object storage's word, not the index's
         "Accept-Ranges": "bytes",
         "Content-Disposition": f'attachment; filename="{run}-{number}.onnx"',
     }

@@ -76,6 +76,6 @@ async def get_weight(
         raise WeightMissing(name, found)
     array = found[name]
     answer = WeightAnswer(
-        run, asked_of(request).number, name, list(array.shape), str(array.dtype), array.tolist()
+        run, asked_of(request).number, name, list(array.shape), str(array.dtype), array
     )
     return await respond(request, answer, array_table(array, about(answer, "values")), array)
