@@ -5,13 +5,14 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint format install picture clean
+.PHONY: help demo test lint format install picture openapi clean
 
 help:
 	@echo "make demo     install, train quickstart, serve it on :8000 until Ctrl-C"
 	@echo "make test     install, lint, check types, run all tests"
 	@echo "make install  .venv with the service, the trainer and the development tools"
 	@echo "make picture  docs/emergence.svg from the demo's run, while the demo serves"
+	@echo "make openapi  docs/openapi.json from the code, after a change of the API that is meant"
 	@echo "make clean    remove .venv and the demo's data (.grokprobe)"
 
 demo: .venv/.installed-demo
@@ -33,6 +34,9 @@ install: .venv/.installed-dev
 
 picture: .venv/.installed-dev
 	$(BIN)/python docs/picture.py
+
+openapi: .venv/.installed-dev
+	$(BIN)/python -m docs.openapi
 
 clean:
 	@test ! -S .grokprobe/redis/redis.sock || { \

@@ -16,6 +16,7 @@ from grokprobe.errors import SettingError
 PREFIX = "GROKPROBE_"
 
 Count = Annotated[int, msgspec.Meta(gt=0)]
+ORIGINS = r"^(\*|https?://[^/,\s]+(\s*,\s*https?://[^/,\s]+)*)?$"
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
@@ -37,9 +38,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     api_keys_file: str = ""
     allow_anonymous: bool = False
     open_metrics: bool = True
+    cors_origins: Annotated[str, msgspec.Meta(pattern=ORIGINS)] = ""
     require_gpu: bool = False
     tracing: bool = False
     log_format: Literal["auto", "text", "json"] = "auto"
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """The origins whose pages may read the service; `*` is all of them."""
+        return frozenset(filter(None, (o.strip() for o in self.cors_origins.split(","))))
 
     @property
     def home_path(self) -> Path:
@@ -49,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 # Where the decoder's own words would not tell a person what to write.
 ALLOWED = {
+    "GROKPROBE_CORS_ORIGINS": "expected * or origins such as https://example.org, with commas",
     "GROKPROBE_LOG_FORMAT": "expected auto, text or json",
 }
 

@@ -5,29 +5,29 @@ from typing import Any
 
 from litestar import Litestar, Request, Response, Router, get
 from litestar.di import Provide
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin, YamlRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
 from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
 from litestar.types import ASGIApp
 
 from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends
+from service.answers import settle
 from service.auth import Keys, protect
 from service.checkpoints import Checkpoints, Runtime
 from service.context import Context
 from service.derived import Derived
+from service.edge import edge
 from service.events import Feed
 from service.inference import Inference
-from service.metrics import Metrics, instrument
+from service.metrics import Metrics
+from service.openapi import openapi_config
 from service.problems import problem_response
-from service.queries import check_query
 from service.routes import (
     embedding,
     emergence,
     events,
     health,
+    logits,
     measures,
     model,
     neurons,
@@ -48,7 +48,7 @@ V1 = [
     runs.get_checkpoint,
     predictions.post_predictions,
     predictions.get_predictions,
-    predictions.get_logits,
+    logits.get_logits,
     embedding.get_embedding,
     spectrum.get_spectrum,
     neurons.get_neurons,
@@ -67,31 +67,6 @@ V1 = [
 async def index() -> Redirect:
     """A browser lands on the reader of the API."""
     return Redirect("/schema")
-
-
-def _openapi() -> OpenAPIConfig:
-    return OpenAPIConfig(
-        title="grokprobe",
-        version="1",
-        description="Predictions, embedding coordinates and spectra of every checkpoint.",
-        path="/schema",
-        components=Components(
-            security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}
-        ),
-        security=[{}, {"key": []}],  # a key is needed where the service has keys
-        render_plugins=[
-            # The reader's files are served from here: it works without internet.
-            SwaggerRenderPlugin(
-                js_url="/static/swagger-ui-bundle.js",
-                css_url="/static/swagger-ui.css",
-                standalone_preset_js_url="/static/swagger-ui-standalone-preset.js",
-                favicon='<link rel="icon" href="data:,">',
-                path=["/", "/swagger"],
-            ),
-            JsonRenderPlugin(),
-            YamlRenderPlugin(),
-        ],
-    )
 
 
 def create_context(settings: Settings, backends: Backends, runtime: Runtime) -> Context:
@@ -117,16 +92,15 @@ def create_context(settings: Settings, backends: Backends, runtime: Runtime) -> 
     )
 
 
-async def _before_request(request: Request[Any, Any, Any]) -> Response[Any] | None:
-    check_query(request)
-    return None
-
-
 def create_app(context: Context, keys: Keys | None) -> ASGIApp:
     """The service as an ASGI application, for those who have one of the keys or for everybody.
 
     Whoever serves it keeps `context.feed` following.
     """
+
+    async def before_request(request: Request[Any, Any, Any]) -> Response[Any] | None:
+        return await settle(context, request)
+
     static = create_static_files_router("/static", directories=[STATIC], include_in_schema=False)
     app = Litestar(
         route_handlers=[
@@ -134,16 +108,16 @@ def create_app(context: Context, keys: Keys | None) -> ASGIApp:
             health.livez,
             health.readyz,
             health.metrics,
-            Router("/v1", route_handlers=V1, before_request=_before_request),
+            Router("/v1", route_handlers=V1, before_request=before_request),
             static,
         ],
         dependencies={"context": Provide(lambda: context, sync_to_thread=False)},
         exception_handlers={Exception: problem_response},
         request_max_body_size=context.settings.max_body_bytes,
-        openapi_config=_openapi(),
+        openapi_config=openapi_config(),
         logging_config=None,
     )
-    if keys is None:
-        return instrument(app, context.metrics)
-    protected = protect(app, keys, context.metrics, context.settings.open_metrics)
-    return instrument(protected, context.metrics)
+    served: ASGIApp = app
+    if keys is not None:
+        served = protect(app, keys, context.metrics, context.settings.open_metrics)
+    return edge(served, context.metrics, context.settings.origins)

@@ -1,15 +1,12 @@
 """Request bodies: read within a time and a size, and decoded strictly."""
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any, TypeVar, get_args
 
 import msgspec
 from litestar import Request
 from litestar.exceptions import InternalServerException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
-from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
-from litestar.openapi.spec.enums import OpenAPIType
 
 from grokprobe.errors import InvalidInput
 from service.context import Context
@@ -69,26 +66,3 @@ def decode(body: bytes, content_type: str, kind: type[T]) -> T:
         raise InvalidInput(place.rstrip("`") or "$", message) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidInput("$", f"the body cannot be read: {error}") from None
-
-
-@dataclass
-class WithPairs(Operation):
-    """The OpenAPI entry of a body that the framework does not decode."""
-
-    def __post_init__(self) -> None:
-        """Describe `PredictionRequest`."""
-        residue = Schema(type=OpenAPIType.INTEGER, minimum=0)
-        pair = Schema(type=OpenAPIType.ARRAY, items=residue, min_items=2, max_items=2)
-        extra = Schema(type=OpenAPIType.STRING, enum=list(get_args(Extra)))
-        schema = Schema(
-            type=OpenAPIType.OBJECT,
-            required=["pairs"],
-            properties={
-                "pairs": Schema(type=OpenAPIType.ARRAY, items=pair, min_items=1),
-                "top": Schema(type=OpenAPIType.INTEGER, minimum=0, default=0),
-                "include": Schema(type=OpenAPIType.ARRAY, items=extra),
-            },
-            examples=[{"pairs": [[3, 5]], "top": 3, "include": ["logits"]}],
-        )
-        media = {kind: OpenAPIMediaType(schema=schema) for kind in BODY_TYPES}
-        self.request_body = RequestBody(content=media, required=True)

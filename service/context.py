@@ -7,6 +7,7 @@ from litestar.di import NamedDependency
 
 from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends
+from grokprobe.store.manifest import CheckpointManifest
 from service.checkpoints import Checkpoint, Checkpoints, Runtime
 from service.derived import Derived
 from service.events import Feed
@@ -31,38 +32,64 @@ class Context:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What a path names: a run, or a checkpoint of it by number or label.
+
+    `path` is that of the numbered resource; `step` is None where a run is named alone.
+    """
+
+    view: View
+    step: int | None
+    label: bool
+    path: str
+
+    @property
+    def checkpoint(self) -> CheckpointManifest:
+        """The manifest of the checkpoint, where the path names one."""
+        return self.view.checkpoints[self.number]
+
+    @property
+    def number(self) -> int:
+        """The step, where the path names one."""
+        if self.step is None:
+            raise LookupError(f"{self.path} names no checkpoint")
+        return self.step
+
+
+@dataclass(frozen=True)
 class Opened:
     """A checkpoint that was asked for by number or label, loaded."""
 
     view: View
     step: int
     checkpoint: Checkpoint
-    headers: dict[str, str]
 
 
 FromContext = NamedDependency[Context]
 
 
-async def find(
-    context: Context, request: Any, run: str, asked: str
-) -> tuple[View, int, dict[str, str]]:
-    """The run, the step that `asked` names, and the headers of the answer.
+async def find(context: Context, request: Any) -> Asked:
+    """The run and step that the path of a request names.
 
-    Raises RunNotFound, StepNotFound, LabelNotReached. A label is answered with the
-    Content-Location of the numbered resource.
+    Raises RunNotFound, StepNotFound, LabelNotReached.
     """
-    view = await context.views.get(run)
+    view = await context.views.get(request.path_params["run"])
+    path, asked = request.scope["path"], request.path_params.get("step")
+    if asked is None:
+        return Asked(view, None, False, path)
     step = view.step_of(asked)
-    # The answer of a POST is not what a GET of the same path has.
-    if asked == str(step) or request.method == "POST":
-        return view, step, {}
-    _, _, resource = request.scope["path"].partition(f"/checkpoints/{asked}")
-    query = request.scope["query_string"].decode("latin-1")
-    path = f"/v1/runs/{run}/checkpoints/{step}{resource}"
-    return view, step, {"Content-Location": f"{path}?{query}" if query else path}
+    before, _, after = path.partition(f"/checkpoints/{asked}")
+    return Asked(view, step, asked != str(step), f"{before}/checkpoints/{step}{after}")
 
 
-async def open_checkpoint(context: Context, request: Any, run: str, asked: str) -> Opened:
-    """Like `find`, with the checkpoint loaded. Raises CheckpointCorrupt and StoreUnavailable."""
-    view, step, headers = await find(context, request, run, asked)
-    return Opened(view, step, await context.checkpoints.get(run, step), headers)
+def asked_of(request: Any) -> Asked:
+    """What `find` found for a request, before its handler ran."""
+    found: Asked = request.scope["state"]["asked"]
+    return found
+
+
+async def open_checkpoint(context: Context, request: Any) -> Opened:
+    """The checkpoint that a request asks for. Raises CheckpointCorrupt and StoreUnavailable."""
+    asked = asked_of(request)
+    run, step = asked.view.manifest.run, asked.number
+    return Opened(asked.view, step, await context.checkpoints.get(run, step))

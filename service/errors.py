@@ -8,6 +8,7 @@ GrokprobeError
 |   `-- WeightMissing
 |-- FormatNotOffered
 |-- TooLarge
+|-- RangeNotSatisfiable
 |-- EncodedBody
 |-- IncompleteBody
 |-- TooManyListeners
@@ -62,6 +63,14 @@ class FormatNotOffered(GrokprobeError):
 
 class TooLarge(GrokprobeError):
     """The request is larger than a limit, which the message names."""
+
+
+class RangeNotSatisfiable(GrokprobeError):
+    """None of the bytes asked for are in the file of `size` bytes."""
+
+    def __init__(self, asked: str, size: int) -> None:
+        super().__init__(f"the file has {size} bytes: nothing of {asked[:80]!r} is in it")
+        self.size = size
 
 
 class EncodedBody(GrokprobeError):

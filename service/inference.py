@@ -55,9 +55,11 @@ class Inference:
 
         def run() -> list[NDArray[np.float32]]:
             started = time.perf_counter()
-            self._metrics.queue_seconds.observe(started - admitted)
-            with self._metrics.inference_seconds.time(), span("inference", pairs=len(pairs)):
-                return checkpoint.outputs(names, pairs)
+            self._metrics.queued(started - admitted)
+            with span("inference", pairs=len(pairs)):
+                found = checkpoint.outputs(names, pairs)
+            self._metrics.inferred(time.perf_counter() - started)
+            return found
 
         return run() if len(pairs) <= INLINE_PAIRS else await self.apart(run)
 

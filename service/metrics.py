@@ -1,17 +1,13 @@
-"""Prometheus metrics, and the layer around the application that fills the request ones.
+"""Prometheus metrics. Routes are labelled by their template, never by URL.
 
-The layer stands outside the framework so that it also sees unmatched routes and the framework's
-own errors, and so that HEAD answers wherever GET does. Routes are labelled by their template,
-never by URL: a label per run and step would be a time series per checkpoint.
+A label per run and step would be a time series per checkpoint.
 """
 
-import time
 from typing import Any
 
-from litestar.types import ASGIApp, Message, Receive, Send
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from service.logs import current_request
+from service.requests import current_request
 
 LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 ENDLESS = "/v1/runs/{run}/events"  # lasts as long as its listener: that is no time to answer
@@ -78,6 +74,18 @@ class Metrics:
     def _counter(self, what: str, text: str) -> Counter:
         return Counter(f"grokprobe_session_cache_{what}_total", text, registry=self.registry)
 
+    def queued(self, seconds: float) -> None:
+        """Note the time from the admission of the current request to the start of inference."""
+        self.queue_seconds.observe(seconds)
+        if facts := current_request.get():
+            facts.queue_s += seconds
+
+    def inferred(self, seconds: float) -> None:
+        """Note the time that inference took for the current request."""
+        self.inference_seconds.observe(seconds)
+        if facts := current_request.get():
+            facts.inference_s += seconds
+
     def observe(self, scope: Any, method: str, status: int, seconds: float) -> None:
         """Count one answered request."""
         route = scope.get("path_template") or "unmatched"
@@ -85,34 +93,3 @@ class Metrics:
         self.requests.labels(route, label, str(status)).inc()
         if route != ENDLESS:
             self.request_seconds.observe(seconds)
-
-
-def instrument(app: ASGIApp, metrics: Metrics) -> ASGIApp:
-    """`app` with its requests counted and timed, and with HEAD wherever it has GET."""
-
-    async def instrumented(scope: Any, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await app(scope, receive, send)
-        started, status, method = time.perf_counter(), 500, scope["method"]
-        head, answered = method == "HEAD", False
-        if head:  # a copy: the server must still see HEAD, or it waits for a body
-            scope = {**scope, "method": "GET"}
-        current_request.set(scope)  # each request runs in a task of its own
-
-        async def watch(message: Message) -> None:
-            nonlocal status, answered
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            elif head:  # the first part of a body is the last: a stream would go on
-                if answered:
-                    return
-                answered = True
-                message = {"type": "http.response.body", "body": b"", "more_body": False}
-            await send(message)
-
-        try:
-            return await app(scope, receive, watch)
-        finally:
-            metrics.observe(scope, method, status, time.perf_counter() - started)
-
-    return instrumented

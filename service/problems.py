@@ -10,6 +10,7 @@ from litestar.exceptions import HTTPException, ValidationException
 
 from grokprobe import errors
 from service import errors as service_errors
+from service.requests import current_request
 
 logger = logging.getLogger("grokprobe.service")
 
@@ -33,6 +34,7 @@ class Problem(msgspec.Struct, omit_defaults=True):
     detail: str
     instance: str
     error: str
+    request_id: str = ""
     errors: list[FieldError] = []
 
 
@@ -51,6 +53,7 @@ TABLE: dict[type[errors.GrokprobeError], tuple[int, str]] = {
     service_errors.EncodedBody: (415, "encoded-body"),
     service_errors.RateExceeded: (429, "rate-exceeded"),
     service_errors.TooManyListeners: (429, "too-many-listeners"),
+    service_errors.RangeNotSatisfiable: (416, "range-not-satisfiable"),
     service_errors.Overloaded: (429, "overloaded"),
     errors.CheckpointCorrupt: (500, "checkpoint-corrupt"),
     errors.StoreUnavailable: (503, "store-unavailable"),
@@ -117,6 +120,7 @@ def problem_response(request: Request[Any, Any, Any], error: Exception) -> Respo
         detail=detail,
         instance=request.scope["path"],  # never request.url: a strange Host header breaks it
         error=detail,
+        request_id=facts.id if (facts := current_request.get()) else "",
         errors=found,
     )
     return Response(
@@ -148,10 +152,13 @@ def _log(
 
 def _headers(error: Exception, status: int) -> dict[str, str]:
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    headers["Cache-Control"] = "no-store"
     if isinstance(error, service_errors.Unauthorised):
         headers["WWW-Authenticate"] = error.challenge
     elif isinstance(error, REFUSALS):
         headers["Retry-After"] = str(error.retry_after_s)
+    elif isinstance(error, service_errors.RangeNotSatisfiable):
+        headers["Content-Range"] = f"bytes */{error.size}"
     elif status == 503:
         headers["Retry-After"] = str(RETRY_AFTER_S)
     return headers

@@ -15,11 +15,15 @@ from litestar import Request
 
 from grokprobe.errors import InvalidInput
 
+NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,3})?", re.ASCII)
 INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
 
 
-def check_query(request: Request[Any, Any, Any]) -> None:
-    """Raise InvalidInput for a parameter that is unknown, repeated or of the wrong kind."""
+def check_query(request: Request[Any, Any, Any]) -> list[tuple[str, str]]:
+    """The query's names and values.
+
+    Raises InvalidInput for a parameter that is unknown, repeated or of the wrong kind.
+    """
     known = query_parameters(request.route_handler)
     given = in_order(request)
     for position, (name, value) in enumerate(given):
@@ -29,6 +33,7 @@ def check_query(request: Request[Any, Any, Any]) -> None:
             raise InvalidInput(name, "is given more than once")
         if complaint := _complaint(value, known[name]):
             raise InvalidInput(name, complaint)
+    return given
 
 
 def in_order(request: Request[Any, Any, Any]) -> list[tuple[str, str]]:
@@ -66,6 +71,8 @@ def _unknown(name: str, known: list[str]) -> str:
 def _complaint(value: str, kind: Any) -> str | None:
     if kind is int and not INTEGER.fullmatch(value):
         return f"expected an integer, got {value[:40]!r}"
+    if kind is float and not NUMBER.fullmatch(value):
+        return f"expected a number, got {value[:40]!r}"
     if get_origin(kind) is Literal and value not in get_args(kind):
         return f"must be one of {', '.join(get_args(kind))}, got {value[:40]!r}"
     return None

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol, TypeVar
 
+import msgspec
+
 from grokprobe.analysis.emergence import Held, held
 from grokprobe.analysis.fourier import shares
 from grokprobe.errors import (
@@ -34,6 +36,7 @@ from grokprobe.store.manifest import (
     RunManifest,
     Status,
     now,
+    sha256,
     status_of,
 )
 from service.metrics import Metrics
@@ -111,6 +114,17 @@ class View:
     def provisional(self) -> bool:
         """Whether what depends on the key frequencies may still change."""
         return self.completion is None
+
+    @cached_property
+    def digest(self) -> str:
+        """What all that the run holds is known by; another checkpoint or its end changes it."""
+        held = (f"{step} {c.model.sha256}" for step, c in self.checkpoints.items())
+        return sha256("\n".join((self.status, *held)).encode())
+
+    @cached_property
+    def key_digest(self) -> str:
+        """What the run's key frequencies are known by."""
+        return sha256(msgspec.json.encode((self.status, self.steps[-1:], self.keys)))
 
     def held(self, measure: str) -> Held | None:
         """From which checkpoint an accuracy stays at least 0.99."""

@@ -118,6 +118,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
         words = {
             "store_url": "files under HOME",
             "s3_endpoint": "none",
+            "cors_origins": "none",
             "api_keys_file": "none",
         }
         assert rows[variable(field)] == words.get(field, f"`{shown}`")

@@ -18,9 +18,7 @@ from grokprobe.settings import Settings
 from grokprobe.store.backends import open_backends
 from tests.served import environment, serving
 from tests.test_api_errors import check_problem
-from tests.trained import TINY_STEPS, Trained, tiny_config
-from trainer.job import start
-from trainer.progress import JsonReporter
+from tests.trained import TINY_STEPS, Trained
 
 RUN = "/v1/runs/tiny"
 LAST = f"{RUN}/checkpoints/{TINY_STEPS[-1]}"
@@ -134,18 +132,6 @@ def test_a_deleted_run(copied: Settings, tmp_path: Path) -> None:
         time.sleep(1.1)
         check_problem(served.client.get(f"{LAST}/predictions"), 404, "tiny")
         assert served.client.get("/v1/runs").json()["runs"] == []
-
-
-def test_a_grid_too_large_for_json(tmp_path: Path) -> None:
-    """All logits of p = 127 are 2,048,383 numbers: 413 as JSON, the whole array as npy."""
-    settings = Settings(home=str(tmp_path), log_format="json")
-    small = {"d_model": 4, "heads": 1, "d_head": 4, "d_mlp": 4}
-    config = tiny_config(task={"modulus": 127}, model=small, training={"steps": 1})
-    assert start(settings, config, "wide", JsonReporter()) == 0
-    with serving(settings, tmp_path) as served:
-        path = "/v1/runs/wide/checkpoints/latest/logits"
-        check_problem(served.client.get(f"{path}?format=json"), 413, "2,048,383 numbers", "npy")
-        assert len(served.client.get(path).content) > 4 * 127**3
 
 
 def test_an_empty_store(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ def test_values_are_read_by_name() -> None:
         ("GROKPROBE_PORT", "99999", "expected `int` <= 65535, got '99999'"),
         ("GROKPROBE_MAX_PAIRS", "0", "expected `int` >= 1, got '0'"),
         ("GROKPROBE_MAX_PAIRS", "many", "expected `int`, got 'many'"),
+        ("GROKPROBE_CORS_ORIGINS", "lab.example", "expected * or origins such as https://"),
+        ("GROKPROBE_CORS_ORIGINS", "https://a/b", "expected * or origins such as https://"),
         ("GROKPROBE_REQUIRE_GPU", "yes", "expected true or false, got 'yes'"),
         ("GROKPROBE_LOG_FORMAT", "xml", "expected auto, text or json, got 'xml'"),
     ],

@@ -1,11 +1,16 @@
 """The API, one noun a file. HTTP happens here and nowhere deeper."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import RequestBody
 from litestar.params import PathParameter, QueryParameter
 
 from service import problems
+from service.answers import Resource
+from service.caching import RestsOn
+from service.openapi import operation
 
 RunPath = Annotated[str, PathParameter(description="The run's name.")]
 StepPath = Annotated[
@@ -21,12 +26,7 @@ Permutations = Annotated[
     int,
     QueryParameter(ge=0, le=10_000, description="Draws of the null; 0 for none."),
 ]
-Seed = Annotated[int, QueryParameter(ge=0, le=2**63 - 1, description="Seed of the null's draws.")]
-
-
-def caching(provisional: bool) -> dict[str, str]:
-    """The headers of an answer that stands on key frequencies; provisional ones may change."""
-    return {"Cache-Control": "no-cache"} if provisional else {}
+Seed = Annotated[int, QueryParameter(ge=0, le=2**53 - 1, description="Seed of the null's draws.")]
 
 
 def documented(*statuses: int) -> dict[int, ResponseSpec]:
@@ -42,6 +42,25 @@ def documented(*statuses: int) -> dict[int, ResponseSpec]:
     }
 
 
+def offering(
+    formats: tuple[str, ...],
+    statuses: Mapping[int, ResponseSpec],
+    rests_on: RestsOn | None = None,
+    body: RequestBody | None = None,
+) -> dict[str, Any]:
+    """A route's formats, its problems and what its answers rest on: the work and the document.
+
+    With a body it is a POST, whose answer has no ETag.
+    """
+    validated = body is None
+    return {
+        "opt": {"resource": Resource(formats, rests_on)},
+        "responses": {**statuses, **({304: NOT_MODIFIED} if validated else {})},
+        "operation_class": operation(formats, validated, body),
+    }
+
+
+NOT_MODIFIED = ResponseSpec(None, description="What If-None-Match names still stands.")
 OF_A_LIST = documented(400, 406, 503)
 OF_A_RUN = documented(400, 404, 406, 500, 503)
 OF_A_CHECKPOINT = documented(400, 404, 406, 500, 503)

@@ -11,9 +11,10 @@ from grokprobe.analysis.fourier import Array, first_largest, spectrum
 from grokprobe.analysis.groups import Basis, basis_of, check_cyclic
 from grokprobe.analysis.nulls import SMALLEST_ORDER, Null, circle_null
 from grokprobe.errors import InvalidInput
+from service.answers import respond
 from service.context import FromContext, open_checkpoint
-from service.formats import FormatQuery, respond, table
-from service.routes import OF_A_CHECKPOINT, RunPath, StepPath
+from service.formats import TABLE_OF_NUMBERS, FormatQuery
+from service.routes import OF_A_CHECKPOINT, RunPath, StepPath, offering
 from service.schemas.probes import (
     BasisAnswer,
     CircleAnswer,
@@ -21,6 +22,7 @@ from service.schemas.probes import (
     EmbeddingAnswer,
     Projection,
 )
+from service.tables import table_of
 
 AXES = "xyz"
 # A null whose best draw comes this close to a perfect circle cannot tell one from noise.
@@ -94,7 +96,7 @@ def _rows(residues: list[int], points: Array) -> list[dict[str, float]]:
     "/runs/{run:str}/checkpoints/{step:str}/embedding",
     summary="Coordinates of the residues",
     tags=["checkpoints"],
-    responses=OF_A_CHECKPOINT,
+    **offering(TABLE_OF_NUMBERS, OF_A_CHECKPOINT, "checkpoint"),
 )
 async def get_embedding(
     request: Request[Any, Any, Any],
@@ -113,7 +115,7 @@ async def get_embedding(
     is given. Residues that the group leaves out (0 in multiplication) have no row.
     """
     with context.inference.permit():
-        opened = await open_checkpoint(context, request, run, step)
+        opened = await open_checkpoint(context, request)
         basis = basis_of(opened.checkpoint.table.task)
         M = basis.rows(opened.checkpoint.matrix(of))
         wanted = projection == "frequency" or frequency is not None
@@ -142,8 +144,9 @@ async def get_embedding(
         circle,
         _rows(basis.residues.tolist(), points),
     )
-    columns = list(answer.coordinates[0])
-    return respond(request, format_, table(answer, "coordinates", columns), opened.headers)
+    names = list(answer.coordinates[0])
+    columns = dict.fromkeys(names, float) | {"residue": int}
+    return await respond(request, answer, table_of(answer, "coordinates", columns), points)
 
 
 def _strongest_plane(M: Array) -> int:

@@ -1,14 +1,27 @@
 """When structure emerged and when generalisation began (MATHS, "Emergence over a run")."""
 
+from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 from litestar import Request, Response, get
 
-from grokprobe.analysis.emergence import LEVELS, Lag, Level, Transition, lag, phases, transition
-from service.context import FromContext
-from service.formats import FormatQuery, only_json, respond
-from service.routes import OF_A_RUN, RunPath, caching
-from service.schemas.runs import EmergenceAnswer
+from grokprobe.analysis.emergence import (
+    LEVELS,
+    Crossing,
+    Lag,
+    Level,
+    Transition,
+    lag,
+    phases,
+    transition,
+)
+from service.answers import respond
+from service.context import FromContext, asked_of
+from service.formats import TABLE, FormatQuery
+from service.routes import OF_A_RUN, RunPath, offering
+from service.schemas.runs import CrossingRow, EmergenceAnswer
+from service.tables import Table, about, columns_of
 from service.views import View
 
 GENERALISATION = "test_accuracy"
@@ -44,7 +57,12 @@ def answer_emergence(view: View) -> EmergenceAnswer:
     )
 
 
-@get("/runs/{run:str}/emergence", summary="When it emerged", tags=["runs"], responses=OF_A_RUN)
+@get(
+    "/runs/{run:str}/emergence",
+    summary="When it emerged",
+    tags=["runs"],
+    **offering(TABLE, OF_A_RUN, "keys"),
+)
 async def get_emergence(
     request: Request[Any, Any, Any],
     context: FromContext,
@@ -56,6 +74,26 @@ async def get_emergence(
     Every step lies in a bracket of two checkpoints. A run that goes on answers with what is known
     so far: its key share with its latest checkpoint's keys, restricted accuracy not yet.
     """
-    view = await context.views.get(run)
-    answer = answer_emergence(view)
-    return respond(request, format_, only_json(answer), caching(answer.provisional))
+    answer = answer_emergence(asked_of(request).view)
+    table = Table(columns_of(CrossingRow), _rows(answer), about(answer, "series", "lags"))
+    return await respond(request, answer, table)
+
+
+def _rows(answer: EmergenceAnswer) -> list[CrossingRow]:
+    """A row for each level of each series: where it was crossed, and the lag."""
+    return [
+        CrossingRow(
+            name,
+            found.rise,
+            level,
+            *_cells(Crossing, getattr(found, level)),
+            *_cells(Lag, answer.lags.get(name, {}).get(level)),
+        )
+        for name, found in answer.series.items()
+        for level in LEVELS
+    ]
+
+
+def _cells(kind: type[msgspec.Struct], record: msgspec.Struct | None) -> Iterable[Any]:
+    """A record's fields in a row; empty where there is none."""
+    return (getattr(record, name, None) for name in kind.__struct_fields__)

@@ -9,6 +9,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp
 
 from grokprobe.store.events import Event, completion_data
+from service.answers import Resource
 from service.context import FromContext
 from service.listeners import COMPLETE, HEADERS, MEDIA_TYPE, EventStream, frame
 from service.routes import RunPath, documented
@@ -23,6 +24,7 @@ Since = Annotated[
     "/runs/{run:str}/events",
     summary="Live events of a run",
     tags=["runs"],
+    opt={"resource": Resource(())},
     responses={
         200: ResponseSpec(
             str, generate_examples=False, media_type=MEDIA_TYPE, description="Events, without end."

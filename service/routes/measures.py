@@ -1,5 +1,6 @@
 """Every measure of one checkpoint, those that need key frequencies with the set of choice."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from litestar import Request, Response, get
@@ -11,11 +12,13 @@ from grokprobe.analysis.nulls import Null, spectrum_null
 from grokprobe.analysis.probe import key_measures
 from grokprobe.errors import InvalidInput
 from grokprobe.store.manifest import KeyRecord, Measure
+from service.answers import respond
 from service.context import Context, FromContext, Opened, open_checkpoint
-from service.formats import FormatQuery, only_json, respond
+from service.formats import TABLE, FormatQuery
 from service.probing import choose, read_probe
-from service.routes import OF_A_CHECKPOINT, Permutations, RunPath, Seed, StepPath, caching
-from service.schemas.probes import MeasuresAnswer
+from service.routes import OF_A_CHECKPOINT, Permutations, RunPath, Seed, StepPath, offering
+from service.schemas.probes import MeasureRow, MeasuresAnswer
+from service.tables import Table, about, columns_of
 
 Keys = Annotated[
     str,
@@ -107,7 +110,7 @@ async def _key_share_null(
     "/runs/{run:str}/checkpoints/{step:str}/measures",
     summary="Every measure",
     tags=["checkpoints"],
-    responses=OF_A_CHECKPOINT,
+    **offering(TABLE, OF_A_CHECKPOINT, "keys"),
 )
 async def get_measures(
     request: Request[Any, Any, Any],
@@ -127,7 +130,7 @@ async def get_measures(
     checkpoint every draw chooses its own, as many: the statistic is then `top_share`.
     """
     with context.inference.permit():
-        opened = await open_checkpoint(context, request, run, step)
+        opened = await open_checkpoint(context, request)
         chosen = await _keys(context, opened, keys, key_rule, key_threshold)
         measured = await _measured(context, opened, chosen)
         against = await _key_share_null(context, opened, chosen, null, seed) if null else None
@@ -141,5 +144,14 @@ async def get_measures(
         local_learning_coefficient=manifest.local_learning_coefficient,
         key_share_null=against,
     )
-    headers = opened.headers | caching(answer.provisional)
-    return respond(request, format_, only_json(answer), headers)
+    table = Table(columns_of(MeasureRow), _rows(answer.measures), about(answer, "measures"))
+    return await respond(request, answer, table)
+
+
+def _rows(measures: Mapping[str, Measure]) -> list[MeasureRow]:
+    """A row for each measure, or for each of its frequencies."""
+    return [
+        MeasureRow(name, int(frequency) if frequency else None, value)
+        for name, values in measures.items()
+        for frequency, value in (values if isinstance(values, dict) else {"": values}).items()
+    ]

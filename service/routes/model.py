@@ -3,35 +3,49 @@
 from typing import Any
 
 from litestar import Request, Response, get
-from litestar.datastructures import ResponseHeader
 
-from service.context import FromContext, find
-from service.routes import OF_A_CHECKPOINT, RunPath, StepPath
+from service.answers import agreed
+from service.context import FromContext, asked_of
+from service.ranges import byte_range
+from service.routes import OF_A_CHECKPOINT, RunPath, StepPath, documented, offering
+
+MEDIA_TYPE = "application/octet-stream"
 
 
 @get(
     "/runs/{run:str}/checkpoints/{step:str}/model.onnx",
     summary="The ONNX model",
     tags=["checkpoints"],
-    responses=OF_A_CHECKPOINT,
-    media_type="application/octet-stream",
-    response_headers=[ResponseHeader(name="ETag", documentation_only=True)],
+    media_type=MEDIA_TYPE,
+    **offering((), {**OF_A_CHECKPOINT, **documented(416)}, "file"),
 )
 async def get_model(
     request: Request[Any, Any, Any], context: FromContext, run: RunPath, step: StepPath
 ) -> Response[bytes]:
-    """The file as published, verified; its ETag is its SHA-256. It runs in any ONNX runtime."""
-    _, number, headers = await find(context, request, run, step)
-    archive = context.backends.archive
+    """The file as published, verified; its ETag is its SHA-256. It runs in any ONNX runtime.
+
+    One range of its bytes may be asked for.
+    """
+    archive, number = context.backends.archive, asked_of(request).number
     with context.inference.permit():
         manifest = await archive.checkpoint(run, number)
         model = await archive.model(manifest, context.settings.max_model_bytes)
-    return Response(
-        model,
-        media_type="application/octet-stream",
-        headers={
-            **headers,
-            "ETag": f'"{manifest.model.sha256}"',
-            "Content-Disposition": f'attachment; filename="{run}-{number}.onnx"',
-        },
-    )
+    headers = {
+        **agreed(request).headers,
+        "ETag": f'"{manifest.model.sha256}"',  # object storage's word, not the index's
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": f'attachment; filename="{run}-{number}.onnx"',
+    }
+    part = _part(request, headers["ETag"], len(model))
+    if part is None:
+        return Response(model, media_type=MEDIA_TYPE, headers=headers)
+    headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{len(model)}"
+    body = model[part.start : part.stop]
+    return Response(body, status_code=206, media_type=MEDIA_TYPE, headers=headers)
+
+
+def _part(request: Request[Any, Any, Any], etag: str, size: int) -> range | None:
+    """The bytes that are asked for; None for all. If-Range asks for a part of this file alone."""
+    if request.headers.get("if-range", etag) != etag:
+        return None
+    return byte_range(request.headers.get("range", ""), size)

@@ -8,18 +8,20 @@ from litestar import Request, Response, get
 from grokprobe.analysis.groups import Basis, basis_of, check_cyclic
 from grokprobe.analysis.neurons import Neurons, read_neurons
 from grokprobe.task import pairs
+from service.answers import respond
 from service.context import FromContext, open_checkpoint
-from service.formats import FormatQuery, respond, table
-from service.routes import OF_A_CHECKPOINT, RunPath, StepPath
+from service.formats import TABLE, FormatQuery
+from service.routes import OF_A_CHECKPOINT, RunPath, StepPath, offering
 from service.routes.embedding import describe_basis
 from service.schemas.probes import Cluster, NeuronRow, NeuronsAnswer
+from service.tables import columns_of, table_of
 
 
 @get(
     "/runs/{run:str}/checkpoints/{step:str}/neurons",
     summary="Frequencies of the neurons",
     tags=["checkpoints"],
-    responses=OF_A_CHECKPOINT,
+    **offering(TABLE, OF_A_CHECKPOINT, "checkpoint"),
 )
 async def get_neurons(
     request: Request[Any, Any, Any],
@@ -33,7 +35,7 @@ async def get_neurons(
     Pairs that the group leaves out (with 0, in multiplication) are left out.
     """
     with context.inference.permit():
-        opened = await open_checkpoint(context, request, run, step)
+        opened = await open_checkpoint(context, request)
         task = opened.checkpoint.table.task
         basis, p = basis_of(task), task.modulus
         check_cyclic(basis, "neurons")
@@ -46,8 +48,7 @@ async def get_neurons(
             return _answer(run, opened.step, basis, found)
 
         answer = await context.derived.get(opened.checkpoint, "neurons", NeuronsAnswer, compute)
-    columns = NeuronRow.__struct_fields__
-    return respond(request, format_, table(answer, "neurons", columns), opened.headers)
+    return await respond(request, answer, table_of(answer, "neurons", columns_of(NeuronRow)))
 
 
 def _answer(run: str, step: int, basis: Basis, found: Neurons) -> NeuronsAnswer:

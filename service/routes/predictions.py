@@ -1,9 +1,9 @@
-"""What a checkpoint predicts: of given pairs, of all pairs, and its logits."""
+"""What a checkpoint predicts of given pairs, or of all."""
 
-from collections.abc import Iterable
-from typing import Annotated, Any
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, get_args
 
-import msgspec
 import numpy as np
 from litestar import Request, Response, get, post
 from litestar.params import QueryParameter
@@ -12,25 +12,28 @@ from numpy.typing import NDArray
 from grokprobe.analysis.measures import cross_entropy
 from grokprobe.errors import InvalidInput
 from grokprobe.task import UNDEFINED, Residues, pairs
-from service.bodies import WithPairs, decode, read_body, refused
-from service.checkpoints import Table
+from service.answers import respond, stream
+from service.bodies import decode, read_body, refused
+from service.checkpoints import ROWS, Table
 from service.context import Context, FromContext, Opened, open_checkpoint
-from service.formats import FormatQuery, npy_bytes, only_json, respond, table
+from service.formats import TABLE, FormatQuery
 from service.inference import INLINE_PAIRS
-from service.routes import OF_A_CHECKPOINT, RunPath, StepPath, documented
+from service.openapi import pairs_body
+from service.routes import OF_A_CHECKPOINT, RunPath, StepPath, documented, offering
 from service.schemas.probes import (
     Extra,
-    LogitsAnswer,
     Part,
     Prediction,
     PredictionAnswer,
     PredictionRequest,
     TopResidue,
 )
+from service.tables import columns_of, table_of
 
-# Numbers in one JSON answer: encoding more would keep everybody else waiting.
-MAX_VALUES = 2_000_000
-COLUMNS = ("a", "b", "predicted", "answer", "correct", "probability", "loss", "split")
+# Pairs in a block of a large answer: encoding more would keep everybody else waiting.
+BLOCK, BLOCK_WITH_EXTRAS = ROWS, 128
+EXTRAS = ("top", *get_args(Extra))
+COLUMNS = columns_of(Prediction)
 PATH = "/runs/{run:str}/checkpoints/{step:str}/predictions"
 
 A = Annotated[int | None, QueryParameter(ge=0, description="The first residue of one pair.")]
@@ -106,52 +109,67 @@ def describe(
     return predictions
 
 
-def check_size(context: Context, values: int) -> None:
-    """Raise TooLarge, counted, for an answer of too many numbers."""
-    if values > MAX_VALUES:
-        raise refused(
-            context,
-            "values",
-            f"the answer would hold {values:,} numbers, at most {MAX_VALUES:,} in JSON: ask for "
-            "fewer pairs or less about each, or for logits as npy",
-        )
+@dataclass(frozen=True)
+class Question:
+    """Pairs (n, 2), and what to say of each beside its prediction."""
+
+    pairs: Residues
+    top: int = 0
+    include: Sequence[Extra] = ()
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The columns of the answer's table."""
+        extras = {*self.include, *(["top"] if self.top else [])}
+        return {n: kind for n, kind in COLUMNS.items() if n not in EXTRAS or n in extras}
 
 
-async def _width(context: Context, opened: Opened, extras: list[Extra], asked: Residues) -> int:
-    """Numbers that the extra outputs hold for each pair, read off the first one's."""
-    if not extras:
-        return 0
-    found = await context.inference.outputs(opened.checkpoint, list(extras), asked[:1])
-    return sum(output.size for output in found)
+async def _predict(
+    context: Context, opened: Opened, asked: Question
+) -> AsyncIterator[list[Prediction]]:
+    """The predictions in blocks. Raises OutputMissing."""
+    size = BLOCK_WITH_EXTRAS if asked.top or asked.include else BLOCK
+    for start in range(0, len(asked.pairs), size):
+        yield await _block(context, opened, asked, asked.pairs[start : start + size])
 
 
-async def predict(
-    context: Context, opened: Opened, asked: Residues, top: int = 0, include: Iterable[Extra] = ()
-) -> PredictionAnswer:
-    """The predictions of pairs (n, 2), with what else was asked for.
-
-    Raises OutputMissing, InvalidInput, TooLarge.
-    """
-    known, extras = opened.checkpoint.table, list(dict.fromkeys(include))
-    if top > known.task.modulus:
-        raise InvalidInput("$.top", f"must be at most the modulus {known.task.modulus}, got {top}")
-    width = await _width(context, opened, extras, asked)
-    check_size(context, len(asked) * (2 * top + width))
-    names = ["logits", *(name for name in extras if name != "logits")]
-    found = await context.inference.outputs(opened.checkpoint, names, asked)
+async def _block(
+    context: Context, opened: Opened, asked: Question, part: Residues
+) -> list[Prediction]:
+    names = ["logits", *(name for name in asked.include if name != "logits")]
+    found = await context.inference.outputs(opened.checkpoint, names, part)
     outputs = dict(zip(names, found, strict=True))
 
     def build() -> list[Prediction]:
-        predictions = describe(known, asked, outputs["logits"], top)
-        for name in extras:
+        predictions = describe(opened.checkpoint.table, part, outputs["logits"], asked.top)
+        for name in asked.include:
             for prediction, value in zip(predictions, outputs[name].tolist(), strict=True):
                 setattr(prediction, name, value)
         return predictions
 
-    predictions = build() if len(asked) <= INLINE_PAIRS else await context.inference.apart(build)
-    return PredictionAnswer(
-        opened.view.manifest.run, opened.step, known.task.operation, known.task.modulus, predictions
+    return build() if len(part) <= INLINE_PAIRS else await context.inference.apart(build)
+
+
+async def answer_predictions(
+    request: Request[Any, Any, Any], context: Context, opened: Opened, asked: Question
+) -> Response[Any]:
+    """The answer in the format agreed on: whole if it is one block, else block by block.
+
+    Raises OutputMissing, InvalidInput.
+    """
+    task = opened.checkpoint.table.task
+    if asked.top > task.modulus:
+        message = f"must be at most the modulus {task.modulus}, got {asked.top}"
+        raise InvalidInput("$.top", message)
+    blocks = _predict(context, opened, asked)
+    answer = PredictionAnswer(
+        opened.view.manifest.run, opened.step, task.operation, task.modulus, []
     )
+    table = table_of(answer, "predictions", asked.columns)
+    if len(asked.pairs) > BLOCK_WITH_EXTRAS:
+        return await stream(request, answer, table, blocks)
+    answer.predictions += await anext(blocks)
+    return await respond(request, answer, table)
 
 
 @post(
@@ -159,11 +177,14 @@ async def predict(
     status_code=200,
     summary="Predictions of pairs",
     tags=["checkpoints"],
-    responses={**OF_A_CHECKPOINT, **documented(408, 413, 415)},
-    operation_class=WithPairs,
+    **offering(TABLE, {**OF_A_CHECKPOINT, **documented(408, 413, 415)}, body=pairs_body()),
 )
 async def post_predictions(
-    request: Request[Any, Any, Any], context: FromContext, run: RunPath, step: StepPath
+    request: Request[Any, Any, Any],
+    context: FromContext,
+    run: RunPath,
+    step: StepPath,
+    format_: FormatQuery = None,
 ) -> Response[PredictionAnswer]:
     """The predictions of the pairs in the body, JSON or MsgPack, in their order."""
     body = await read_body(request, context)
@@ -173,17 +194,17 @@ async def post_predictions(
         if count > limit:
             message = f"{count} pairs in one request, at most {limit} (GROKPROBE_MAX_PAIRS)"
             raise refused(context, "pairs", message)
-        opened = await open_checkpoint(context, request, run, step)
+        opened = await open_checkpoint(context, request)
         given = _as_array(asked.pairs, opened.checkpoint.table.task.modulus)
-        answer = await predict(context, opened, given, asked.top, asked.include)
-        return respond(request, None, only_json(answer), opened.headers)
+        question = Question(given, asked.top, list(dict.fromkeys(asked.include)))
+        return await answer_predictions(request, context, opened, question)
 
 
 @get(
     PATH,
     summary="Predictions of one pair or of all",
     tags=["checkpoints"],
-    responses=OF_A_CHECKPOINT,
+    **offering(TABLE, OF_A_CHECKPOINT, "checkpoint"),
 )
 async def get_predictions(
     request: Request[Any, Any, Any],
@@ -196,10 +217,9 @@ async def get_predictions(
 ) -> Response[PredictionAnswer]:
     """The prediction of (a, b); without a and b, of all pairs in canonical order."""
     with context.inference.permit():
-        opened = await open_checkpoint(context, request, run, step)
+        opened = await open_checkpoint(context, request)
         asked = _pairs_of_query(a, b, opened.checkpoint.table.task.modulus)
-        answer = await predict(context, opened, asked)
-        return respond(request, format_, table(answer, "predictions", COLUMNS), opened.headers)
+        return await answer_predictions(request, context, opened, Question(asked))
 
 
 def _pairs_of_query(a: int | None, b: int | None, modulus: int) -> Residues:
@@ -211,30 +231,3 @@ def _pairs_of_query(a: int | None, b: int | None, modulus: int) -> Residues:
         if value >= modulus:
             raise InvalidInput(name, f"{value} is not a residue 0..{modulus - 1}")
     return np.array([[a, b]], dtype=np.int64)
-
-
-@get(
-    "/runs/{run:str}/checkpoints/{step:str}/logits",
-    summary="Logits of all pairs",
-    tags=["checkpoints"],
-    responses=OF_A_CHECKPOINT,
-)
-async def get_logits(
-    request: Request[Any, Any, Any],
-    context: FromContext,
-    run: RunPath,
-    step: StepPath,
-    format_: FormatQuery = None,
-) -> Response[LogitsAnswer]:
-    """Logits (p*p, p), rows in canonical order, as float32 `npy` unless asked otherwise."""
-    with context.inference.permit():
-        opened = await open_checkpoint(context, request, run, step)
-        p = opened.checkpoint.table.task.modulus
-        (logits,) = await context.inference.outputs(opened.checkpoint, ["logits"], pairs(p))
-
-        def as_json() -> bytes:
-            check_size(context, logits.size)
-            return msgspec.json.encode(LogitsAnswer(run, opened.step, p, logits.tolist()))
-
-        makers = {"npy": lambda: npy_bytes(logits), "json": as_json}
-        return respond(request, format_, makers, opened.headers)

@@ -8,9 +8,19 @@ from litestar.params import QueryParameter
 
 from grokprobe.store.manifest import CheckpointManifest, Completion, RunManifest, Status, status_of
 from grokprobe.task import Operation
-from service.context import Context, FromContext, find
-from service.formats import FormatQuery, next_link, only_json, respond, table
-from service.routes import OF_A_LIST, OF_A_RUN, FromStep, Limit, RunPath, StepPath, ToStep
+from service.answers import next_link, respond
+from service.context import Context, FromContext, asked_of
+from service.formats import JSON, TABLE, FormatQuery
+from service.routes import (
+    OF_A_LIST,
+    OF_A_RUN,
+    FromStep,
+    Limit,
+    RunPath,
+    StepPath,
+    ToStep,
+    offering,
+)
 from service.schemas.runs import (
     CheckpointAnswer,
     CheckpointList,
@@ -19,6 +29,7 @@ from service.schemas.runs import (
     RunList,
     RunRow,
 )
+from service.tables import columns_of, table_of
 from service.views import View
 
 PAGE = 100
@@ -75,14 +86,14 @@ async def _page(context: Context, after: str, limit: int) -> list[RunRow]:
     )
 
 
-@get("/runs", summary="Published runs", tags=["runs"], responses=OF_A_LIST)
+@get("/runs", summary="Published runs", tags=["runs"], **offering(TABLE, OF_A_LIST))
 async def list_runs(
     request: Request[Any, Any, Any],
     context: FromContext,
     limit: Limit = PAGE,
     after: Annotated[str, QueryParameter(description="The cursor `next` of a page.")] = "",
     operation: Annotated[Operation | None, QueryParameter(description="Only this one.")] = None,
-    modulus: Annotated[int | None, QueryParameter(description="Only this one.")] = None,
+    modulus: Annotated[int | None, QueryParameter(ge=1, description="Only this one.")] = None,
     status: Annotated[Status | None, QueryParameter(description="Only this one.")] = None,
     format_: FormatQuery = None,
 ) -> Response[RunList]:
@@ -97,11 +108,11 @@ async def list_runs(
         more = len(page) > limit
         cursor = page[-1].run if page else cursor
     answer = RunList(rows[:limit], rows[limit - 1].run if len(rows) > limit else None)
-    headers = next_link(request, answer.next)
-    return respond(request, format_, table(answer, "runs", RunRow.__struct_fields__), headers)
+    table = table_of(answer, "runs", columns_of(RunRow))
+    return await respond(request, answer, table, headers=next_link(request, answer.next))
 
 
-@get("/runs/{run:str}", summary="One run", tags=["runs"], responses=OF_A_RUN)
+@get("/runs/{run:str}", summary="One run", tags=["runs"], **offering(JSON, OF_A_RUN, "run"))
 async def get_run(
     request: Request[Any, Any, Any],
     context: FromContext,
@@ -109,8 +120,7 @@ async def get_run(
     format_: FormatQuery = None,
 ) -> Response[RunAnswer]:
     """What was trained, how far it is, and from which step it memorised and generalised."""
-    view = await context.views.get(run)
-    return respond(request, format_, only_json(_run_answer(view)))
+    return await respond(request, _run_answer(asked_of(request).view))
 
 
 def _run_answer(view: View) -> RunAnswer:
@@ -153,7 +163,10 @@ def _rows(manifests: Iterable[CheckpointManifest]) -> list[CheckpointRow]:
 
 
 @get(
-    "/runs/{run:str}/checkpoints", summary="A run's checkpoints", tags=["runs"], responses=OF_A_RUN
+    "/runs/{run:str}/checkpoints",
+    summary="A run's checkpoints",
+    tags=["runs"],
+    **offering(TABLE, OF_A_RUN, "run"),
 )
 async def list_checkpoints(
     request: Request[Any, Any, Any],
@@ -166,20 +179,22 @@ async def list_checkpoints(
     format_: FormatQuery = None,
 ) -> Response[CheckpointList]:
     """Checkpoints in the order of their steps, a page at a time."""
-    view = await context.views.get(run)
-    found = [c for c in between(view, from_step, to_step) if after is None or c.step > after]
+    found = [
+        c
+        for c in between(asked_of(request).view, from_step, to_step)
+        if after is None or c.step > after
+    ]
     page, rest = found[:limit], found[limit:]
     answer = CheckpointList(run, _rows(page), page[-1].step if rest else None)
-    columns = CheckpointRow.__struct_fields__
-    headers = next_link(request, answer.next)
-    return respond(request, format_, table(answer, "checkpoints", columns), headers)
+    table = table_of(answer, "checkpoints", columns_of(CheckpointRow))
+    return await respond(request, answer, table, headers=next_link(request, answer.next))
 
 
 @get(
     "/runs/{run:str}/checkpoints/{step:str}",
     summary="One checkpoint",
     tags=["checkpoints"],
-    responses=OF_A_RUN,
+    **offering(JSON, OF_A_RUN, "checkpoint"),
 )
 async def get_checkpoint(
     request: Request[Any, Any, Any],
@@ -189,14 +204,13 @@ async def get_checkpoint(
     format_: FormatQuery = None,
 ) -> Response[CheckpointAnswer]:
     """The manifest: the model file and every measure stored with it."""
-    view, number, headers = await find(context, request, run, step)
-    manifest = view.checkpoints[number]
+    found = asked_of(request).checkpoint
     answer = CheckpointAnswer(
         run=run,
-        step=number,
-        created_at=manifest.created_at,
-        model=manifest.model,
-        measures=manifest.measures,
-        local_learning_coefficient=manifest.local_learning_coefficient,
+        step=found.step,
+        created_at=found.created_at,
+        model=found.model,
+        measures=found.measures,
+        local_learning_coefficient=found.local_learning_coefficient,
     )
-    return respond(request, format_, only_json(answer), headers)
+    return await respond(request, answer)

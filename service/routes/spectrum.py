@@ -15,10 +15,11 @@ from grokprobe.analysis.spectra import null_of, spectrum_of
 from grokprobe.errors import InvalidInput
 from grokprobe.store.manifest import KeyRecord
 from grokprobe.task import pairs
+from service.answers import respond
 from service.checkpoints import Checkpoint
 from service.context import Context, FromContext, Opened, open_checkpoint
-from service.formats import FormatQuery, respond, table
-from service.routes import OF_A_CHECKPOINT, Permutations, RunPath, Seed, StepPath, caching
+from service.formats import TABLE, FormatQuery
+from service.routes import OF_A_CHECKPOINT, Permutations, RunPath, Seed, StepPath, offering
 from service.routes.embedding import describe_basis
 from service.schemas.probes import (
     IrrepRowAnswer,
@@ -27,6 +28,7 @@ from service.schemas.probes import (
     SpectrumAnswer,
     SpectrumRowAnswer,
 )
+from service.tables import columns_of, table_of
 
 OfMatrix = Annotated[Of, QueryParameter(description="The matrix whose spectrum is wanted.")]
 
@@ -107,7 +109,7 @@ async def _matrix(context: Context, checkpoint: Checkpoint, basis: Basis, of: Of
     "/runs/{run:str}/checkpoints/{step:str}/spectrum",
     summary="The Fourier spectrum",
     tags=["checkpoints"],
-    responses=OF_A_CHECKPOINT,
+    **offering(TABLE, OF_A_CHECKPOINT, "keys"),
 )
 async def get_spectrum(
     request: Request[Any, Any, Any],
@@ -121,7 +123,7 @@ async def get_spectrum(
 ) -> Response[SpectrumAnswer | IrrepSpectrumAnswer]:
     """The spectrum in the basis of the run's operation; `null=200` adds the permutation null."""
     with context.inference.permit():
-        opened = await open_checkpoint(context, request, run, step)
+        opened = await open_checkpoint(context, request)
         basis = basis_of(opened.checkpoint.table.task)
         M = await _matrix(context, opened.checkpoint, basis, of)
         against = (
@@ -135,6 +137,5 @@ async def get_spectrum(
             else None
         )
     answer = answer_spectrum(opened, of, basis, spectrum_of(basis, M), against)
-    headers = opened.headers | caching(answer.provisional)
-    columns = (SpectrumRowAnswer if basis.cyclic else IrrepRowAnswer).__struct_fields__
-    return respond(request, format_, table(answer, "spectrum", columns), headers)
+    columns = columns_of(SpectrumRowAnswer if basis.cyclic else IrrepRowAnswer)
+    return await respond(request, answer, table_of(answer, "spectrum", columns))

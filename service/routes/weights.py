@@ -9,20 +9,23 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from grokprobe.safety import check_model
-from service.context import Context, FromContext, find
+from service.answers import respond
+from service.context import Asked, Context, FromContext, asked_of
 from service.errors import WeightMissing
-from service.formats import FormatQuery, npy_bytes, respond, table
-from service.routes import OF_A_CHECKPOINT, RunPath, StepPath
-from service.schemas.probes import WeightRow, WeightsAnswer
+from service.formats import ARRAY, TABLE, FormatQuery
+from service.routes import OF_A_CHECKPOINT, RunPath, StepPath, offering
+from service.schemas.probes import WeightAnswer, WeightRow, WeightsAnswer
+from service.tables import about, array_table, columns_of, table_of
 
 WeightPath = Annotated[str, PathParameter(description="A name of the list, such as `W_E`.")]
 
 
-async def _weights(context: Context, run: str, step: int) -> dict[str, NDArray[Any]]:
+async def _weights(context: Context, asked: Asked) -> dict[str, NDArray[Any]]:
     """The arrays of a checkpoint by name. Raises CheckpointCorrupt, StoreUnavailable."""
-    archive = context.backends.archive
-    manifest = await archive.checkpoint(run, step)
-    data = await archive.model(manifest, context.settings.max_model_bytes)
+    archive, run, step = context.backends.archive, asked.view.manifest.run, asked.number
+    with context.inference.permit():
+        manifest = await archive.checkpoint(run, step)
+        data = await archive.model(manifest, context.settings.max_model_bytes)
     check_model(data, f"run {run!r} step {step}")
     return {
         tensor.name: numpy_helper.to_array(tensor)
@@ -34,7 +37,7 @@ async def _weights(context: Context, run: str, step: int) -> dict[str, NDArray[A
     "/runs/{run:str}/checkpoints/{step:str}/weights",
     summary="Names and shapes of the weights",
     tags=["checkpoints"],
-    responses=OF_A_CHECKPOINT,
+    **offering(TABLE, OF_A_CHECKPOINT, "checkpoint"),
 )
 async def list_weights(
     request: Request[Any, Any, Any],
@@ -44,21 +47,17 @@ async def list_weights(
     format_: FormatQuery = None,
 ) -> Response[WeightsAnswer]:
     """The parameters of the checkpoint, each to be had under its name."""
-    _, number, headers = await find(context, request, run, step)
-    with context.inference.permit():
-        found = await _weights(context, run, number)
+    found = await _weights(context, asked_of(request))
     rows = [WeightRow(name, list(w.shape), str(w.dtype)) for name, w in found.items()]
-    answer = WeightsAnswer(run, number, rows)
-    columns = WeightRow.__struct_fields__
-    return respond(request, format_, table(answer, "weights", columns), headers)
+    answer = WeightsAnswer(run, asked_of(request).number, rows)
+    return await respond(request, answer, table_of(answer, "weights", columns_of(WeightRow)))
 
 
 @get(
     "/runs/{run:str}/checkpoints/{step:str}/weights/{name:str}",
     summary="One weight",
     tags=["checkpoints"],
-    responses=OF_A_CHECKPOINT,
-    media_type="application/x-npy",
+    **offering(ARRAY, OF_A_CHECKPOINT, "checkpoint"),
 )
 async def get_weight(
     request: Request[Any, Any, Any],
@@ -67,11 +66,16 @@ async def get_weight(
     step: StepPath,
     name: WeightPath,
     format_: FormatQuery = None,
-) -> Response[bytes]:
-    """One parameter as `npy`, as it was published."""
-    _, number, headers = await find(context, request, run, step)
-    with context.inference.permit():
-        found = await _weights(context, run, number)
+) -> Response[WeightAnswer]:
+    """One parameter, as `npy` unless asked otherwise, as it was published.
+
+    As a table it has a row for each of its first index, and columns for all others together.
+    """
+    found = await _weights(context, asked_of(request))
     if name not in found:
         raise WeightMissing(name, found)
-    return respond(request, format_, {"npy": lambda: npy_bytes(found[name])}, headers)
+    array = found[name]
+    answer = WeightAnswer(
+        run, asked_of(request).number, name, list(array.shape), str(array.dtype), array
+    )
+    return await respond(request, answer, array_table(array, about(answer, "values")), array)

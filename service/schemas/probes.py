@@ -1,6 +1,6 @@
 """The JSON of answers about the inside of one checkpoint, and the request for predictions."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -181,6 +181,14 @@ class MeasuresAnswer(msgspec.Struct):
     key_share_null: Null | None
 
 
+class MeasureRow(msgspec.Struct):
+    """A measure in a table; `frequency` is null but for a measure that has one value each."""
+
+    measure: str
+    frequency: int | None
+    value: float | None
+
+
 class WeightRow(msgspec.Struct):
     """A parameter of a checkpoint."""
 
@@ -195,6 +203,17 @@ class WeightsAnswer(msgspec.Struct):
     run: str
     step: int
     weights: list[WeightRow]
+
+
+class WeightAnswer(msgspec.Struct):
+    """One parameter; `values` is nested as its shape says."""
+
+    run: str
+    step: int
+    name: str
+    shape: list[int]
+    dtype: str
+    values: Any
 
 
 class NeuronRow(msgspec.Struct):

@@ -123,6 +123,22 @@ class EmergenceAnswer(msgspec.Struct):
     nulls: list[NullRecord]
 
 
+class CrossingRow(msgspec.Struct):
+    """A series' crossing of a level and its lag, in the table of `emergence`."""
+
+    series: str
+    rise: float | None
+    level: Level
+    step: float | None
+    low: int | None
+    high: int | None
+    lag: float | None
+    lag_low: int | None
+    lag_high: int | None
+    lag_resolved: bool | None
+    lag_relative: float | None
+
+
 class SpectraRow(msgspec.Struct):
     """One checkpoint's spectrum; `values[i]` belongs to `frequencies[i]` (s5: an irrep)."""
 

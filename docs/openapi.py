@@ -1,0 +1,33 @@
+"""docs/openapi.json, the interface as it was reviewed: `make openapi` after a change of it."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+from obstore.store import MemoryStore
+from redis.asyncio import Redis
+
+from grokprobe.settings import Settings
+from grokprobe.store.archive import Archive
+from grokprobe.store.backends import Backends
+from grokprobe.store.catalogue import Catalogue
+from grokprobe.store.events import EventReader
+from service.app import create_app, create_context
+from service.checkpoints import Runtime
+
+TARGET = Path(__file__).with_name("openapi.json")
+
+
+async def document() -> Any:
+    """The document as the service gives it; no backend is asked for it."""
+    backends = Backends(Archive(MemoryStore()), Catalogue(Redis()), EventReader(Redis()))
+    app: Any = create_app(create_context(Settings(), backends, Runtime()), None)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        return (await client.get("/schema/openapi.json")).json()
+
+
+if __name__ == "__main__":
+    TARGET.write_text(json.dumps(asyncio.run(document()), indent=1) + "\n")
