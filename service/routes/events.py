@@ -10,7 +10,7 @@ from litestar.types import ASGIApp
 
 from grokprobe.store.events import Event, completion_data
 from service.context import FromContext
-from service.listeners import COMPLETE, HEADERS, MEDIA_TYPE, EventStream, frame
+from service.listeners import COMPLETE, HEADERS, MEDIA_TYPE, REPLAYED, EventStream, frame
 from service.routes import RunPath, documented
 
 Since = Annotated[
@@ -51,5 +51,5 @@ async def get_events(
         return ASGIResponse(status_code=204)
     told = [event for event in feed.missed(run, since) if event.kind != "complete"]
     end = Event(COMPLETE, "complete", run, completion_data(view.completion))
-    body = b"".join(map(frame, [*told, end]))
+    body = b"".join(map(frame, [*told, end][:REPLAYED]))
     return ASGIResponse(body=body, media_type=MEDIA_TYPE, headers=HEADERS)
