@@ -1,8 +1,8 @@
 """What happens to a run, as it happens: Server-Sent Events."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from litestar import Request, get
+from litestar import get
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter
 from litestar.response.base import ASGIResponse
@@ -31,9 +31,7 @@ Since = Annotated[
         **documented(400, 404, 500, 503),
     },
 )
-async def get_events(
-    request: Request[Any, Any, Any], context: FromContext, run: RunPath, since: Since = None
-) -> ASGIApp:
+async def get_events(context: FromContext, run: RunPath, since: Since = None) -> ASGIApp:
     """`checkpoint`, `complete` and `deleted` as they are announced, from now on or from
     Last-Event-ID on; `reset` where that is not known any more: something may have been missed.
 
