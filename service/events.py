@@ -18,7 +18,7 @@ from grokprobe.errors import CatalogueUnavailable
 from grokprobe.store.events import BEGINNING, Event, EventReader
 from service.errors import TooManyListeners
 from service.history import History
-from service.listeners import HEARTBEAT, Listener, frame, greeting
+from service.listeners import HEARTBEAT, REPLAYED, Listener, frame, greeting
 from service.metrics import Metrics
 from service.views import Views
 
@@ -67,7 +67,8 @@ class Feed:
         """A listener of a run, from the event `since` on."""
         missed = self.missed(run, since)
         listener = Listener(greeting(since, missed))
-        if self._closed or any(event.kind in ENDS for event in missed):
+        ended = len(missed) > REPLAYED or any(event.kind in ENDS for event in missed)
+        if ended or self._closed:
             listener.end()
         self._listeners[run].add(listener)
         self._count += 1

@@ -6,7 +6,6 @@ come back at once.
 
 import itertools
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Iterable
 
 from grokprobe.store.events import BEGINNING, KEPT, Event, position
 
@@ -14,11 +13,9 @@ from grokprobe.store.events import BEGINNING, KEPT, Event, position
 class History:
     """The newest events of all runs, as many as the stream holds."""
 
-    def __init__(self, events: Iterable[Event] = ()) -> None:
+    def __init__(self) -> None:
         self._events: OrderedDict[str, Event] = OrderedDict()
         self._of_run: defaultdict[str, deque[Event]] = defaultdict(deque)
-        for event in events:
-            self.add(event)
 
     @property
     def newest(self) -> str:

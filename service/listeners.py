@@ -14,6 +14,7 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx woul
 COMPLETE = "complete"  # the id of that event: it stays valid when the stream forgets or is lost
 HEARTBEAT = b":\n\n"
 QUEUE = 256  # frames that wait for one listener
+REPLAYED = 1_000  # events told to one who comes back; who missed more comes back for the rest
 RETRY_MS = (1000, 5000)  # when a listener comes back; at random, for all come back at once
 
 
@@ -27,7 +28,7 @@ def frame(event: Event) -> bytes:
 def greeting(since: str, missed: list[Event]) -> bytes:
     """What a listener is sent first: what it missed, else where it stands in the stream."""
     retry = b"retry: %d\n" % random.randint(*RETRY_MS)
-    return retry + (b"".join(map(frame, missed)) or b"id: %b\n\n" % since.encode())
+    return retry + (b"".join(map(frame, missed[:REPLAYED])) or b"id: %b\n\n" % since.encode())
 
 
 class Listener:

@@ -1,17 +1,19 @@
 """The parts of live events that need no HTTP: what is kept, heartbeats, views kept fresh."""
 
 import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from grokprobe.store.backends import Backends
 from grokprobe.store.catalogue import Catalogue
-from grokprobe.store.events import BEGINNING, KEPT, Event
+from grokprobe.store.events import BEGINNING, KEPT, Event, checkpoint_event
 from service import events
 from service.events import Feed
 from service.history import History
-from service.listeners import HEARTBEAT
+from service.listeners import HEARTBEAT, REPLAYED
 from service.metrics import Metrics
 from service.views import Views
 from tests.stores import backends, with_loop
@@ -26,10 +28,18 @@ def event(number: int) -> Event:
     return Event(f"{number // 2}-{number % 2}", "checkpoint", f"run-{number % 3}", b"{}")
 
 
+def remembered(told: Iterable[Event]) -> History:
+    """A process that heard of these."""
+    history = History()
+    for each in told:
+        history.add(each)
+    return history
+
+
 def test_what_followed_is_kept_by_run() -> None:
     """After any event, of whatever run; the slow twin looks at all."""
     told = [event(number) for number in range(8, 60)]
-    history = History(told)
+    history = remembered(told)
     for place, since in enumerate(told):
         expected = [later for later in told[place + 1 :] if later.run == "run-1"]
         assert history.after("run-1", since.id) == expected
@@ -39,7 +49,7 @@ def test_what_followed_is_kept_by_run() -> None:
 
 def test_what_the_stream_forgets_is_forgotten() -> None:
     """Of more than KEPT events the oldest are unknown, and so is the place before them."""
-    history = History(event(number) for number in range(8, 8 + KEPT + 3))
+    history = remembered(event(number) for number in range(8, 8 + KEPT + 3))
     assert history.after("run-0", event(10).id) is None
     assert history.after("run-0", BEGINNING) is None
     assert history.after("run-0", event(11).id) is not None
@@ -64,6 +74,23 @@ async def test_a_silent_stream_beats(tmp_path: Path, monkeypatch: pytest.MonkeyP
             with feed.listening("tiny", feed.newest) as listener:
                 assert (await listener.take()).endswith(b"id: 0-0\n\n")
                 assert [await listener.take() for _ in range(3)] == [HEARTBEAT] * 3
+
+
+@with_loop
+async def test_who_missed_much_comes_back_for_it(tmp_path: Path) -> None:
+    """REPLAYED events at a time, and an end: no listener makes us hold more."""
+    async with backends(tmp_path) as (opened, _):
+        steps = range(REPLAYED + 5)
+        manifests = (msgspec.structs.replace(MANIFESTS[0], step=step) for step in steps)
+        await opened.catalogue.send(*map(checkpoint_event, manifests))
+        feed = new_feed(opened)
+        async with feed.following():
+            with feed.listening("tiny", BEGINNING) as listener:
+                first, end = await listener.take(), await listener.take()
+            since = first.rpartition(b"id: ")[2].split()[0].decode()
+            with feed.listening("tiny", since) as listener:
+                rest = await listener.take()
+        assert (first.count(b"event: "), rest.count(b"event: "), end) == (REPLAYED, 5, b"")
 
 
 @with_loop

@@ -1,8 +1,8 @@
 """What happens to a run, as it happens: Server-Sent Events."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from litestar import Request, get
+from litestar import get
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter
 from litestar.response.base import ASGIResponse
@@ -11,7 +11,7 @@ from litestar.types import ASGIApp
 from grokprobe.store.events import Event, completion_data
 from service.answers import Resource
 from service.context import FromContext
-from service.listeners import COMPLETE, HEADERS, MEDIA_TYPE, EventStream, frame
+from service.listeners import COMPLETE, HEADERS, MEDIA_TYPE, REPLAYED, EventStream, frame
 from service.routes import RunPath, documented
 
 Since = Annotated[
@@ -33,9 +33,7 @@ Since = Annotated[
         **documented(400, 404, 500, 503),
     },
 )
-async def get_events(
-    request: Request[Any, Any, Any], context: FromContext, run: RunPath, since: Since = None
-) -> ASGIApp:
+async def get_events(context: FromContext, run: RunPath, since: Since = None) -> ASGIApp:
     """`checkpoint`, `complete` and `deleted` as they are announced, from now on or from
     Last-Event-ID on; `reset` where that is not known any more: something may have been missed.
 
@@ -53,5 +51,5 @@ async def get_events(
         return ASGIResponse(status_code=204)
     told = [event for event in feed.missed(run, since) if event.kind != "complete"]
     end = Event(COMPLETE, "complete", run, completion_data(view.completion))
-    body = b"".join(map(frame, [*told, end]))
+    body = b"".join(map(frame, [*told, end][:REPLAYED]))
     return ASGIResponse(body=body, media_type=MEDIA_TYPE, headers=HEADERS)
