@@ -36,9 +36,9 @@ TRAJECTORY = "test_accuracy,key_share,restricted_accuracy,excluded_loss,neurons_
 def read(checkpoint: Checkpoint) -> Probe:
     """All outputs over all pairs, by ONNX Runtime."""
     table = checkpoint.table
-    names = ["logits", "neurons", "embedding", "neuron_logit_map"]
-    found = checkpoint.outputs(names, pairs(table.task.modulus))
-    return Probe(table.task, table.train_mask, **dict(zip(names, found, strict=True)))
+    logits, neurons = checkpoint.outputs(["logits", "neurons"], pairs(table.task.modulus))
+    embedding, out = (checkpoint.matrix(name) for name in ("embedding", "neuron_logit_map"))
+    return Probe(table.task, table.train_mask, logits, neurons, embedding, out)
 
 
 def parts(checkpoint: Checkpoint, probe: Probe) -> dict[str, Callable[[], object]]:

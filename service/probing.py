@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Literal
 
 from grokprobe.analysis.probe import Probe, choose_keys
 from grokprobe.store.manifest import KeyRecord
@@ -10,17 +9,17 @@ from grokprobe.task import pairs
 from service.checkpoints import Checkpoint
 from service.context import Context
 
-Output = Literal["logits", "neurons", "embedding"]
-
 
 async def read_probe(
-    context: Context, checkpoint: Checkpoint, wanted: Iterable[Output] = ("logits", "embedding")
+    context: Context, checkpoint: Checkpoint, wanted: Iterable[str] = ("logits",)
 ) -> Probe:
-    """The wanted outputs over all pairs, those that the model offers; logits it always does."""
-    table = checkpoint.table
-    names = [name for name in wanted if name in checkpoint.manifest.model.outputs]
-    found = await context.inference.outputs(checkpoint, list(names), pairs(table.task.modulus))
-    return Probe(table.task, table.train_mask, **dict(zip(names, found, strict=True)))
+    """The embedding, and the wanted outputs over all pairs; those that the model offers."""
+    table, offered = checkpoint.table, checkpoint.manifest.model.outputs
+    names = [name for name in wanted if name in offered]
+    found = await context.inference.outputs(checkpoint, names, pairs(table.task.modulus))
+    embedding = checkpoint.matrix("embedding") if "embedding" in offered else None
+    outputs = dict(zip(names, found, strict=True))
+    return Probe(table.task, table.train_mask, embedding=embedding, **outputs)
 
 
 async def choose(
@@ -32,7 +31,7 @@ async def choose(
     """
 
     async def compute() -> KeyRecord | None:
-        probe = await read_probe(context, checkpoint, ("logits", "embedding", "neurons"))
+        probe = await read_probe(context, checkpoint, ("logits", "neurons"))
         keys = await context.inference.apart(lambda: choose_keys(probe, rule, threshold))
         source = checkpoint.manifest.step
         return KeyRecord(**asdict(keys), source_step=source) if keys else None

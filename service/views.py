@@ -19,6 +19,7 @@ import msgspec
 
 from grokprobe.analysis.emergence import Held, held
 from grokprobe.analysis.fourier import shares
+from grokprobe.analysis.probe import KEY_MEASURES
 from grokprobe.errors import (
     CatalogueUnavailable,
     LabelNotReached,
@@ -106,9 +107,9 @@ class View:
 
     @cached_property
     def measure_names(self) -> list[str]:
-        """The names of all stored measures, sorted."""
+        """The names of all measures that are stored, or will be when the run ends; sorted."""
         names = {name for c in self.checkpoints.values() for name in c.measures}
-        return sorted(names.union(*self.key_measures.values()))
+        return sorted(names.union(KEY_MEASURES))
 
     @property
     def provisional(self) -> bool:

@@ -203,6 +203,9 @@ def test_a_run_that_goes_on_answers_with_what_is_known(unfinished: str) -> None:
     assert found["series"]["restricted_accuracy"]["rise"] is None
     assert found["series"]["key_share"]["rise"] is not None
     assert (found["nulls"], found["memorised"] is not None) == ([], True)
+    rows = ask(unfinished, f"{RUN}/trajectory", measures="restricted_loss,key_share").json()
+    assert all(row["restricted_loss"] is None for row in rows["trajectory"])
+    assert rows["trajectory"][-1]["key_share"] > 0
     measures = ask(unfinished, f"{LAST}/measures").json()["measures"]
     assert measures["restricted_loss"] is not None  # one checkpoint is computed when asked for
 
