@@ -33,6 +33,8 @@ from service.routes import (
     trajectory,
     weights,
 )
+from service.v2 import inference, models, repository, server
+from service.v2.statistics import Statistics
 from service.views import Views
 
 STATIC = Path(__file__).parent / "static"
@@ -55,6 +57,21 @@ V1 = [
     trajectory.get_trajectory,
     trajectory.get_spectra,
     emergence.get_emergence,
+]
+
+V2 = [
+    server.get_server,
+    server.get_live,
+    server.get_ready,
+    models.get_all_statistics,
+    models.get_metadata,
+    models.get_ready,
+    models.get_config,
+    models.get_statistics,
+    inference.infer,
+    repository.get_index,
+    repository.load,
+    repository.unload,
 ]
 
 
@@ -103,6 +120,7 @@ def _context(settings: Settings, backends: Backends, runtime: Runtime) -> Contex
         inference=Inference(metrics, settings.max_in_flight),
         derived=Derived(backends.catalogue, views, metrics),
         runtime=runtime,
+        statistics=Statistics(),
     )
 
 
@@ -122,6 +140,7 @@ def create_app(settings: Settings, backends: Backends, runtime: Runtime) -> ASGI
             health.readyz,
             health.metrics,
             Router("/v1", route_handlers=V1, before_request=_before_request),
+            Router("/v2", route_handlers=V2, before_request=_before_request),
             static,
         ],
         dependencies={"context": Provide(lambda: context, sync_to_thread=False)},

@@ -11,6 +11,7 @@ from service.checkpoints import Checkpoint, Checkpoints, Runtime
 from service.derived import Derived
 from service.inference import Inference
 from service.metrics import Metrics
+from service.v2.statistics import Statistics
 from service.views import View, Views
 
 
@@ -26,6 +27,7 @@ class Context:
     inference: Inference
     derived: Derived
     runtime: Runtime
+    statistics: Statistics
 
 
 @dataclass(frozen=True)

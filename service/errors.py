@@ -8,6 +8,7 @@ GrokprobeError
 |-- TooLarge
 |-- EncodedBody
 |-- IncompleteBody
+|-- NotReady
 `-- Overloaded
 """
 
@@ -47,6 +48,10 @@ class EncodedBody(GrokprobeError):
 
 class IncompleteBody(GrokprobeError):
     """The body did not come in time, or its sender went away."""
+
+
+class NotReady(GrokprobeError):
+    """The process may not take traffic."""
 
 
 class Overloaded(GrokprobeError):

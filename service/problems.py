@@ -50,6 +50,7 @@ TABLE: dict[type[errors.GrokprobeError], tuple[int, str]] = {
     service_errors.EncodedBody: (415, "encoded-body"),
     service_errors.Overloaded: (429, "overloaded"),
     errors.CheckpointCorrupt: (500, "checkpoint-corrupt"),
+    service_errors.NotReady: (503, "not-ready"),
     errors.StoreUnavailable: (503, "store-unavailable"),
     errors.CatalogueUnavailable: (503, "catalogue-unavailable"),
 }
@@ -90,6 +91,8 @@ def _describe(error: Exception) -> tuple[int, str, str, list[FieldError]]:
 def _detail_of_unmatched(request: Request[Any, Any, Any], status: int, detail: str) -> str:
     """The framework says "Not Found"; a person wants to know what was not found."""
     if status == 404 and detail == "Not Found":
+        if request.scope["path"].startswith("/v2/"):
+            return f"{request.scope['path']} is not offered; GET /v2 lists the extensions that are"
         return f"no such resource: {request.scope['path']}; /schema lists those that exist"
     if status == 405:
         return f"{request.method} is not allowed on {request.scope['path']}"
@@ -99,7 +102,7 @@ def _detail_of_unmatched(request: Request[Any, Any, Any], status: int, detail: s
 def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The response for any exception; what is not in the table is logged and says nothing."""
     status, slug, detail, found = _describe(error)
-    if status >= 500 and slug != "store-unavailable":
+    if status >= 500 and slug not in ("store-unavailable", "not-ready"):
         unexpected = slug == "internal"
         logger.error("%s %s: %s", request.method, request.scope["path"], error, exc_info=unexpected)
     detail = _detail_of_unmatched(request, status, detail)
