@@ -16,6 +16,7 @@ from tritonclient.utils import InferenceServerException
 
 from grokprobe.settings import Settings
 from grokprobe.store.backends import open_backends
+from service.v2.statistics import MAX_CHECKPOINTS, Statistics
 from tests.served import Served, serving
 from tests.tiny import tiny_run
 from tests.trained import TINY_STEPS
@@ -170,8 +171,10 @@ def test_nested_data(client: httpx.Client) -> None:
     """JSON data may have a list for each pair; without a parameter the answer is JSON."""
     tensor = {"name": "pairs", "shape": [3, 2], "datatype": "INT64", "data": PAIRS.tolist()}
     body = {"inputs": [tensor], "outputs": [{"name": "logits"}]}
-    answer = client.post("/v2/models/tiny/versions/40/infer", json=body).json()
-    assert answer["outputs"][0]["data"] == logits(client, PAIRS, 40).ravel().tolist()
+    answer = client.post("/v2/models/tiny/versions/40/infer", json=body)
+    assert answer.json()["outputs"][0]["data"] == logits(client, PAIRS, 40).ravel().tolist()
+    # httpx offers several encodings, as aiohttp does, which then does not unpack them.
+    assert "content-encoding" not in answer.headers
 
 
 def test_every_output_has_the_shape_that_metadata_says(call: Client) -> None:
@@ -316,6 +319,17 @@ def test_statistics(library: Any) -> None:
     ]
     asked = library.get_inference_statistics()["model_stats"]
     assert ("stats", "10", 3) in {(e["name"], e["version"], e["inference_count"]) for e in asked}
+
+
+def test_statistics_are_bounded() -> None:
+    """Those of the checkpoints asked for longest ago are forgotten."""
+    statistics = Statistics()
+    for step in (*range(MAX_CHECKPOINTS), 0, MAX_CHECKPOINTS):
+        with statistics.request("tiny", step):
+            pass
+    assert len(statistics.all()) == MAX_CHECKPOINTS
+    assert statistics.of("tiny", 0).inference_count == 2
+    assert statistics.of("tiny", 1).inference_count == 0
 
 
 def test_metrics_name_no_model(library: Any, several: Served) -> None:

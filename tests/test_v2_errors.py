@@ -217,14 +217,14 @@ def test_uploads_are_refused(served: Served) -> None:
 
 
 def test_answers_that_are_too_large(trained: Trained, tmp_path: Path) -> None:
-    """413 before any work: 2,000,000 numbers in JSON or classes, 16,777,216 in binary."""
+    """413 before any work: 2,000,000 numbers in JSON or classes, 16,777,216 in all."""
     with serving(trained.settings, tmp_path, GROKPROBE_MAX_PAIRS="500000") as served:
         count = 400_000
         asked = tensor(shape=[count, 2], parameters={"binary_data_size": 16 * count})
         del asked["inputs"][0]["data"]
         for changes, words in (
             ({"outputs": [{"name": "logits"}]}, "5,200,000 numbers, at most 2,000,000 in JSON"),
-            ({"parameters": {"binary_data_output": True}}, "at most 16,777,216 in binary"),
+            ({"parameters": {"binary_data_output": True}}, "at most 16,777,216 in all"),
         ):
             text = msgspec.json.encode(asked | changes)
             content, headers = text + bytes(16 * count), {LENGTH: str(len(text))}

@@ -35,7 +35,7 @@ async def infer(
     with context.inference.permit():
         number = await step_of(context, run, step)
         with context.statistics.request(run, number) as watch:
-            body = unpack(context, body, headers.get("content-encoding", "identity"))
+            body = await unpack(context, body, headers.get("content-encoding", "identity"))
             asked = read_request(context, body, headers.get(JSON_LENGTH))
             del body  # unpacked it is much larger than the pairs may be
             watch.lap("compute_input")

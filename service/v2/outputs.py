@@ -44,10 +44,9 @@ class Wanted:
     binary: bool
     classes: int | None
 
-    def size(self, pairs: int) -> int:
-        """The numbers in it."""
-        shape = [*self.shape[:-1], self.classes or self.shape[-1]]
-        return math.prod(pairs if size < 0 else size for size in shape)
+    def size(self, pairs: int, width: int) -> int:
+        """The numbers in it for a last dimension of `width`."""
+        return math.prod(pairs if size < 0 else size for size in [*self.shape[:-1], width])
 
 
 def choose(context: Context, checkpoint: Checkpoint, asked: Asked) -> list[Wanted]:
@@ -79,15 +78,17 @@ def _wanted(known: dict[str, list[int]], output: RequestedOutput, binary: bool, 
 
 
 def _check_size(context: Context, wanted: list[Wanted], pairs: int) -> None:
-    """Raise TooLarge, counted, for an answer of too many numbers. A class is text in any case."""
-    in_all = sum(output.size(pairs) for output in wanted)
-    as_text = sum(o.size(pairs) for o in wanted if o.classes or not o.binary)
+    """Raise TooLarge, counted, for too many numbers to compute, or to write as text."""
+    computed = sum(o.size(pairs, o.shape[-1]) for o in wanted)
+    written = sum(
+        o.size(pairs, o.classes or o.shape[-1]) for o in wanted if o.classes or not o.binary
+    )
     for numbers, limit, where in (
-        (as_text, MAX_JSON_NUMBERS, "in JSON or classes"),
-        (in_all, MAX_NUMBERS, "in binary"),
+        (written, MAX_JSON_NUMBERS, "in JSON or classes"),
+        (computed, MAX_NUMBERS, "in all"),
     ):
         if numbers > limit:
-            message = f"the answer would hold {numbers:,} numbers, at most {limit:,} {where}"
+            message = f"the answer would take {numbers:,} numbers, at most {limit:,} {where}"
             raise refused(context, "values", f"{message}: ask for fewer pairs or outputs")
 
 
