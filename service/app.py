@@ -22,6 +22,7 @@ from service.inference import Inference
 from service.metrics import Metrics
 from service.openapi import openapi_config
 from service.problems import problem_response
+from service.queries import check_query
 from service.routes import (
     embedding,
     emergence,
@@ -37,6 +38,8 @@ from service.routes import (
     trajectory,
     weights,
 )
+from service.v2 import inference, models, repository, server
+from service.v2.statistics import Statistics
 from service.views import Views
 
 STATIC = Path(__file__).parent / "static"
@@ -60,6 +63,21 @@ V1 = [
     trajectory.get_spectra,
     emergence.get_emergence,
     events.get_events,
+]
+
+V2 = [
+    server.get_server,
+    server.get_live,
+    server.get_ready,
+    models.get_all_statistics,
+    models.get_metadata,
+    models.get_ready,
+    models.get_config,
+    models.get_statistics,
+    inference.infer,
+    repository.get_index,
+    repository.load,
+    repository.unload,
 ]
 
 
@@ -89,7 +107,13 @@ def create_context(settings: Settings, backends: Backends, runtime: Runtime) -> 
         derived=Derived(backends.catalogue, views, metrics),
         feed=Feed(backends.events, views, metrics, settings.max_listeners),
         runtime=runtime,
+        statistics=Statistics(),
     )
+
+
+async def _check_query(request: Request[Any, Any, Any]) -> Response[Any] | None:
+    check_query(request)
+    return None
 
 
 def create_app(context: Context, keys: Keys | None) -> ASGIApp:
@@ -109,6 +133,7 @@ def create_app(context: Context, keys: Keys | None) -> ASGIApp:
             health.readyz,
             health.metrics,
             Router("/v1", route_handlers=V1, before_request=before_request),
+            Router("/v2", route_handlers=V2, before_request=_check_query),
             static,
         ],
         dependencies={"context": Provide(lambda: context, sync_to_thread=False)},

@@ -27,6 +27,11 @@ async def read_body(request: Request[Any, Any, Any], context: Context) -> bytes:
     """
     if request.headers.get("content-encoding", "identity") != "identity":
         raise EncodedBody("the body is compressed; send it as it is, without Content-Encoding")
+    return await receive(request, context)
+
+
+async def receive(request: Request[Any, Any, Any], context: Context) -> bytes:
+    """The body's bytes, whatever their encoding. Raises TooLarge, IncompleteBody."""
     try:
         async with asyncio.timeout(BODY_S):
             return await request.body()
@@ -64,5 +69,5 @@ def decode(body: bytes, content_type: str, kind: type[T]) -> T:
         if place.startswith("$.include["):
             message += f"; choose {', '.join(get_args(Extra))}"
         raise InvalidInput(place.rstrip("`") or "$", message) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInput("$", f"the body cannot be read: {error}") from None

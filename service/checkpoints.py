@@ -158,6 +158,11 @@ class Checkpoints:
         # Shielded: one client that hangs up must not cancel the load that others wait for.
         return await asyncio.shield(self._loading[key])
 
+    def drop(self, run: str, step: int | None = None) -> None:
+        """Forget a loaded checkpoint, or all of a run; who works with it keeps it until done."""
+        for key in [key for key in self._loaded if key[0] == run and step in (None, key[1])]:
+            self._forget(key)
+
     async def _load(self, run: str, step: int) -> Checkpoint:
         # The digest comes from the manifest in object storage, never from the index.
         manifest = await self._archive.checkpoint(run, step)

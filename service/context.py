@@ -13,6 +13,7 @@ from service.derived import Derived
 from service.events import Feed
 from service.inference import Inference
 from service.metrics import Metrics
+from service.v2.statistics import Statistics
 from service.views import View, Views
 
 
@@ -29,6 +30,7 @@ class Context:
     derived: Derived
     feed: Feed
     runtime: Runtime
+    statistics: Statistics
 
 
 @dataclass(frozen=True)

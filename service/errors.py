@@ -12,6 +12,7 @@ GrokprobeError
 |-- EncodedBody
 |-- IncompleteBody
 |-- TooManyListeners
+|-- NotReady
 `-- Overloaded
 """
 
@@ -87,6 +88,10 @@ class TooManyListeners(GrokprobeError):
     def __init__(self, listeners: int) -> None:
         super().__init__(f"{listeners} listen to events (GROKPROBE_MAX_LISTENERS); try again later")
         self.retry_after_s = 30
+
+
+class NotReady(GrokprobeError):
+    """The process may not take traffic."""
 
 
 class Overloaded(GrokprobeError):

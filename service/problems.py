@@ -56,6 +56,7 @@ TABLE: dict[type[errors.GrokprobeError], tuple[int, str]] = {
     service_errors.RangeNotSatisfiable: (416, "range-not-satisfiable"),
     service_errors.Overloaded: (429, "overloaded"),
     errors.CheckpointCorrupt: (500, "checkpoint-corrupt"),
+    service_errors.NotReady: (503, "not-ready"),
     errors.StoreUnavailable: (503, "store-unavailable"),
     errors.CatalogueUnavailable: (503, "catalogue-unavailable"),
 }
@@ -102,6 +103,8 @@ def _describe(error: Exception) -> tuple[int, str, str, list[FieldError]]:
 def _detail_of_unmatched(request: Request[Any, Any, Any], status: int, detail: str) -> str:
     """The framework says "Not Found"; a person wants to know what was not found."""
     if status == 404 and detail == "Not Found":
+        if request.scope["path"].startswith("/v2/"):
+            return f"{request.scope['path']} is not offered; GET /v2 lists the extensions that are"
         return f"no such resource: {request.scope['path']}; /schema lists those that exist"
     if status == 405:
         return f"{request.method} is not allowed on {request.scope['path']}"
@@ -137,7 +140,7 @@ def _log(
     """One line; none for 429, which comes in thousands when there is no time for lines."""
     if status == 429:
         return
-    ours = status >= 500 and slug != "store-unavailable"
+    ours = status >= 500 and slug not in ("store-unavailable", "not-ready")
     unexpected = error if slug == "internal" else None
     logger.log(
         logging.ERROR if ours else logging.INFO,

@@ -20,7 +20,8 @@ from trainer.config import Config, decode
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-BASE = "http://127.0.0.1:8000"
+HOST = "127.0.0.1:8000"
+BASE = f"http://{HOST}"
 
 pytestmark = pytest.mark.timeout(600)  # the first test waits for the training
 
@@ -94,8 +95,9 @@ def test_curl_lines(quickstart: Quickstart, tmp_path: Path, command: str, output
 def test_python_blocks(quickstart: Quickstart, tmp_path: Path, code: str) -> None:
     """Each Python block runs where grokprobe cannot be imported, and prints what it says."""
     blocked = "import sys\nsys.modules['grokprobe'] = None\n"
+    address = quickstart.served.url.removeprefix("http://")
     done = subprocess.run(
-        [sys.executable, "-c", blocked + code.replace(BASE, quickstart.served.url)],
+        [sys.executable, "-c", blocked + code.replace(HOST, address)],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -130,7 +132,9 @@ def test_every_route_is_documented(quickstart: Quickstart) -> None:
     routes = {
         (method.upper(), path) for path, methods in document["paths"].items() for method in methods
     }
-    listed = set(re.findall(r"^\| (GET|POST) `(/[^`]*)` \|", README, re.MULTILINE))
+    rows = re.findall(r"^\| (GET|POST) `(/[^`]*)` \|", README, re.MULTILINE)
+    optional = re.compile(r"\[(.*?)\]")  # `/a[/b]/c` stands for `/a/c` and `/a/b/c`
+    listed = {(m, optional.sub(part, path)) for m, path in rows for part in ("", r"\1")}
     assert listed == routes | {("GET", "/schema")}
 
 

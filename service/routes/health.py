@@ -51,6 +51,22 @@ def _inference(context: Context) -> dict[str, Any]:
     return {"status": "down" if missing else "up", "provider": provider, **detail}
 
 
+async def readiness(context: Context) -> Readiness:
+    """Whether traffic may come, and the state of each dependency."""
+    storage, catalogue = await asyncio.gather(
+        _asked(_storage(context)), _asked(_catalogue(context))
+    )
+    parts = {
+        "object_storage": storage,
+        "catalogue": catalogue,
+        "inference": _inference(context),
+    }
+    if parts["inference"]["status"] == "down":
+        return Readiness("unready", parts)
+    up = all(part["status"] == "up" for part in parts.values())
+    return Readiness("ready" if up else "degraded", parts)
+
+
 @get(
     "/readyz",
     summary="The process may take traffic",
@@ -62,18 +78,8 @@ async def readyz(context: FromContext) -> Response[Readiness]:
 
     Redis or object storage down is `degraded`: loaded checkpoints are still served.
     """
-    storage, catalogue = await asyncio.gather(
-        _asked(_storage(context)), _asked(_catalogue(context))
-    )
-    parts = {
-        "object_storage": storage,
-        "catalogue": catalogue,
-        "inference": _inference(context),
-    }
-    if parts["inference"]["status"] == "down":
-        return Response(Readiness("unready", parts), status_code=503)
-    up = all(part["status"] == "up" for part in parts.values())
-    return Response(Readiness("ready" if up else "degraded", parts))
+    found = await readiness(context)
+    return Response(found, status_code=503 if found.status == "unready" else 200)
 
 
 @get("/metrics", summary="Prometheus metrics", tags=["operations"], media_type="text/plain")

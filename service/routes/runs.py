@@ -80,7 +80,8 @@ async def _from_archive(context: Context, after: str, limit: int) -> list[RunRow
     ]
 
 
-async def _page(context: Context, after: str, limit: int) -> list[RunRow]:
+async def page_of_runs(context: Context, after: str, limit: int) -> list[RunRow]:
+    """The first `limit` runs behind `after` in the order of their names."""
     return await context.views.either(
         lambda: _from_catalogue(context, after, limit), lambda: _from_archive(context, after, limit)
     )
@@ -103,7 +104,7 @@ async def list_runs(
     rows: list[RunRow] = []
     cursor, more = after, True
     while more and len(rows) <= limit:
-        page = await _page(context, cursor, limit + 1)
+        page = await page_of_runs(context, cursor, limit + 1)
         rows += [r for r in page if all(getattr(r, n) == v for n, v in filters.items())]
         more = len(page) > limit
         cursor = page[-1].run if page else cursor

@@ -1,0 +1,69 @@
+"""Inference: pairs in, outputs out, in JSON or binary."""
+
+from typing import Any
+
+from litestar import Request, Response, post
+
+from service.bodies import receive
+from service.context import FromContext
+from service.inference import INLINE_PAIRS
+from service.routes import RunPath, StepPath
+from service.v2.encodings import FORMATS, pack, unpack
+from service.v2.openapi import BINARY, JSON, WithTensors
+from service.v2.outputs import choose, compute, encode
+from service.v2.paths import LATEST, OF_A_BODY, OF_A_MODEL, TAGS, of_a_model, step_of
+from service.v2.records import InferAnswer
+from service.v2.requests import JSON_LENGTH, check_residues, read_request
+
+
+@post(
+    of_a_model("/infer"),
+    status_code=200,
+    summary="Outputs of pairs",
+    tags=TAGS,
+    responses={**OF_A_MODEL, **OF_A_BODY},
+    operation_class=WithTensors,
+)
+async def infer(
+    request: Request[Any, Any, Any],
+    context: FromContext,
+    run: RunPath,
+    step: StepPath = LATEST,
+) -> Response[InferAnswer]:
+    """The outputs of the pairs in the body, which may be packed by gzip or deflate."""
+    headers, body = request.headers, await receive(request, context)
+    with context.inference.permit():
+        number = await step_of(context, run, step)
+        with context.statistics.request(run, number) as watch:
+            body = await unpack(context, body, headers.get("content-encoding", "identity"))
+            asked = read_request(context, body, headers.get(JSON_LENGTH))
+            del body  # unpacked it is much larger than the pairs may be
+            watch.lap("compute_input")
+            checkpoint = await context.checkpoints.get(run, number)
+            watch.lap("queue")
+            check_residues(asked.pairs, checkpoint.table.task.modulus)
+            wanted = choose(context, checkpoint, asked)
+            found = await compute(context, checkpoint, wanted, asked.pairs)
+            watch.lap("compute_infer")
+
+            def respond() -> Response[Any]:
+                answer = InferAnswer(run, str(number), [], asked.id)
+                return _response(*encode(answer, wanted, found), headers.get("accept-encoding", ""))
+
+            small = len(asked.pairs) <= INLINE_PAIRS
+            response = respond() if small else await context.inference.apart(respond)
+            watch.lap("compute_output")
+            return response
+
+
+def _response(body: bytes, json_length: int | None, accepted: str) -> Response[Any]:
+    """The answer, packed only if one encoding alone is accepted.
+
+    The client library asks so when it will unpack; what it sends without being told to is longer,
+    and it does not unpack everything then.
+    """
+    headers = {} if json_length is None else {JSON_LENGTH: str(json_length)}
+    if accepted in FORMATS:
+        headers["Content-Encoding"] = accepted
+        body = pack(body, accepted)
+    return Response(body, media_type=JSON if json_length is None else BINARY, headers=headers)

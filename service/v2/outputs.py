@@ -1,0 +1,151 @@
+"""Outputs: which, of what shape, and as JSON, as bytes, or as the largest of each row."""
+
+import math
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from grokprobe.errors import InvalidInput
+from grokprobe.task import Residues
+from service.bodies import refused
+from service.checkpoints import ANY_PAIR, Checkpoint
+from service.context import Context
+from service.errors import OutputMissing
+from service.v2.records import BinarySize, InferAnswer, OutputTensor, RequestedOutput
+from service.v2.requests import SHARED_MEMORY, Asked
+
+# Numbers in one answer: 64 MiB in binary; encoding more in JSON would keep everybody else waiting.
+MAX_NUMBERS, MAX_JSON_NUMBERS = 2**24, 2_000_000
+
+Values = NDArray[np.float32]
+
+
+def shapes(checkpoint: Checkpoint) -> dict[str, list[int]]:
+    """The shape of every output by name; -1 is the number of pairs."""
+    offered = checkpoint.manifest.model.outputs
+    return {
+        output.name: [size if isinstance(size, int) else -1 for size in output.shape]
+        for output in checkpoint.session.get_outputs()
+        if output.name in offered
+    }
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An output as it is to be given; `classes` are the largest values of each row."""
+
+    name: str
+    shape: list[int]
+    binary: bool
+    classes: int | None
+
+    def size(self, pairs: int, width: int) -> int:
+        """The numbers in it for a last dimension of `width`."""
+        return math.prod(pairs if size < 0 else size for size in [*self.shape[:-1], width])
+
+
+def choose(context: Context, checkpoint: Checkpoint, asked: Asked) -> list[Wanted]:
+    """What a request wants of a checkpoint: all of its outputs if it names none.
+
+    Raises OutputMissing, InvalidInput, TooLarge.
+    """
+    if len({output.name for output in asked.outputs}) < len(asked.outputs):
+        raise InvalidInput("$.outputs", "names an output more than once")
+    known = shapes(checkpoint)
+    named = asked.outputs or [RequestedOutput(name) for name in known]
+    wanted = [_wanted(known, output, asked.binary, i) for i, output in enumerate(named)]
+    _check_size(context, wanted, len(asked.pairs))
+    return wanted
+
+
+def _wanted(known: dict[str, list[int]], output: RequestedOutput, binary: bool, i: int) -> Wanted:
+    if output.name not in known:
+        raise OutputMissing(output.name[:60], known)
+    asked, shape = output.parameters, known[output.name]
+    place = f"$.outputs[{i}].parameters"
+    if asked.shared_memory_region is not None:
+        raise InvalidInput(f"{place}.shared_memory_region", SHARED_MEMORY)
+    if asked.classification is not None and asked.classification > shape[-1]:
+        message = f"must be at most {shape[-1]} for {output.name}, got {asked.classification}"
+        raise InvalidInput(f"{place}.classification", message)
+    own = binary if asked.binary_data is None else asked.binary_data
+    return Wanted(output.name, shape, own, asked.classification)
+
+
+def _check_size(context: Context, wanted: list[Wanted], pairs: int) -> None:
+    """Raise TooLarge, counted, for too many numbers to compute, or to write as text."""
+    computed = sum(o.size(pairs, o.shape[-1]) for o in wanted)
+    written = sum(
+        o.size(pairs, o.classes or o.shape[-1]) for o in wanted if o.classes or not o.binary
+    )
+    for numbers, limit, where in (
+        (written, MAX_JSON_NUMBERS, "in JSON or classes"),
+        (computed, MAX_NUMBERS, "in all"),
+    ):
+        if numbers > limit:
+            message = f"the answer would take {numbers:,} numbers, at most {limit:,} {where}"
+            raise refused(context, "values", f"{message}: ask for fewer pairs or outputs")
+
+
+async def compute(
+    context: Context, checkpoint: Checkpoint, wanted: list[Wanted], pairs: Residues
+) -> dict[str, Values]:
+    """The wanted outputs by name. Those that are the same for any pair are computed for one."""
+    of_pairs = [output.name for output in wanted if output.shape[0] < 0]
+    fixed = [output.name for output in wanted if output.shape[0] >= 0]
+    found: dict[str, Values] = {}
+    if of_pairs:
+        outputs = await context.inference.outputs(checkpoint, of_pairs, pairs)
+        found |= zip(of_pairs, outputs, strict=True)
+    if fixed:
+        found |= zip(fixed, checkpoint.outputs(fixed, ANY_PAIR), strict=True)
+    return found
+
+
+def encode(
+    answer: InferAnswer, wanted: list[Wanted], found: dict[str, Values]
+) -> tuple[bytes, int | None]:
+    """The body of an answer with these outputs; with binary ones, the length of its JSON too."""
+    tensors = [_tensor(output, found[output.name]) for output in wanted]
+    answer.outputs = [tensor for tensor, _ in tensors]
+    text = msgspec.json.encode(answer)
+    if not any(output.binary for output in wanted):
+        return text, None
+    return b"".join([text, *(part for _, part in tensors)]), len(text)
+
+
+def _tensor(output: Wanted, values: Values) -> tuple[OutputTensor, bytes]:
+    """An output's record, and what follows the JSON of it."""
+    content: list[Any] | bytes
+    if output.classes is None:
+        tensor = OutputTensor(output.name, "FP32", list(values.shape))
+        values = values.astype("<f4", copy=False)
+        content = values.tobytes() if output.binary else values.ravel().tolist()
+    else:
+        tensor = OutputTensor(output.name, "BYTES", [*values.shape[:-1], output.classes])
+        classes = list(_classify(values, output.classes))
+        content = _bytes_tensor(classes) if output.binary else classes
+    if isinstance(content, bytes):
+        tensor.parameters = BinarySize(len(content))
+        return tensor, content
+    tensor.data = content
+    return tensor, b""
+
+
+def _classify(values: Values, count: int) -> Iterator[str]:
+    """`value:index` of the largest values of each row, largest first; ties: lowest index."""
+    order = np.argsort(-values, axis=-1, kind="stable")[..., :count]
+    largest = np.take_along_axis(values, order, axis=-1)
+    for value, index in zip(largest.ravel(), order.ravel(), strict=True):
+        yield f"{value!s}:{index}"
+
+
+def _bytes_tensor(elements: list[str]) -> bytes:
+    """BYTES in binary: each element's length in four bytes, then its own."""
+    encoded = (element.encode() for element in elements)
+    return b"".join(struct.pack("<I", len(each)) + each for each in encoded)

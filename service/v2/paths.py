@@ -1,0 +1,30 @@
+"""How paths name a checkpoint: model and version, or a model alone for its latest."""
+
+from service.checkpoints import Checkpoint
+from service.context import Context
+from service.routes import documented
+
+# 200 and no body says yes: the asyncio client leaves unread what it does not need, and JSON's
+# null is a body.
+EMPTY = "text/plain"
+TAGS = ["inference protocol"]
+LATEST = "latest"
+OF_A_MODEL = documented(400, 404, 429, 500, 503)
+OF_A_BODY = documented(408, 413, 415)
+
+
+def of_a_model(what: str, under: str = "") -> list[str]:
+    """The two paths of what a model has: without a version, and with one."""
+    model = f"{under}/models/{{run:str}}"
+    return [f"{model}{what}", f"{model}/versions/{{step:str}}{what}"]
+
+
+async def step_of(context: Context, run: str, version: str) -> int:
+    """The step that a version names. Raises RunNotFound, StepNotFound, LabelNotReached."""
+    return (await context.views.get(run)).step_of(version)
+
+
+async def opened(context: Context, run: str, version: str) -> Checkpoint:
+    """A version, loaded under a permit. Raises CheckpointCorrupt, StoreUnavailable, Overloaded."""
+    with context.inference.permit():
+        return await context.checkpoints.get(run, await step_of(context, run, version))

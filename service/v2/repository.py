@@ -1,0 +1,82 @@
+"""The model repository: what there is, and hints of what to keep loaded."""
+
+from typing import Any
+
+from litestar import Request, post
+
+from grokprobe.errors import InvalidInput
+from service.bodies import decode, read_body
+from service.context import FromContext
+from service.routes import RunPath, StepPath, documented
+from service.routes.runs import page_of_runs
+from service.v2.paths import EMPTY, LATEST, OF_A_BODY, OF_A_MODEL, TAGS, of_a_model, opened
+from service.v2.records import IndexEntry, IndexRequest, RepositoryRequest
+
+JSON = "application/json"
+RUNS = 1_000  # read at a time
+
+
+@post(
+    "/repository/index",
+    status_code=200,
+    summary="The runs as models",
+    tags=TAGS,
+    responses={**documented(400, 503), **OF_A_BODY},
+)
+async def get_index(request: Request[Any, Any, Any], context: FromContext) -> list[IndexEntry]:
+    """Every run at its latest step; `{"ready": true}` leaves out those without a checkpoint."""
+    body = await read_body(request, context)
+    asked = decode(body or b"{}", JSON, IndexRequest)
+    found: list[IndexEntry] = []
+    while page := await page_of_runs(context, found[-1].name if found else "", RUNS):
+        found += [_entry(row.run, row.latest_step) for row in page]
+    return [entry for entry in found if entry.state == "READY" or not asked.ready]
+
+
+def _entry(run: str, step: int | None) -> IndexEntry:
+    if step is None:
+        return IndexEntry(run, "", "UNAVAILABLE", "no checkpoint is published yet")
+    return IndexEntry(run, str(step), "READY", "")
+
+
+@post(
+    of_a_model("/load", "/repository"),
+    status_code=200,
+    media_type=EMPTY,
+    summary="Load a checkpoint",
+    tags=TAGS,
+    responses={**OF_A_MODEL, **OF_A_BODY},
+)
+async def load(
+    request: Request[Any, Any, Any],
+    context: FromContext,
+    run: RunPath,
+    step: StepPath = LATEST,
+) -> None:
+    """Have it in memory before it is asked for, as long as memory allows."""
+    body = await read_body(request, context)
+    for name in decode(body or b"{}", JSON, RepositoryRequest).parameters:
+        message = "is not taken: models come from a trainer, and what is published never changes"
+        raise InvalidInput(f"$.parameters.{name[:60]}", message)
+    await opened(context, run, step)
+
+
+@post(
+    of_a_model("/unload", "/repository"),
+    status_code=200,
+    media_type=EMPTY,
+    summary="Unload checkpoints",
+    tags=TAGS,
+    responses={**documented(400, 404, 503), **OF_A_BODY},
+)
+async def unload(
+    request: Request[Any, Any, Any],
+    context: FromContext,
+    run: RunPath,
+    step: StepPath | None = None,
+) -> None:
+    """Drop one version from memory, or all of a run; whoever asks again loads it again."""
+    body = await read_body(request, context)
+    decode(body or b"{}", JSON, RepositoryRequest)
+    view = await context.views.get(run)
+    context.checkpoints.drop(run, None if step is None else view.step_of(step))
