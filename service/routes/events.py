@@ -13,6 +13,7 @@ from service.answers import Resource
 from service.context import FromContext
 from service.listeners import COMPLETE, HEADERS, MEDIA_TYPE, REPLAYED, EventStream, frame
 from service.routes import RunPath, documented
+from service.schemas.runs import ServerSentEvent
 
 Since = Annotated[
     str | None,
@@ -27,7 +28,10 @@ Since = Annotated[
     opt={"resource": Resource(())},
     responses={
         200: ResponseSpec(
-            str, generate_examples=False, media_type=MEDIA_TYPE, description="Events, without end."
+            ServerSentEvent,
+            generate_examples=False,
+            media_type=MEDIA_TYPE,
+            description="Events, without end.",
         ),
         204: ResponseSpec(None, description="The run has ended, and the client knows it."),
         **documented(400, 404, 500, 503),

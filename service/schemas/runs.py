@@ -157,6 +157,14 @@ class SpectraAnswer(msgspec.Struct):
     spectra: list[SpectraRow]
 
 
+class ServerSentEvent(msgspec.Struct):
+    """One event of a stream; `data` is JSON, `id` what Last-Event-ID says to go on from here."""
+
+    event: Literal["checkpoint", "complete", "deleted", "reset"]
+    data: str
+    id: str
+
+
 # -- operations ----------------------------------------------------------------------------------
 
 

@@ -72,11 +72,11 @@ async def get_config(context: FromContext, run: RunPath, step: StepPath = LATEST
     responses=documented(400, 404, 503),
 )
 async def get_statistics(
-    context: FromContext, run: RunPath, step: StepPath | None = None
+    context: FromContext, run: RunPath, step: StepPath = ""
 ) -> StatisticsAnswer:
     """Requests and times of one version, or of each."""
     view = await context.views.get(run)
-    steps = view.steps if step is None else [view.step_of(step)]
+    steps = [view.step_of(step)] if step else view.steps
     return StatisticsAnswer([context.statistics.of(run, number) for number in steps])
 
 

@@ -73,10 +73,10 @@ async def unload(
     request: Request[Any, Any, Any],
     context: FromContext,
     run: RunPath,
-    step: StepPath | None = None,
+    step: StepPath = "",
 ) -> None:
     """Drop one version from memory, or all of a run; whoever asks again loads it again."""
     body = await read_body(request, context)
     decode(body or b"{}", JSON, RepositoryRequest)
     view = await context.views.get(run)
-    context.checkpoints.drop(run, None if step is None else view.step_of(step))
+    context.checkpoints.drop(run, view.step_of(step) if step else None)
