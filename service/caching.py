@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Literal
 
-from grokprobe.analysis import VERSION
+from grokprobe.analysis import ANALYSIS_VERSION
 from service.context import Asked
 
 # What an answer is made of: a checkpoint's file as it is, a checkpoint, a checkpoint or run with
@@ -24,7 +24,13 @@ def etag(asked: Asked, rests_on: RestsOn, query: Iterable[tuple[str, str]], chos
     """The ETag of an answer, from records alone: no model is loaded for it."""
     if rests_on == "file":
         return f'"{asked.checkpoint.model.sha256}"'
-    parts = [str(VERSION), asked.path, repr(sorted(query)), chosen, *_stands_on(asked, rests_on)]
+    parts = [
+        str(ANALYSIS_VERSION),
+        asked.path,
+        repr(sorted(query)),
+        chosen,
+        *_stands_on(asked, rests_on),
+    ]
     return weak_tag("\0".join(parts).encode())
 
 

@@ -1,16 +1,29 @@
-"""One line per event on standard error: text for people, JSON for collectors."""
+"""One line per event on standard error: text for people, JSON for collectors.
+
+What is logged while a request is answered names its id, its run and its step, where it has them.
+"""
 
 import logging
 import sys
+from contextvars import ContextVar
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
-from service.requests import current_request
+# The ASGI scope of the request that the running task answers.
+current_request: ContextVar[Any] = ContextVar("current_request", default=None)
+
+
+def request_facts() -> dict[str, Any]:
+    """`request_id`, `run` and `step` of the request that is being answered."""
+    scope = current_request.get() or {}
+    named = {**scope.get("path_params", {}), **scope.get("state", {})}
+    return {name: named[name] for name in ("request_id", "run", "step") if name in named}
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and the traceback if there is one."""
+    """One JSON object a line: time, level, logger, message, the request, the traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as a line of JSON."""
@@ -19,19 +32,26 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **request_facts(),
         }
-        if facts := current_request.get():
-            entry["request_id"] = facts.id
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
         return msgspec.json.encode(entry).decode()
+
+
+class TextFormatter(logging.Formatter):
+    """Level, message and the request on one line, whatever a client wrote into them."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (the library's name)
+        """The record as a line of text."""
+        facts = "".join(f" {name}={value}" for name, value in request_facts().items())
+        line = f"{record.levelname} {record.message}{facts}"
+        return line if line.isprintable() else line.encode("unicode_escape").decode()
 
 
 def configure_logs(log_format: str) -> None:
     """Send all logs to standard error; `auto` is text on a terminal and JSON elsewhere."""
     as_text = log_format == "text" or (log_format == "auto" and sys.stderr.isatty())
     handler = logging.StreamHandler()
-    handler.setFormatter(
-        logging.Formatter("%(levelname)s %(message)s") if as_text else JsonFormatter()
-    )
+    handler.setFormatter(TextFormatter() if as_text else JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
