@@ -64,9 +64,9 @@ async def settle(context: Context, request: Request[Any, Any, Any]) -> Response[
 
     Raises InvalidInput, FormatNotOffered, RunNotFound, StepNotFound, LabelNotReached.
     """
-    resource: Resource | None = request.route_handler.opt.get("resource")
-    if resource is None:
+    if request.method == "OPTIONS":
         return _options(request)
+    resource: Resource = request.route_handler.opt["resource"]
     query = check_query(request)
     chosen, headers = "", {}
     if resource.formats:

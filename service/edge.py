@@ -11,8 +11,9 @@ from litestar.types import ASGIApp, Receive, Send
 
 from service.answers import NO_BODY
 from service.compression import compress
+from service.logs import current_request
 from service.metrics import Metrics
-from service.requests import RequestFacts, current_request, request_id
+from service.requests import Timing, request_id
 
 SHOWN_TO_SCRIPTS = (
     b"Accept-Ranges, Content-Location, Content-Range, ETag, Link, Retry-After, Server-Timing, "
@@ -36,18 +37,19 @@ def instrument(app: ASGIApp, metrics: Metrics) -> ASGIApp:
         if scope["type"] != "http":
             return await app(scope, receive, send)
         started, status, method = time.perf_counter(), 500, scope["method"]
-        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
         head = method == "HEAD"
         if head:
             scope, receive = _as_get(scope), _ended
-        facts = RequestFacts(request_id(given), scope)
-        current_request.set(facts)  # each request runs in a task of its own
+        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        state = scope.setdefault("state", {})
+        state.update(request_id=request_id(given), timing=Timing())
+        current_request.set(scope)  # each request runs in a task of its own
 
         async def watch(message: Any) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*_with_head(message["headers"]), *_of(facts)]
+                message["headers"] = [*_with_head(message["headers"]), *_of(state)]
                 await send(message)
                 if head:
                     await send(NO_BODY)
@@ -84,9 +86,9 @@ def _with_head(headers: Any) -> Any:
     ]
 
 
-def _of(facts: RequestFacts) -> list[tuple[bytes, bytes]]:
-    headers = [(b"x-request-id", facts.id.encode())]
-    if timing := facts.server_timing():
+def _of(state: dict[str, Any]) -> list[tuple[bytes, bytes]]:
+    headers = [(b"x-request-id", state["request_id"].encode())]
+    if timing := state["timing"].header():
         headers.append((b"server-timing", timing.encode()))
     return headers
 

@@ -5,18 +5,21 @@ What is logged while a request is answered names its id, its run and its step, w
 
 import logging
 import sys
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from service.requests import current_request
+# The ASGI scope of the request that the running task answers.
+current_request: ContextVar[Any] = ContextVar("current_request", default=None)
 
 
 def request_facts() -> dict[str, Any]:
     """`request_id`, `run` and `step` of the request that is being answered."""
-    facts = current_request.get()
-    return {} if facts is None else {"request_id": facts.id, **facts.named()}
+    scope = current_request.get() or {}
+    named = {**scope.get("path_params", {}), **scope.get("state", {})}
+    return {name: named[name] for name in ("request_id", "run", "step") if name in named}
 
 
 class JsonFormatter(logging.Formatter):

@@ -7,7 +7,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from service.requests import current_request
+from service.requests import current_timing
 
 LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 ENDLESS = "/v1/runs/{run}/events"  # lasts as long as its listener: that is no time to answer
@@ -77,14 +77,12 @@ class Metrics:
     def queued(self, seconds: float) -> None:
         """Note the time from the admission of the current request to the start of inference."""
         self.queue_seconds.observe(seconds)
-        if facts := current_request.get():
-            facts.queue_s += seconds
+        current_timing().queue_s += seconds
 
     def inferred(self, seconds: float) -> None:
         """Note the time that inference took for the current request."""
         self.inference_seconds.observe(seconds)
-        if facts := current_request.get():
-            facts.inference_s += seconds
+        current_timing().inference_s += seconds
 
     def observe(self, scope: Any, method: str, status: int, seconds: float) -> None:
         """Count one answered request."""

@@ -10,7 +10,6 @@ from litestar.exceptions import HTTPException, ValidationException
 
 from grokprobe import errors
 from service import errors as service_errors
-from service.requests import current_request
 
 logger = logging.getLogger("grokprobe.service")
 
@@ -34,7 +33,7 @@ class Problem(msgspec.Struct, omit_defaults=True):
     detail: str
     instance: str
     error: str
-    request_id: str = ""
+    request_id: str
     errors: list[FieldError] = []
 
 
@@ -123,7 +122,7 @@ def problem_response(request: Request[Any, Any, Any], error: Exception) -> Respo
         detail=detail,
         instance=request.scope["path"],  # never request.url: a strange Host header breaks it
         error=detail,
-        request_id=facts.id if (facts := current_request.get()) else "",
+        request_id=request.scope["state"]["request_id"],
         errors=found,
     )
     return Response(
