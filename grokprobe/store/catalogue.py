@@ -13,6 +13,7 @@ from grokprobe.store.index import (
     RUNS,
     Command,
     Index,
+    Part,
     announced,
     checkpoint_entry,
     key,
@@ -134,14 +135,9 @@ class Catalogue(Index):
         return None if data is None else _decode(data, Completion, run)
 
     async def summaries(self, runs: Sequence[str]) -> list[RunSummary]:
-        """What a list shows of each run, in two round trips; runs that are gone are left out."""
-        answers = await self._read(*(command for run in runs for command in _summary(run)))
-        rows = [answers[i : i + 4] for i in range(0, len(answers), 4)]
-        there = [(run, row) for run, row in zip(runs, rows, strict=True) if row[0] is not None]
-        last = [(run, row[3][0]) for run, row in there if row[3]]
-        latest = await self._read(*(("HGET", key(run, "checkpoints"), step) for run, step in last))
-        newest = {run: data for (run, _), data in zip(last, latest, strict=True) if data}
-        return [_summarise(run, row, newest.get(run)) for run, row in there]
+        """What a list shows of each run, in one round trip; runs that are gone are left out."""
+        rows = await self._read(*map(_summary, runs))
+        return [_summarise(run, row) for run, row in zip(runs, rows, strict=True) if row[0]]
 
     # -- parts -------------------------------------------------------------------------------
 
@@ -176,14 +172,22 @@ def _decode(data: bytes, kind: type[R], run: str) -> R:
         raise CatalogueUnavailable(f"{error}; {REINDEX}") from None
 
 
-def _summary(run: str) -> list[Command]:
-    steps = key(run, "steps")
-    records = ("GET", key(run, "manifest")), ("GET", key(run, "completion"))
-    return [*records, ("ZCARD", steps), ("ZREVRANGE", steps, 0, 0)]
+# One command a run: what a command costs this process is most of what a page of runs takes.
+SUMMARY = """
+local last = redis.call('ZREVRANGE', KEYS[3], 0, 0)[1]
+return {redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2]), redis.call('ZCARD', KEYS[3]),
+        last and redis.call('HGET', KEYS[4], last) or false}
+"""
 
 
-def _summarise(run: str, row: list[Any], latest: bytes | None) -> RunSummary:
-    manifest, completion, checkpoint_count, _ = row
+def _summary(run: str) -> Command:
+    """Manifest, completion, number of checkpoints, latest checkpoint; keys of one slot."""
+    parts: tuple[Part, ...] = ("manifest", "completion", "steps", "checkpoints")
+    return ("EVAL", SUMMARY, 4, *(key(run, part) for part in parts))
+
+
+def _summarise(run: str, row: list[Any]) -> RunSummary:
+    manifest, completion, checkpoint_count, latest = row
     return RunSummary(
         manifest=_decode(manifest, RunManifest, run),
         completion=_decode(completion, Completion, run) if completion else None,
