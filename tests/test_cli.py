@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,15 @@ def test_an_error_is_one_line_and_exit_code_2(
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Children that Ctrl-C reaches: in the background of a shell they inherit that it does not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_control_c_is_quiet(tmp_path: Path) -> None:
     """Exit code 130, nothing printed, while it waits for a server that does not answer."""
     with socket.create_server(("127.0.0.1", 0)) as server:
