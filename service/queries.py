@@ -70,7 +70,7 @@ def _unknown(name: str, known: list[str]) -> str:
 
 def _complaint(value: str, kind: Any) -> str | None:
     if kind is int and not INTEGER.fullmatch(value):
-        return f"expected an integer, got {value[:40]!r}"
+        return f"expected an integer of at most 19 digits, got {value[:40]!r}"
     if kind is float and not NUMBER.fullmatch(value):
         return f"expected a number, got {value[:40]!r}"
     if get_origin(kind) is Literal and value not in get_args(kind):

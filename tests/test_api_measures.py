@@ -133,6 +133,8 @@ def test_the_threshold_is_a_parameter(client: httpx.Client) -> None:
         ({"keys": "7"}, "'7' is neither final, own nor a frequency 1..6"),
         ({"keys": "1,x"}, "'x' is neither"),
         ({"keys": ""}, "'' is neither"),
+        ({"keys": "1", "key_rule": "neurons"}, "no rule and no threshold can choose them"),
+        ({"keys": "1", "key_threshold": "0.2"}, "no rule and no threshold can choose them"),
         ({"key_rule": "guess"}, "must be one of logits, neurons, embedding"),
         ({"key_rule": "neurons", "key_threshold": "0.1"}, "the rule neurons takes none"),
         ({"key_threshold": "2"}, "key_threshold"),

@@ -16,6 +16,7 @@ from grokprobe.task import Task
 from trainer.config import Step
 from trainer.data import Grid, make_grid
 from trainer.export import Exported, open_session, opset, stamp, strip
+from trainer.gradients import NAMES
 from trainer.importer import describe, publish
 from trainer.measure import read, weight_norms
 from trainer.progress import Reporter
@@ -77,7 +78,7 @@ def _check(data: bytes, grid: Grid, step: int | None, run: str, where: str) -> E
         raise InvalidInput(where, f"does not run: {reason}") from None
     arrays = {t.name: onnx.numpy_helper.to_array(t) for t in proto.graph.initializer}
     floats = {name: w for name, w in arrays.items() if np.issubdtype(w.dtype, np.floating)}
-    return Exported(step, model, opset(proto), weight_norms(floats))
+    return Exported(step, model, opset(proto), weight_norms(floats) | dict.fromkeys(NAMES))
 
 
 def _step(proto: onnx.ModelProto, task: Task, given: int | None, where: str) -> int:

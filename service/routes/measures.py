@@ -61,6 +61,8 @@ async def _keys(
 ) -> KeyRecord | None:
     """The key set asked for; what is stored is not computed again. Raises InvalidInput."""
     if asked not in ("final", "own"):
+        if rule != DEFAULT_RULE or threshold is not None:
+            raise InvalidInput("keys", "are given, so no rule and no threshold can choose them")
         return given_keys(asked, basis_of(opened.checkpoint.table.task))
     if rule == DEFAULT_RULE and threshold is None:
         return opened.view.keys if asked == "final" else opened.checkpoint.manifest.own_keys
