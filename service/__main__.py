@@ -1,24 +1,23 @@
 """`python -m service`: serve until SIGTERM or Ctrl-C."""
 
 import errno
+import gc
 import logging
 import signal
 import socket
 import sys
 
-import uvicorn
 import uvloop
 
 from grokprobe.errors import GrokprobeError, SettingError
 from grokprobe.settings import Settings, read_settings
 from grokprobe.store.backends import open_backends
-from service.app import create_app
+from service.app import create_app, create_context
 from service.checkpoints import start_runtime
 from service.logs import configure_logs
+from service.server import Server
 
 logger = logging.getLogger("grokprobe.service")
-
-DRAIN_S = 20  # requests in flight at SIGTERM get this long
 
 stopping: list[int] = []  # signals that came when no server ran
 
@@ -44,19 +43,13 @@ async def serve(settings: Settings) -> None:
     listener = bind(settings)
     with listener:
         async with open_backends(settings) as backends:
-            config = uvicorn.Config(
-                create_app(settings, backends, start_runtime()),
-                http="httptools",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=DRAIN_S,
-            )
+            context = create_context(settings, backends, start_runtime())
+            server = Server(create_app(context), context.draining)
             if stopping:
                 return
+            gc.freeze()  # what is here now stays: no collection need look at it again
             logger.info("serving on http://%s:%d", settings.host, listener.getsockname()[1])
-            await uvicorn.Server(config).serve(sockets=[listener])
+            await server.serve(sockets=[listener])
 
 
 def _note(signum: int, frame: object) -> None:

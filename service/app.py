@@ -1,5 +1,6 @@
 """The application, assembled by one function: the product and the tests call the same one."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from litestar.types import ASGIApp
 
 from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends
+from service.bounds import Bounded
 from service.checkpoints import Checkpoints, Runtime
 from service.context import Context
 from service.derived import Derived
+from service.fast import fast_path
 from service.inference import Inference
 from service.metrics import Metrics, instrument
 from service.problems import problem_response
@@ -24,6 +27,7 @@ from service.routes import (
     embedding,
     emergence,
     health,
+    logits,
     measures,
     model,
     neurons,
@@ -44,7 +48,7 @@ V1 = [
     runs.get_checkpoint,
     predictions.post_predictions,
     predictions.get_predictions,
-    predictions.get_logits,
+    logits.get_logits,
     embedding.get_embedding,
     spectrum.get_spectrum,
     neurons.get_neurons,
@@ -85,7 +89,8 @@ def _openapi() -> OpenAPIConfig:
     )
 
 
-def _context(settings: Settings, backends: Backends, runtime: Runtime) -> Context:
+def create_context(settings: Settings, backends: Backends, runtime: Runtime) -> Context:
+    """What the routes work with, over open backends."""
     metrics = Metrics()
     views = Views(backends.archive, backends.catalogue, metrics)
     return Context(
@@ -100,9 +105,10 @@ def _context(settings: Settings, backends: Backends, runtime: Runtime) -> Contex
             settings.session_cache_bytes,
             settings.max_model_bytes,
         ),
-        inference=Inference(metrics, settings.max_in_flight),
+        inference=Inference(metrics, settings.max_in_flight, settings.grid_cache_bytes),
         derived=Derived(backends.catalogue, views, metrics),
         runtime=runtime,
+        draining=asyncio.Event(),
     )
 
 
@@ -111,9 +117,8 @@ async def _before_request(request: Request[Any, Any, Any]) -> Response[Any] | No
     return None
 
 
-def create_app(settings: Settings, backends: Backends, runtime: Runtime) -> ASGIApp:
-    """The service over open backends, as an ASGI application without a lifespan of its own."""
-    context = _context(settings, backends, runtime)
+def create_app(context: Context) -> ASGIApp:
+    """The service as an ASGI application without a lifespan of its own."""
     static = create_static_files_router("/static", directories=[STATIC], include_in_schema=False)
     app = Litestar(
         route_handlers=[
@@ -126,8 +131,8 @@ def create_app(settings: Settings, backends: Backends, runtime: Runtime) -> ASGI
         ],
         dependencies={"context": Provide(lambda: context, sync_to_thread=False)},
         exception_handlers={Exception: problem_response},
-        request_max_body_size=settings.max_body_bytes,
+        request_max_body_size=context.settings.max_body_bytes,
         openapi_config=_openapi(),
         logging_config=None,
     )
-    return instrument(app, context.metrics)
+    return instrument(Bounded(fast_path(app, context)), context.metrics)

@@ -1,7 +1,8 @@
 """What every route works with, assembled once by `create_app`."""
 
+import asyncio
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from litestar.di import NamedDependency
 
@@ -26,10 +27,10 @@ class Context:
     inference: Inference
     derived: Derived
     runtime: Runtime
+    draining: asyncio.Event  # set when a stop has been asked for
 
 
-@dataclass(frozen=True)
-class Opened:
+class Opened(NamedTuple):
     """A checkpoint that was asked for by number or label, loaded."""
 
     view: View

@@ -8,6 +8,8 @@ GrokprobeError
 |-- TooLarge
 |-- EncodedBody
 |-- IncompleteBody
+|-- ClientGone
+|-- DeadlineExceeded
 `-- Overloaded
 """
 
@@ -47,6 +49,14 @@ class EncodedBody(GrokprobeError):
 
 class IncompleteBody(GrokprobeError):
     """The body did not come in time, or its sender went away."""
+
+
+class ClientGone(GrokprobeError):
+    """Nobody waits for the answer any more."""
+
+
+class DeadlineExceeded(GrokprobeError):
+    """The answer was not there within the time that the client gave."""
 
 
 class Overloaded(GrokprobeError):

@@ -6,7 +6,6 @@ from typing import Literal
 
 from grokprobe.analysis.probe import Probe, choose_keys
 from grokprobe.store.manifest import KeyRecord
-from grokprobe.task import pairs
 from service.checkpoints import Checkpoint
 from service.context import Context
 
@@ -19,7 +18,7 @@ async def read_probe(
     """The wanted outputs over all pairs, those that the model offers; logits it always does."""
     table = checkpoint.table
     names = [name for name in wanted if name in checkpoint.manifest.model.outputs]
-    found = await context.inference.outputs(checkpoint, list(names), pairs(table.task.modulus))
+    found = await context.inference.grid(checkpoint, list(names))
     return Probe(table.task, table.train_mask, **dict(zip(names, found, strict=True)))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.types import Send
 
 from grokprobe import errors
 from service import errors as service_errors
@@ -14,6 +15,7 @@ from service import errors as service_errors
 logger = logging.getLogger("grokprobe.service")
 
 MEDIA_TYPE = "application/problem+json"
+NOT_LOGGED = {"store-unavailable", "deadline-exceeded"}  # each has its own counter or none to fix
 RETRY_AFTER_S = 2  # object storage: long enough for a reconnect, short enough for a person
 
 
@@ -46,12 +48,14 @@ TABLE: dict[type[errors.GrokprobeError], tuple[int, str]] = {
     service_errors.WeightMissing: (404, "weight-missing"),
     service_errors.FormatNotOffered: (406, "format-not-offered"),
     service_errors.IncompleteBody: (408, "incomplete-body"),
+    service_errors.ClientGone: (408, "client-gone"),
     service_errors.TooLarge: (413, "too-large"),
     service_errors.EncodedBody: (415, "encoded-body"),
     service_errors.Overloaded: (429, "overloaded"),
     errors.CheckpointCorrupt: (500, "checkpoint-corrupt"),
     errors.StoreUnavailable: (503, "store-unavailable"),
     errors.CatalogueUnavailable: (503, "catalogue-unavailable"),
+    service_errors.DeadlineExceeded: (504, "deadline-exceeded"),
 }
 
 
@@ -87,37 +91,57 @@ def _describe(error: Exception) -> tuple[int, str, str, list[FieldError]]:
     return *known, str(error), place
 
 
-def _detail_of_unmatched(request: Request[Any, Any, Any], status: int, detail: str) -> str:
+def _detail_of_unmatched(scope: Any, status: int, detail: str) -> str:
     """The framework says "Not Found"; a person wants to know what was not found."""
     if status == 404 and detail == "Not Found":
-        return f"no such resource: {request.scope['path']}; /schema lists those that exist"
+        return f"no such resource: {scope['path']}; /schema lists those that exist"
     if status == 405:
-        return f"{request.method} is not allowed on {request.scope['path']}"
+        return f"{scope['method']} is not allowed on {scope['path']}"
     return detail
 
 
-def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """The response for any exception; what is not in the table is logged and says nothing."""
+def problem(scope: Any, error: Exception) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body for any exception.
+
+    What is not in the table is logged and says nothing.
+    """
     status, slug, detail, found = _describe(error)
-    if status >= 500 and slug != "store-unavailable":
+    if status >= 500 and slug not in NOT_LOGGED:
         unexpected = slug == "internal"
-        logger.error("%s %s: %s", request.method, request.scope["path"], error, exc_info=unexpected)
-    detail = _detail_of_unmatched(request, status, detail)
+        logger.error("%s %s: %s", scope["method"], scope["path"], error, exc_info=unexpected)
+    detail = _detail_of_unmatched(scope, status, detail)
     body = Problem(
         type=f"urn:grokprobe:{slug}",
         title=HTTPStatus(status).phrase,
         status=status,
         detail=detail,
-        instance=request.scope["path"],  # never request.url: a strange Host header breaks it
+        instance=scope["path"],  # never the URL: a strange Host header breaks it
         error=detail,
         errors=found,
     )
-    return Response(
-        msgspec.json.encode(body),
-        status_code=status,
-        media_type=MEDIA_TYPE,
-        headers=_headers(error, status),
-    )
+    return status, _headers(error, status), msgspec.json.encode(body)
+
+
+def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """The response for any exception within the framework."""
+    status, headers, body = problem(request.scope, error)
+    return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+async def send_problem(scope: Any, send: Send, error: Exception) -> None:
+    """The same outside the framework."""
+    status, headers, body = problem(scope, error)
+    lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send_whole(send, status, [(b"content-type", MEDIA_TYPE.encode()), *lines], body)
+
+
+async def send_whole(
+    send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes
+) -> None:
+    """A response in one piece."""
+    headers = [*headers, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def _headers(error: Exception, status: int) -> dict[str, str]:

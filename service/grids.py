@@ -1,0 +1,64 @@
+"""Outputs over all pairs: computed once for all who ask, kept while they fit a budget in bytes."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.checkpoints import Checkpoint
+from service.metrics import Metrics
+
+Grid = NDArray[np.float32]  # (p*p, ...)
+Compute = Callable[[list[str]], Awaitable[list[Grid]]]
+
+
+class Grids:
+    """The cache, by checkpoint digest and output; the least recently used go first."""
+
+    def __init__(self, metrics: Metrics, budget_bytes: int) -> None:
+        self._metrics = metrics
+        self._budget_bytes = budget_bytes
+        self._kept: OrderedDict[tuple[str, str], Grid] = OrderedDict()
+        self._computing: dict[tuple[str, ...], asyncio.Task[list[Grid]]] = {}
+        self._bytes = 0
+
+    async def get(self, checkpoint: Checkpoint, names: list[str], compute: Compute) -> list[Grid]:
+        """The named outputs; `compute` gives those that are not kept, in one run."""
+        digest = checkpoint.manifest.model.sha256
+        found = {name: self._kept[digest, name] for name in names if (digest, name) in self._kept}
+        for name in found:
+            self._kept.move_to_end((digest, name))
+        missing = [name for name in names if name not in found]
+        self._metrics.grids.labels("computed" if missing else "memory").inc()
+        if missing:
+            computed = await self._shared(digest, missing, compute)
+            found |= zip(missing, computed, strict=True)
+        return [found[name] for name in names]
+
+    async def _shared(self, digest: str, names: list[str], compute: Compute) -> list[Grid]:
+        key = (digest, *names)
+        if key not in self._computing:
+            task = asyncio.create_task(self._compute(digest, names, compute))
+            self._computing[key] = task
+            task.add_done_callback(lambda _: self._computing.pop(key))
+        # Shielded: one client that hangs up must not cancel what others wait for.
+        return await asyncio.shield(self._computing[key])
+
+    async def _compute(self, digest: str, names: list[str], compute: Compute) -> list[Grid]:
+        grids = await compute(names)
+        for name, grid in zip(names, grids, strict=True):
+            grid.setflags(write=False)
+            self._keep((digest, name), grid)
+        return grids
+
+    def _keep(self, key: tuple[str, str], grid: Grid) -> None:
+        if key in self._kept or grid.nbytes > self._budget_bytes:
+            return
+        self._kept[key] = grid
+        self._bytes += grid.nbytes
+        while self._bytes > self._budget_bytes:
+            _, dropped = self._kept.popitem(last=False)
+            self._bytes -= dropped.nbytes
+        self._metrics.grid_cache_bytes.set(self._bytes)
