@@ -9,10 +9,8 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import msgspec
-import numpy as np
 from litestar import Request, Response
 from litestar.params import QueryParameter
-from numpy.typing import NDArray
 
 from service.errors import FormatNotOffered
 from service.queries import in_order
@@ -71,13 +69,6 @@ def _cell(value: Any) -> Any:
     if isinstance(value, bool | dict):
         return msgspec.json.encode(value).decode()
     return value
-
-
-def npy_bytes(array: NDArray[Any]) -> bytes:
-    """An array in numpy's own file format, without pickle."""
-    data = io.BytesIO()
-    np.save(data, array, allow_pickle=False)
-    return data.getvalue()
 
 
 Maker = Callable[[], bytes]

@@ -1,4 +1,7 @@
-"""Outputs over all pairs: computed once for all who ask, kept while they fit a budget in bytes."""
+"""Outputs over all pairs: computed once for all who ask, kept while they fit a budget in bytes.
+
+They are kept as the files that the API sends; whoever wants an array gets a view of one.
+"""
 
 import asyncio
 from collections import OrderedDict
@@ -9,9 +12,9 @@ from numpy.typing import NDArray
 
 from service.checkpoints import Checkpoint
 from service.metrics import Metrics
+from service.npy import npy_bytes
 
-Grid = NDArray[np.float32]  # (p*p, ...)
-Compute = Callable[[list[str]], Awaitable[list[Grid]]]
+Compute = Callable[[list[str]], Awaitable[list[NDArray[np.float32]]]]
 
 
 class Grids:
@@ -20,12 +23,12 @@ class Grids:
     def __init__(self, metrics: Metrics, budget_bytes: int) -> None:
         self._metrics = metrics
         self._budget_bytes = budget_bytes
-        self._kept: OrderedDict[tuple[str, str], Grid] = OrderedDict()
-        self._computing: dict[tuple[str, ...], asyncio.Task[list[Grid]]] = {}
+        self._kept: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._computing: dict[tuple[str, ...], asyncio.Task[list[bytes]]] = {}
         self._bytes = 0
 
-    async def get(self, checkpoint: Checkpoint, names: list[str], compute: Compute) -> list[Grid]:
-        """The named outputs; `compute` gives those that are not kept, in one run."""
+    async def get(self, checkpoint: Checkpoint, names: list[str], compute: Compute) -> list[bytes]:
+        """The named outputs as npy; `compute` gives those that are not kept, in one run."""
         digest = checkpoint.manifest.model.sha256
         found = {name: self._kept[digest, name] for name in names if (digest, name) in self._kept}
         for name in found:
@@ -37,7 +40,7 @@ class Grids:
             found |= zip(missing, computed, strict=True)
         return [found[name] for name in names]
 
-    async def _shared(self, digest: str, names: list[str], compute: Compute) -> list[Grid]:
+    async def _shared(self, digest: str, names: list[str], compute: Compute) -> list[bytes]:
         key = (digest, *names)
         if key not in self._computing:
             task = asyncio.create_task(self._compute(digest, names, compute))
@@ -46,19 +49,18 @@ class Grids:
         # Shielded: one client that hangs up must not cancel what others wait for.
         return await asyncio.shield(self._computing[key])
 
-    async def _compute(self, digest: str, names: list[str], compute: Compute) -> list[Grid]:
-        grids = await compute(names)
-        for name, grid in zip(names, grids, strict=True):
-            grid.setflags(write=False)
-            self._keep((digest, name), grid)
-        return grids
+    async def _compute(self, digest: str, names: list[str], compute: Compute) -> list[bytes]:
+        files = [npy_bytes(grid) for grid in await compute(names)]
+        for name, file in zip(names, files, strict=True):
+            self._keep((digest, name), file)
+        return files
 
-    def _keep(self, key: tuple[str, str], grid: Grid) -> None:
-        if key in self._kept or grid.nbytes > self._budget_bytes:
+    def _keep(self, key: tuple[str, str], file: bytes) -> None:
+        if key in self._kept or len(file) > self._budget_bytes:
             return
-        self._kept[key] = grid
-        self._bytes += grid.nbytes
+        self._kept[key] = file
+        self._bytes += len(file)
         while self._bytes > self._budget_bytes:
             _, dropped = self._kept.popitem(last=False)
-            self._bytes -= dropped.nbytes
+            self._bytes -= len(dropped)
         self._metrics.grid_cache_bytes.set(self._bytes)

@@ -6,7 +6,8 @@ import msgspec
 from litestar import Request, Response, get
 
 from service.context import FromContext, open_checkpoint
-from service.formats import FormatQuery, npy_bytes, respond
+from service.formats import FormatQuery, respond
+from service.npy import npy_array
 from service.predicting import check_size
 from service.routes import OF_A_CHECKPOINT, RunPath, StepPath
 from service.schemas.probes import LogitsAnswer
@@ -28,12 +29,13 @@ async def get_logits(
     """Logits (p*p, p), rows in canonical order, as float32 `npy` unless asked otherwise."""
     with context.inference.permit():
         opened = await open_checkpoint(context, request, run, step)
-        (logits,) = await context.inference.grid(opened.checkpoint, ["logits"])
+        (file,) = await context.inference.grid_files(opened.checkpoint, ["logits"])
         modulus = opened.checkpoint.table.task.modulus
 
         def as_json() -> bytes:
+            logits = npy_array(file)
             check_size(context, logits.size)
             return msgspec.json.encode(LogitsAnswer(run, opened.step, modulus, logits.tolist()))
 
-        makers = {"npy": lambda: npy_bytes(logits), "json": as_json}
+        makers = {"npy": lambda: file, "json": as_json}
         return respond(request, format_, makers, opened.headers)

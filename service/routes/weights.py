@@ -10,7 +10,8 @@ from onnx import numpy_helper
 
 from service.context import Context, FromContext, find
 from service.errors import WeightMissing
-from service.formats import FormatQuery, npy_bytes, respond, table
+from service.formats import FormatQuery, respond, table
+from service.npy import npy_bytes
 from service.routes import OF_A_CHECKPOINT, RunPath, StepPath
 from service.safety import check_model
 from service.schemas.probes import WeightRow, WeightsAnswer
