@@ -11,7 +11,7 @@ from typing import Any
 from litestar.types import ASGIApp, Message, Receive, Send
 
 from grokprobe.errors import GrokprobeError, InvalidInput
-from service.errors import ClientGone, DeadlineExceeded, IncompleteBody
+from service.errors import ClientGone, DeadlineExceeded, IncompleteBody, Stopping
 from service.problems import send_problem
 
 HEADER = "X-Request-Timeout-Ms"
@@ -84,14 +84,17 @@ class Bound:
             self._task.cancel()
 
     async def run(self, app: ASGIApp, scope: Any) -> None:
-        """Run the application. Raises the reason if it was ended for one."""
+        """Run the application. Raises why it was ended, or Stopping if that was not done here.
+
+        An answer that has begun is cut off.
+        """
         try:
             await app(scope, self.receive, self.send)
         except asyncio.CancelledError:
-            if self._reason is None or self._task is None:
-                raise
-            self._task.uncancel()
-            raise self._reason from None
+            if self._task:
+                self._task.uncancel()
+            if self in self._waiting:
+                raise self._reason or Stopping("the process stops and cannot wait") from None
         finally:
             self._lift()
 
@@ -121,7 +124,7 @@ class Bounded:
                 await bound.run(self._app, scope)
             finally:
                 timer.cancel()
-        except (InvalidInput, DeadlineExceeded, ClientGone, IncompleteBody) as error:
+        except GrokprobeError as error:
             await send_problem(scope, send, error)
 
     def _look(self) -> None:

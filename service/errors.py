@@ -10,6 +10,7 @@ GrokprobeError
 |-- IncompleteBody
 |-- ClientGone
 |-- DeadlineExceeded
+|-- Stopping
 `-- Overloaded
 """
 
@@ -57,6 +58,10 @@ class ClientGone(GrokprobeError):
 
 class DeadlineExceeded(GrokprobeError):
     """The answer was not there within the time that the client gave."""
+
+
+class Stopping(GrokprobeError):
+    """The process stops before the answer is there."""
 
 
 class Overloaded(GrokprobeError):

@@ -62,7 +62,7 @@ class Metrics:
             "grokprobe_queue_seconds", "Time from admission to the start of inference."
         )
         self.inference_seconds = self._histogram(
-            "grokprobe_inference_seconds", "Time in ONNX Runtime, by request."
+            "grokprobe_inference_seconds", "Time of the run, often shared, that answered a request."
         )
         self.cache_hits = self._counter("hits", "Requests that found their checkpoint loaded.")
         self.cache_misses = self._counter("misses", "Requests that had to wait for a load.")

@@ -15,7 +15,7 @@ from service import errors as service_errors
 logger = logging.getLogger("grokprobe.service")
 
 MEDIA_TYPE = "application/problem+json"
-NOT_LOGGED = {"store-unavailable", "deadline-exceeded"}  # each has its own counter or none to fix
+NOT_LOGGED = {"store-unavailable", "stopping", "deadline-exceeded"}  # nothing here is wrong
 RETRY_AFTER_S = 2  # object storage: long enough for a reconnect, short enough for a person
 
 
@@ -55,6 +55,7 @@ TABLE: dict[type[errors.GrokprobeError], tuple[int, str]] = {
     errors.CheckpointCorrupt: (500, "checkpoint-corrupt"),
     errors.StoreUnavailable: (503, "store-unavailable"),
     errors.CatalogueUnavailable: (503, "catalogue-unavailable"),
+    service_errors.Stopping: (503, "stopping"),
     service_errors.DeadlineExceeded: (504, "deadline-exceeded"),
 }
 

@@ -42,6 +42,6 @@ def documented(*statuses: int) -> dict[int, ResponseSpec]:
     }
 
 
-OF_A_LIST = documented(400, 406, 503)
-OF_A_RUN = documented(400, 404, 406, 500, 503)
-OF_A_CHECKPOINT = documented(400, 404, 406, 429, 500, 503)
+OF_A_LIST = documented(400, 406, 503, 504)
+OF_A_RUN = documented(400, 404, 406, 500, 503, 504)
+OF_A_CHECKPOINT = documented(400, 404, 406, 429, 500, 503, 504)

@@ -1,0 +1,124 @@
+"""How long a request is worked on: its own deadline, its body, its client; and the stop."""
+
+import asyncio
+import signal
+import socket
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from service import bounds
+from service.bounds import HEADER, MAX_MS, Bounded
+from tests.served import Served, serving
+from tests.stores import with_loop
+from tests.test_api_errors import check_problem
+from tests.trained import TINY_STEPS, Trained
+
+LAST = f"/v1/runs/tiny/checkpoints/{TINY_STEPS[-1]}"
+ONE_PAIR = f"{LAST}/predictions?a=3&b=5"
+BODY = b'{"pairs": [[3, 5]]}'
+LONG = b'{"top": 13, "pairs": [' + b",".join([b"[3, 5]"] * 65_536) + b"]}"  # a second or two
+
+
+def connect(served: Served) -> socket.socket:
+    """A connection of its own."""
+    return socket.create_connection(("127.0.0.1", served.client.base_url.port or 0), timeout=30)
+
+
+def post(body: bytes) -> bytes:
+    """A request for predictions as it goes over the wire."""
+    lines = (f"POST {LAST}/predictions HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", "", "")
+    return "\r\n".join(lines).encode() + body
+
+
+def test_a_deadline_that_passes(served: Served) -> None:
+    """504 when the client's time is over; the service goes on."""
+    answer = served.client.post(f"{LAST}/predictions", content=LONG, headers={HEADER: "200"})
+    check_problem(answer, 504, "200 ms", HEADER)
+    assert served.client.get("/livez").status_code == 200
+
+
+def test_a_deadline_that_is_kept(client: httpx.Client) -> None:
+    """Enough time changes nothing, by either way."""
+    plain = client.get(ONE_PAIR)
+    assert client.get(ONE_PAIR, headers={HEADER: "60000"}).content == plain.content
+    posted = client.post(f"{LAST}/predictions", content=BODY, headers={HEADER: "60000"})
+    assert posted.json() == plain.json()
+
+
+@pytest.mark.parametrize("given", ["0", "-5", "1.5", "soon", "", str(MAX_MS + 1), "9" * 40, "²"])
+@pytest.mark.parametrize("path", [ONE_PAIR, "/v1/runs", "/nowhere"])
+def test_a_deadline_that_is_none(client: httpx.Client, path: str, given: str) -> None:
+    """400 naming the header and its range, on any path."""
+    answer = client.get(path, headers={HEADER.encode(): given.encode()})
+    body = check_problem(answer, 400, HEADER, f"1..{MAX_MS}")
+    assert body["errors"][0]["path"] == HEADER
+
+
+def test_the_work_of_a_vanished_client_is_dropped(trained: Trained) -> None:
+    """A client that hangs up gives back the only permit before its answer would be there."""
+    with serving(trained.settings, trained.folder, GROKPROBE_MAX_IN_FLIGHT="1") as own:
+        with connect(own) as vanishing:
+            vanishing.sendall(post(LONG))
+            time.sleep(0.3)
+            check_problem(own.client.get(ONE_PAIR), 429, "in flight")
+        time.sleep(0.3)
+        assert own.client.get(ONE_PAIR).status_code == 200
+        assert 'predictions",status="408"' in own.client.get("/metrics").text
+        assert "Traceback" not in own.log.read_text()
+
+
+@with_loop
+async def test_a_body_that_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After BODY_S without the whole body the request is over: 408."""
+    monkeypatch.setattr(bounds, "BODY_S", 0.1)
+    sent: list[Any] = []
+
+    async def never() -> Any:
+        await asyncio.sleep(60)
+
+    async def app(_scope: Any, receive: Any, _send: Any) -> None:
+        await receive()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope: Any = {"type": "http", "method": "POST", "path": "/", "headers": []}
+    await Bounded(app)(scope, never, send)
+    assert sent[0]["status"] == 408
+    assert b"did not arrive within 0.1 s" in sent[1]["body"]
+
+
+def check_traffic_is_off(ready: httpx.Response) -> None:
+    """503, and it is the stop that says so."""
+    assert ready.status_code == 503
+    assert ready.json()["dependencies"]["traffic"]["status"] == "down"
+
+
+def test_a_stop_finishes_what_is_in_flight(trained: Trained) -> None:
+    """At SIGTERM readiness goes off at once, a half-sent request is answered; exit code 0."""
+    with serving(trained.settings, trained.folder) as own, connect(own) as slow:
+        slow.sendall(post(BODY)[:-5])
+        time.sleep(0.1)
+        own.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        check_traffic_is_off(own.client.get("/readyz"))
+        assert own.client.get(ONE_PAIR).status_code == 200  # who has not heard of it is served
+        slow.sendall(post(BODY)[-5:])
+        assert slow.recv(65536).startswith(b"HTTP/1.1 200")
+        assert own.process.wait(10) == 0
+        assert "Traceback" not in own.log.read_text()
+
+
+def test_a_second_signal_does_not_wait(trained: Trained) -> None:
+    """Ctrl-C twice ends the process with exit code 0; what is in flight is answered with 503."""
+    with serving(trained.settings, trained.folder) as own, connect(own) as slow:
+        slow.sendall(post(BODY)[:-5])
+        for _ in range(2):
+            time.sleep(0.3)
+            own.process.send_signal(signal.SIGINT)
+        assert slow.recv(65536).startswith(b"HTTP/1.1 503")
+        assert own.process.wait(10) == 0
+        assert "Traceback" not in own.log.read_text()
