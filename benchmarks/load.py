@@ -142,7 +142,7 @@ class Generator:
                 while due <= now and self.idle:
                     self.send(self.idle.pop(), due)
                     due += 1 / self.load.rate
-            for number, _ in self.poll.poll(0 if self.load.rate else 0.05):
+            for number, _ in self.poll.poll(0.001 if self.load.rate else 0.05):
                 connection = self.by_number[number]
                 if connection.read():
                     self.finished(connection, time.perf_counter())

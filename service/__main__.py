@@ -47,7 +47,10 @@ async def serve(settings: Settings) -> None:
             server = Server(create_app(context), context.draining)
             if stopping:
                 return
-            gc.freeze()  # what is here now stays: no collection need look at it again
+            # What is here now stays: no collection need look at it again. Requests leave no cycles:
+            # looking for them after every 700 objects found none and took a thirtieth of the time.
+            gc.freeze()
+            gc.set_threshold(10_000)
             logger.info("serving on http://%s:%d", settings.host, listener.getsockname()[1])
             await server.serve(sockets=[listener])
 

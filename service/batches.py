@@ -50,7 +50,7 @@ class Batches:
     def __init__(self) -> None:
         self._waiting: dict[Hashable, deque[Asker]] = {}
 
-    async def run(self, key: Hashable, work: Work, pairs: Residues) -> Ran:
+    def run(self, key: Hashable, work: Work, pairs: Residues) -> asyncio.Future[Ran]:
         """`work` of the pairs (n, 2), n at most INLINE_PAIRS; equal keys have equal work."""
         loop = asyncio.get_running_loop()
         waiting = self._waiting.get(key)
@@ -59,7 +59,7 @@ class Batches:
             loop.call_soon(self._turn, key, work)
         answer: asyncio.Future[Ran] = loop.create_future()
         waiting.append(Asker(pairs, answer))
-        return await answer
+        return answer
 
     def _turn(self, key: Hashable, work: Work) -> None:
         waiting = self._waiting[key]

@@ -36,7 +36,14 @@ def timeout_ms(headers: list[tuple[bytes, bytes]]) -> int | None:
 class Bound:
     """The two ends of a request, and what may end its task before the answer begins."""
 
-    def __init__(self, scope: Any, receive: Receive, send: Send, waiting: "set[Bound]") -> None:
+    def __init__(
+        self,
+        scope: Any,
+        receive: Receive,
+        send: Send,
+        waiting: "set[Bound]",
+        given_ms: int | None,
+    ) -> None:
         self._receive, self._send = receive, send
         self._task = asyncio.current_task()
         self._began = time.monotonic()
@@ -46,6 +53,11 @@ class Bound:
         self._waiting = waiting
         waiting.add(self)
         self._reason: GrokprobeError | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        if given_ms:
+            late = DeadlineExceeded(f"not answered within the {given_ms} ms of {HEADER}")
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(given_ms / 1000, self.end, late)
 
     async def receive(self) -> Any:
         """The next message to the application."""
@@ -56,13 +68,16 @@ class Bound:
     async def send(self, message: Message) -> None:
         """The next message to the client."""
         if self in self._waiting:
-            self._lift()
+            self.lift()
         await self._send(message)
 
-    def _lift(self) -> None:
+    def lift(self) -> None:
+        """Let the task come to its own end."""
         self._waiting.discard(self)
         if self._watch:
             self._watch.cancel()
+        if self._timer:
+            self._timer.cancel()
 
     def look(self) -> None:
         """End the task if its body is late; once it is old, watch whether its client is there."""
@@ -83,20 +98,13 @@ class Bound:
             self._reason = reason
             self._task.cancel()
 
-    async def run(self, app: ASGIApp, scope: Any) -> None:
-        """Run the application. Raises why it was ended, or Stopping if that was not done here.
-
-        An answer that has begun is cut off.
-        """
-        try:
-            await app(scope, self.receive, self.send)
-        except asyncio.CancelledError:
-            if self._task:
-                self._task.uncancel()
-            if self in self._waiting:
-                raise self._reason or Stopping("the process stops and cannot wait") from None
-        finally:
-            self._lift()
+    def ended(self) -> GrokprobeError | None:
+        """Why the task was ended, after it was; None if its answer had begun and is cut off."""
+        if self._task:
+            self._task.uncancel()
+        if self not in self._waiting:
+            return None
+        return self._reason or Stopping("the process stops and cannot wait")
 
 
 class Bounded:
@@ -113,19 +121,18 @@ class Bounded:
             return await self._app(scope, receive, send)
         try:
             given_ms = timeout_ms(scope["headers"])
-            bound = Bound(scope, receive, send, self._waiting)
-            if not self._looking:
-                self._look()
-            if given_ms is None:
-                return await bound.run(self._app, scope)
-            late = DeadlineExceeded(f"not answered within the {given_ms} ms of {HEADER}")
-            timer = asyncio.get_running_loop().call_later(given_ms / 1000, bound.end, late)
-            try:
-                await bound.run(self._app, scope)
-            finally:
-                timer.cancel()
-        except GrokprobeError as error:
-            await send_problem(scope, send, error)
+        except InvalidInput as error:
+            return await send_problem(scope, send, error)
+        bound = Bound(scope, receive, send, self._waiting, given_ms)
+        if not self._looking:
+            self._look()
+        try:
+            await self._app(scope, bound.receive, bound.send)
+        except asyncio.CancelledError:
+            if reason := bound.ended():
+                await send_problem(scope, send, reason)
+        finally:
+            bound.lift()
 
     def _look(self) -> None:
         """Look after all who wait, again and again as long as there are any."""

@@ -36,22 +36,19 @@ def fast_path(app: ASGIApp, context: Context) -> ASGIApp:
     """`app`, but for common predictions, which never reach it."""
     encoder = msgspec.json.Encoder()
 
-    async def answer(scope: Any, receive: Receive, send: Send, run: str, step: str) -> None:
+    async def fast(scope: Any, receive: Receive, send: Send) -> None:
+        path = PATH.fullmatch(scope["path"]) if scope["type"] == "http" else None
+        if not path or not _is_common(scope, path[2]):
+            await app(scope, receive, send)
+            return
         scope["path_template"] = TEMPLATE  # as the framework calls it, for the metrics
+        predict_for = _post if scope["method"] == "POST" else _get
         try:
-            predict_for = _post if scope["method"] == "POST" else _get
-            body = encoder.encode(await predict_for(context, scope, receive, run, step))
+            answer = await predict_for(context, scope, receive, path[1], path[2])
         except Exception as error:
             await send_problem(scope, send, error)
         else:
-            await send_whole(send, 200, HEADERS, body)
-
-    async def fast(scope: Any, receive: Receive, send: Send) -> None:
-        path = PATH.fullmatch(scope["path"]) if scope["type"] == "http" else None
-        if path and _is_common(scope, path[2]):
-            await answer(scope, receive, send, path[1], path[2])
-        else:
-            await app(scope, receive, send)
+            await send_whole(send, 200, HEADERS, encoder.encode(answer))
 
     return fast
 

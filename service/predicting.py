@@ -1,7 +1,8 @@
 """What a checkpoint predicts of given pairs, or of all."""
 
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,16 +118,16 @@ async def _width(
     return sum(output.size for output in found)
 
 
-async def predict_asked(
+def predict_asked(
     context: Context, opened: Opened, asked: PredictionRequest
-) -> PredictionAnswer:
+) -> Coroutine[Any, Any, PredictionAnswer]:
     """What a request asks for. Raises TooLarge, counted, and what `predict` does."""
     count, limit = len(asked.pairs), context.settings.max_pairs
     if count > limit:
         message = f"{count} pairs in one request, at most {limit} (GROKPROBE_MAX_PAIRS)"
         raise refused(context, "pairs", message)
     given = as_array(asked.pairs, opened.checkpoint.table.task.modulus)
-    return await predict(context, opened, given, asked.top, asked.include)
+    return predict(context, opened, given, asked.top, asked.include)
 
 
 async def predict(

@@ -10,20 +10,20 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 DRAIN_S = 20  # requests in flight at a stop get this long
 CLOSE_S = 5  # and what is still open then
+HEAD = 4_096  # bytes in which the head of an answer announces its length
 
 
 class Joined:
     """A transport that sends the head of an answer together with its body.
 
     uvicorn writes them one after the other, and each write is a call of the system, a packet, and
-    a client that wakes up: a sixth of a small answer. A head that stays alone goes out at the end
-    of the event loop's turn.
+    a client that wakes up: a sixth of a small answer. A head that announces a length is followed by
+    its body at once; where none is sent (HEAD), the protocol flushes.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._held = b""
-        self._loop = asyncio.get_running_loop()
         self.is_closing = transport.is_closing  # asked after each answer: not by __getattr__
 
     def write(self, data: bytes) -> None:
@@ -31,16 +31,18 @@ class Joined:
         if self._held:
             held, self._held = self._held, b""
             self._transport.writelines((held, data))
-        else:
+        elif b"\r\ncontent-length: " in data[:HEAD]:
             self._held = data
-            self._loop.call_soon(self._flush)
+        else:
+            self._transport.write(data)
 
     def close(self) -> None:
         """Close after all is sent."""
-        self._flush()
+        self.flush()
         self._transport.close()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what is held back."""
         if self._held:
             held, self._held = self._held, b""
             self._transport.write(held)
@@ -54,8 +56,13 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected."""
-        joined = Joined(cast(asyncio.Transport, transport))
-        super().connection_made(cast(asyncio.Transport, joined))
+        self._joined = Joined(cast(asyncio.Transport, transport))
+        super().connection_made(cast(asyncio.Transport, self._joined))
+
+    def on_response_complete(self) -> None:
+        """An answer is whole."""
+        self._joined.flush()
+        super().on_response_complete()
 
 
 class Server(uvicorn.Server):
