@@ -4,24 +4,16 @@ One service process over a run of its own, the client on the same cores. Medians
 answer takes turns with the constant one, and its ratio is to that.
 """
 
-import os
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from statistics import median
 
 import httpx
-import uvloop
 
-from benchmarks.load import rate
+from benchmarks.load import Load, get, send
 from benchmarks.probing import publish
+from benchmarks.servers import how_quiet, service
 
-PORT = 8765
 ROUNDS, SECONDS = 15, 0.2
 LAST = "/v1/runs/mainline/checkpoints/39"
 ANSWERS = {
@@ -33,52 +25,44 @@ ANSWERS = {
 }
 
 
-@contextmanager
-def serving(home: Path) -> Iterator[None]:
-    """The service over what is published at a folder."""
-    environment = {**os.environ, "GROKPROBE_HOME": str(home), "GROKPROBE_PORT": str(PORT)}
-    process = subprocess.Popen([sys.executable, "-m", "service"], env=environment, stderr=-3)
-    try:
-        for _ in range(300):
-            try:
-                httpx.get(f"http://127.0.0.1:{PORT}/livez")
-                break
-            except httpx.TransportError:
-                time.sleep(0.1)
-        yield
-    finally:
-        process.terminate()
-        process.wait()
+def rate(port: int, request: bytes, connections: int, status: str) -> float:
+    """Answers a second, all with this status. Raises RuntimeError if one has another."""
+    load = Load(port=port, request=request, connections=connections, seconds=SECONDS)
+    report = send(load)
+    if set(report.statuses) != {status}:
+        raise RuntimeError(f"{request[:60]!r} was answered with {report.statuses}")
+    return report.statuses[status] / report.seconds
 
 
-async def measure(connections: int) -> dict[str, list[tuple[float, float]]]:
+def cases(port: int) -> dict[str, tuple[bytes, str]]:
+    """Request and status, by name."""
+    found = {"200, a spectrum": (get(f"{LAST}/spectrum"), "200")}
+    for name, path in ANSWERS.items():
+        etag = httpx.get(f"http://127.0.0.1:{port}{path}", timeout=60).headers["etag"]
+        found[f"304, {name}"] = (get(path, If_None_Match=etag), "304")
+    return found
+
+
+def measure(port: int, connections: int) -> dict[str, list[tuple[float, float]]]:
     """Answers per second by name beside those of the constant just before, a pair a round."""
     pairs: dict[str, list[tuple[float, float]]] = {}
+    asked = cases(port)
     for _ in range(ROUNDS):
-        for name, (path, status, headers) in cases().items():
-            constant = await rate(PORT, "/livez", connections, SECONDS)
-            found = await rate(PORT, path, connections, SECONDS, status, **headers)
+        for name, (request, status) in asked.items():
+            constant = rate(port, get("/livez"), connections, "200")
+            found = rate(port, request, connections, status)
             pairs.setdefault(name, []).append((found, constant))
     return pairs
 
 
-@cache
-def cases() -> dict[str, tuple[str, int, dict[str, str]]]:
-    """Path, status and headers of each request, by name."""
-    found: dict[str, tuple[str, int, dict[str, str]]] = {}
-    for name, path in ANSWERS.items():
-        etag = httpx.get(f"http://127.0.0.1:{PORT}{path}", timeout=60).headers["etag"]
-        found[f"304, {name}"] = (path, 304, {"If_None_Match": etag})
-    return {**found, "200, a spectrum": (f"{LAST}/spectrum", 200, {})}
-
-
 def main() -> None:
     """Print requests per second and ratios, at 1 and 32 connections."""
+    print(how_quiet())
     with tempfile.TemporaryDirectory() as home:
         publish(Path(home))
-        with serving(Path(home)):
+        with service(Path(home)) as server:
             for connections in (1, 32):
-                pairs = uvloop.run(measure(connections))
+                pairs = measure(server.port, connections)
                 constant = median(c for values in pairs.values() for _, c in values)
                 print(f"{connections} connections\n  {'constant answer':28} {constant:8.0f}/s")
                 for name, values in pairs.items():

@@ -24,7 +24,7 @@ from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends, open_backends
 from service.checkpoints import Checkpoint, Checkpoints, Runtime, start_runtime
 from service.metrics import Metrics
-from service.routes.predictions import describe
+from service.predicting import describe
 
 CHECKPOINTS = 40
 ROUNDS = 40

@@ -30,6 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     host: str = "127.0.0.1"
     port: Port = 8000
     session_cache_bytes: Count = 1_073_741_824
+    grid_cache_bytes: Count = 268_435_456
     max_pairs: Count = 65_536
     max_body_bytes: Count = 10_485_760
     max_model_bytes: Count = 268_435_456

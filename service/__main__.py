@@ -1,13 +1,13 @@
 """`python -m service`: serve until SIGTERM or Ctrl-C."""
 
 import errno
+import gc
 import logging
 import resource
 import signal
 import socket
 import sys
 
-import uvicorn
 import uvloop
 
 from grokprobe.errors import GrokprobeError, SettingError
@@ -16,13 +16,12 @@ from grokprobe.store.backends import open_backends
 from service.app import create_app, create_context
 from service.auth import open_keys
 from service.checkpoints import start_runtime
-from service.events import Feed
 from service.logs import configure_logs
+from service.server import Server
 from service.tracing import tracing
 
 logger = logging.getLogger("grokprobe.service")
 
-DRAIN_S = 20  # requests in flight at SIGTERM get this long
 SILENCE_S = 60  # of a client that has something to read or to acknowledge
 
 stopping: list[int] = []  # signals that came when no server ran
@@ -47,19 +46,6 @@ def bind(settings: Settings) -> socket.socket:
     return listener
 
 
-class Server(uvicorn.Server):
-    """uvicorn's, but it ends the streams of events before it waits for open connections."""
-
-    def __init__(self, config: uvicorn.Config, feed: Feed) -> None:
-        super().__init__(config)
-        self._feed = feed
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """What follows the first SIGTERM or Ctrl-C."""
-        self._feed.close()
-        await super().shutdown(sockets)
-
-
 def allow_open_files() -> None:
     """As many as the system lets us have: each listener to events is one."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -72,20 +58,16 @@ async def serve(settings: Settings) -> None:
     with bind(settings) as listener, tracing(settings.tracing) as layer:
         async with open_backends(settings) as backends:
             context = create_context(settings, backends, start_runtime())
-            config = uvicorn.Config(
-                layer(create_app(context, keys)),
-                http="httptools",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=DRAIN_S,
-            )
+            server = Server(layer(create_app(context, keys)), context.stop)
             if stopping:
                 return
+            # What is here now stays: no collection need look at it again. Requests leave no cycles:
+            # looking for them after every 700 objects found none and took a thirtieth of the time.
+            gc.freeze()
+            gc.set_threshold(10_000)
             async with context.feed.following():
                 logger.info("serving on http://%s:%d", settings.host, listener.getsockname()[1])
-                await Server(config, context.feed).serve(sockets=[listener])
+                await server.serve(sockets=[listener])
 
 
 def _note(signum: int, frame: object) -> None:

@@ -125,14 +125,16 @@ async def respond(
     table: Table | None = None,
     array: NDArray[Any] | None = None,
     headers: Mapping[str, str] = MappingProxyType({}),
+    apart: bool = False,
 ) -> Response[Any]:
     """The answer in the format agreed on: itself as JSON, its table, or its array as npy.
 
-    Where nothing was known before the work, its own bytes make the ETag.
+    `apart` says that its cells hold much: a thread encodes them. Where nothing was known before
+    the work, the answer's own bytes make the ETag.
     """
     chosen = agreed(request).format
     small = table is None or len(table.rows) * len(table.columns) <= INLINE_CELLS
-    if small and chosen in ("json", "csv"):
+    if small and not apart and chosen in ("json", "csv"):
         body = encode(chosen, answer, table, array)
     else:
         body = await asyncio.to_thread(encode, chosen, answer, table, array)

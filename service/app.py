@@ -13,11 +13,13 @@ from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends
 from service.answers import settle
 from service.auth import Keys, protect
+from service.bounds import Bounded
 from service.checkpoints import Checkpoints, Runtime
 from service.context import Context
 from service.derived import Derived
 from service.edge import edge
 from service.events import Feed
+from service.fast import fast_path
 from service.inference import Inference
 from service.metrics import Metrics
 from service.openapi import openapi_config
@@ -103,7 +105,7 @@ def create_context(settings: Settings, backends: Backends, runtime: Runtime) -> 
             settings.session_cache_bytes,
             settings.max_model_bytes,
         ),
-        inference=Inference(metrics, settings.max_in_flight),
+        inference=Inference(metrics, settings.max_in_flight, settings.grid_cache_bytes),
         derived=Derived(backends.catalogue, views, metrics),
         feed=Feed(backends.events, views, metrics, settings.max_listeners),
         runtime=runtime,
@@ -142,7 +144,7 @@ def create_app(context: Context, keys: Keys | None) -> ASGIApp:
         openapi_config=openapi_config(),
         logging_config=None,
     )
-    served: ASGIApp = app
+    served: ASGIApp = Bounded(fast_path(app, context))
     if keys is not None:
-        served = protect(app, keys, context.metrics, context.settings.open_metrics)
+        served = protect(served, keys, context.metrics, context.settings.open_metrics)
     return edge(served, context.metrics, context.settings.origins)

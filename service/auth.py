@@ -21,14 +21,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from litestar import Request
 from litestar.types import ASGIApp, Receive, Send
 
 from grokprobe.errors import InvalidInput, SettingError
 from grokprobe.settings import Settings, variable
 from service.errors import RateExceeded, Unauthorised
 from service.metrics import Metrics
-from service.problems import problem_response
+from service.problems import send_problem
 
 logger = logging.getLogger("grokprobe.service")
 
@@ -184,9 +183,7 @@ def protect(app: ASGIApp, keys: Keys, metrics: Metrics, open_metrics: bool) -> A
             key.use()
         except (Unauthorised, RateExceeded) as error:
             metrics.refusals.labels(error.reason).inc()
-            request: Request[Any, Any, Any] = Request(scope, receive, send)
-            answer = problem_response(request, error).to_asgi_response(None, request)
-            return await answer(scope, receive, send)
+            return await send_problem(scope, send, error)
         # An answer without end asks it again and again.
         scope.setdefault("state", {})["may_stay"] = functools.partial(keys.hold, key)
         return await app(scope, receive, send)

@@ -1,49 +1,58 @@
-"""Request bodies: read within a time and a size, and decoded strictly."""
+"""Request bodies: read within a size (`service.bounds` has the time), and decoded strictly."""
 
-import asyncio
+from functools import cache
 from typing import Any, TypeVar, get_args
 
 import msgspec
 from litestar import Request
-from litestar.exceptions import InternalServerException
-from litestar.exceptions.http_exceptions import RequestEntityTooLarge
+from litestar.types import Receive
 
 from grokprobe.errors import InvalidInput
 from service.context import Context
 from service.errors import EncodedBody, IncompleteBody, TooLarge
 from service.schemas.probes import Extra
 
-T = TypeVar("T")
+T = TypeVar("T", bound=msgspec.Struct)
 
-BODY_S = 15.0  # shorter than the drain at a stop, which waits for bodies too
 BODY_TYPES = ("application/json", "application/msgpack")
 MSGPACK_TYPES = ("application/msgpack", "application/x-msgpack", "application/vnd.msgpack")
 
 
 async def read_body(request: Request[Any, Any, Any], context: Context) -> bytes:
-    """The whole body. Raises TooLarge, EncodedBody, IncompleteBody.
+    """The whole body, uncompressed. Raises EncodedBody and what `read_bytes` does."""
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise EncodedBody("the body is compressed; send it as it is, without Content-Encoding")
+    return await read_bytes(request, context)
+
+
+async def read_bytes(request: Request[Any, Any, Any], context: Context) -> bytes:
+    """The body's bytes, whatever their encoding. Raises TooLarge, IncompleteBody."""
+    if int(request.headers.get("content-length", 0)) > context.settings.max_body_bytes:
+        raise _above_limit(context)
+    return await receive_body(request.receive, context)
+
+
+async def receive_body(receive: Receive, context: Context) -> bytes:
+    """The body as it comes. Raises TooLarge, IncompleteBody.
 
     No permit is held meanwhile: clients that send nothing must not keep others out.
     """
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise EncodedBody("the body is compressed; send it as it is, without Content-Encoding")
-    return await receive(request, context)
+    parts, size, more = [], 0, True
+    while more:
+        message: Any = await receive()
+        if message["type"] == "http.disconnect":
+            raise IncompleteBody("the client went away before its body had arrived")
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+        size += len(parts[-1])
+        if size > context.settings.max_body_bytes:
+            raise _above_limit(context)
+    return b"".join(parts)
 
 
-async def receive(request: Request[Any, Any, Any], context: Context) -> bytes:
-    """The body's bytes, whatever their encoding. Raises TooLarge, IncompleteBody."""
-    try:
-        async with asyncio.timeout(BODY_S):
-            return await request.body()
-    except TimeoutError:
-        raise IncompleteBody(f"the body did not arrive within {BODY_S:g} s") from None
-    except RequestEntityTooLarge:
-        limit = context.settings.max_body_bytes
-        raise refused(
-            context, "body", f"the body is above {limit} bytes (GROKPROBE_MAX_BODY_BYTES)"
-        ) from None
-    except InternalServerException:  # how the framework says that the client went away
-        raise IncompleteBody("the client went away before its body had arrived") from None
+def _above_limit(context: Context) -> TooLarge:
+    limit = context.settings.max_body_bytes
+    return refused(context, "body", f"the body is above {limit} bytes (GROKPROBE_MAX_BODY_BYTES)")
 
 
 def refused(context: Context, reason: str, message: str) -> TooLarge:
@@ -61,9 +70,8 @@ def decode(body: bytes, content_type: str, kind: type[T]) -> T:
     if not body:
         raise InvalidInput("$", "the body is empty")
     as_msgpack = content_type.partition(";")[0].strip().lower() in MSGPACK_TYPES
-    decoder = msgspec.msgpack.decode if as_msgpack else msgspec.json.decode
     try:
-        return decoder(body, type=kind)
+        found: T = _decoder(kind, as_msgpack).decode(body)
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at `")
         if place.startswith("$.include["):
@@ -71,3 +79,9 @@ def decode(body: bytes, content_type: str, kind: type[T]) -> T:
         raise InvalidInput(place.rstrip("`") or "$", message) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInput("$", f"the body cannot be read: {error}") from None
+    return found
+
+
+@cache
+def _decoder(kind: type[msgspec.Struct], as_msgpack: bool) -> Any:
+    return msgspec.msgpack.Decoder(kind) if as_msgpack else msgspec.json.Decoder(kind)

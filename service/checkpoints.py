@@ -5,8 +5,11 @@ as SESSION_OVERHEAD times its file: ONNX Runtime keeps the weights and the table
 """
 
 import asyncio
+import math
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -25,8 +28,6 @@ from service.errors import OutputMissing
 from service.metrics import Metrics
 
 SESSION_OVERHEAD = 1.4  # measured: 1.15-1.3 times the file
-# Pairs in one run: a third faster than the whole grid at once, and a sixth of the memory.
-ROWS = 2_048
 ANY_PAIR = np.zeros((1, 2), dtype=np.int64)
 
 
@@ -38,6 +39,13 @@ class Table:
     answers: Residues
     train_mask: Mask | None  # where the split is unknown
 
+    @cached_property
+    def parts(self) -> NDArray[np.object_]:
+        """The part of the split that each pair belongs to; None where the split is unknown."""
+        if self.train_mask is None:
+            return np.full(len(self.answers), None)
+        return np.where(self.train_mask, "train", "test").astype(object)
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -47,19 +55,38 @@ class Checkpoint:
     table: Table
     session: Any  # onnxruntime.InferenceSession: thread-safe, releases the interpreter lock
 
-    def outputs(self, names: list[str], pairs: NDArray[np.int64]) -> list[NDArray[np.float32]]:
-        """The named outputs for pairs (n, 2), n at least 1. Raises OutputMissing.
+    @cached_property
+    def shapes(self) -> dict[str, list[int]]:
+        """The shape of every output by name; -1 is the number of pairs."""
+        offered = self.manifest.model.outputs
+        return {
+            output.name: [size if isinstance(size, int) else -1 for size in output.shape]
+            for output in self.session.get_outputs()
+            if output.name in offered
+        }
 
-        Beyond ROWS pairs only outputs with one row a pair make sense.
-        """
+    def check(self, names: Iterable[str]) -> None:
+        """Raise OutputMissing naming the first that the model does not have."""
         for name in names:
-            if name not in self.manifest.model.outputs:
-                raise OutputMissing(name, self.manifest.model.outputs)
-        if len(pairs) <= ROWS:
-            return list(self.session.run(names, {"pairs": pairs}))
-        parts = np.array_split(pairs, -(-len(pairs) // ROWS))
-        found = (self.session.run(names, {"pairs": part}) for part in parts)
-        return [np.concatenate(output) for output in zip(*found, strict=True)]
+            if name not in self.shapes:
+                raise OutputMissing(name[:60], self.shapes)
+
+    def varies(self, name: str) -> bool:
+        """Whether an output has a row for each pair; the others are the same for any."""
+        return self.shapes[name][0] < 0
+
+    def width(self, name: str) -> int:
+        """Numbers in an output for each pair."""
+        return math.prod(self.shapes[name][1:])
+
+    def grid_bytes(self, name: str) -> int:
+        """Bytes of an output over all pairs."""
+        return 4 * self.table.task.modulus**2 * self.width(name)
+
+    def outputs(self, names: list[str], pairs: NDArray[np.int64]) -> list[NDArray[np.float32]]:
+        """The named outputs for pairs (n, 2), n at least 1. Raises OutputMissing."""
+        self.check(names)
+        return list(self.session.run(names, {"pairs": pairs}))
 
     def matrix(self, name: str) -> NDArray[np.float32]:
         """An output that does not depend on the pairs, such as `embedding` (p, d_model)."""
@@ -68,10 +95,9 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Runtime:
-    """How sessions are created: on which providers, and whether on one pool of threads for all."""
+    """How sessions are created: on which providers."""
 
     providers: tuple[str, ...] = ("CPUExecutionProvider",)
-    shared_pool: bool = False  # else each session runs on its caller's thread alone
 
     def open(self, model: bytes, where: str) -> Any:
         """A session over a model that passes its checks. Raises CheckpointCorrupt."""
@@ -87,28 +113,26 @@ class Runtime:
         options.log_severity_level = 4  # what goes wrong is raised
         # An arena keeps what its largest run took, for each session: 54 MB after a grid of p 113.
         options.enable_cpu_mem_arena = False
-        options.use_per_session_threads = not self.shared_pool
-        options.intra_op_num_threads = options.inter_op_num_threads = 0 if self.shared_pool else 1
+        # On its caller's thread alone: a pool's threads spin between runs and doubled their cost.
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
         return options
 
 
 def start_runtime() -> Runtime:
     """Set up ONNX Runtime for a process whose every session is the service's.
 
-    One pool of threads for all: a default session owns a pool, and 200 sessions would own 200.
     One thread for numpy: its products are small here, and requests run beside each other.
     CUDA is tried, not assumed: the GPU build falls back to the CPU without a word.
     """
     threadpoolctl.threadpool_limits(1, user_api="blas")
-    ort.set_global_thread_pool_sizes(0, 1)
     cpu, gpu = "CPUExecutionProvider", "CUDAExecutionProvider"
     if gpu not in ort.get_available_providers():
-        return Runtime((cpu,), shared_pool=True)
-    wanted = Runtime((gpu, cpu), shared_pool=True)
+        return Runtime()
+    wanted = Runtime((gpu, cpu))
     ort.set_default_logger_severity(4)  # a missing CUDA is an answer here, not an error
     probe = ort.InferenceSession(_tiny_model(), wanted._options(), providers=[gpu, cpu])
     ort.set_default_logger_severity(3)
-    return wanted if gpu in probe.get_providers() else Runtime((cpu,), shared_pool=True)
+    return wanted if gpu in probe.get_providers() else Runtime()
 
 
 def _tiny_model() -> bytes:

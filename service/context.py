@@ -1,7 +1,8 @@
 """What every route works with, assembled once by `create_context`."""
 
-from dataclasses import dataclass
-from typing import Any
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from litestar.di import NamedDependency
 
@@ -31,6 +32,12 @@ class Context:
     feed: Feed
     runtime: Runtime
     statistics: Statistics
+    draining: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def stop(self) -> None:
+        """Ask for no more traffic: readiness turns off, streams of events end."""
+        self.draining.set()
+        self.feed.close()
 
 
 @dataclass(frozen=True)
@@ -58,8 +65,7 @@ class Asked:
         return self.step
 
 
-@dataclass(frozen=True)
-class Opened:
+class Opened(NamedTuple):
     """A checkpoint that was asked for by number or label, loaded."""
 
     view: View

@@ -4,7 +4,9 @@ They stand outside the framework so that they also see unmatched routes and the 
 errors. From the outside in: counting, HEAD and request ids; then other origins; then compression.
 """
 
+import asyncio
 import time
+from functools import partial
 from typing import Any
 
 from litestar.types import ASGIApp, Receive, Send
@@ -39,7 +41,8 @@ def instrument(app: ASGIApp, metrics: Metrics) -> ASGIApp:
         started, status, method = time.perf_counter(), 500, scope["method"]
         head = method == "HEAD"
         if head:
-            scope, receive = _as_get(scope), _ended
+            answered = asyncio.Event()
+            scope, receive = _as_get(scope), partial(_ended, answered)
         given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
         state = scope.setdefault("state", {})
         state.update(request_id=request_id(given), timing=Timing())
@@ -53,6 +56,7 @@ def instrument(app: ASGIApp, metrics: Metrics) -> ASGIApp:
                 await send(message)
                 if head:
                     await send(NO_BODY)
+                    answered.set()
             elif not head:
                 await send(message)
 
@@ -73,8 +77,9 @@ def _as_get(scope: Any) -> Any:
     return {**scope, "method": "GET", "headers": headers}
 
 
-async def _ended() -> Any:
+async def _ended(answered: asyncio.Event) -> Any:
     """What is received of a HEAD: its client waits for no body, so that a stream ends at once."""
+    await answered.wait()
     return {"type": "http.disconnect"}
 
 

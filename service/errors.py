@@ -11,6 +11,9 @@ GrokprobeError
 |-- RangeNotSatisfiable
 |-- EncodedBody
 |-- IncompleteBody
+|-- ClientGone
+|-- DeadlineExceeded
+|-- Stopping
 |-- TooManyListeners
 |-- NotReady
 `-- Overloaded
@@ -80,6 +83,18 @@ class EncodedBody(GrokprobeError):
 
 class IncompleteBody(GrokprobeError):
     """The body did not come in time, or its sender went away."""
+
+
+class ClientGone(GrokprobeError):
+    """Nobody waits for the answer any more."""
+
+
+class DeadlineExceeded(GrokprobeError):
+    """The answer was not there within the time that the client gave."""
+
+
+class Stopping(GrokprobeError):
+    """The process stops before the answer is there."""
 
 
 class TooManyListeners(GrokprobeError):

@@ -128,7 +128,10 @@ def openapi_config() -> OpenAPIConfig:
     return OpenAPIConfig(
         title="grokprobe",
         version="1",
-        description="Predictions, embedding coordinates and spectra of every checkpoint.",
+        description=(
+            "Predictions, embedding coordinates and spectra of every checkpoint. With the header "
+            "X-Request-Timeout-Ms any request is answered within that time, by 504 at the latest."
+        ),
         components=Components(
             security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}
         ),

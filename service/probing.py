@@ -5,7 +5,6 @@ from dataclasses import asdict
 
 from grokprobe.analysis.probe import Probe, choose_keys
 from grokprobe.store.manifest import KeyRecord
-from grokprobe.task import pairs
 from service.checkpoints import Checkpoint
 from service.context import Context
 
@@ -16,7 +15,7 @@ async def read_probe(
     """The embedding, and the wanted outputs over all pairs; those that the model offers."""
     table, offered = checkpoint.table, checkpoint.manifest.model.outputs
     names = [name for name in wanted if name in offered]
-    found = await context.inference.outputs(checkpoint, names, pairs(table.task.modulus))
+    found = await context.inference.grid(checkpoint, names)
     embedding = checkpoint.matrix("embedding") if "embedding" in offered else None
     outputs = dict(zip(names, found, strict=True))
     return Probe(table.task, table.train_mask, embedding=embedding, **outputs)

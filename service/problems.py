@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.types import Send
 
 from grokprobe import errors
 from service import errors as service_errors
@@ -14,6 +15,8 @@ from service import errors as service_errors
 logger = logging.getLogger("grokprobe.service")
 
 MEDIA_TYPE = "application/problem+json"
+# Nothing here is wrong, though the status says that something is.
+EXPECTED = {"store-unavailable", "not-ready", "stopping", "deadline-exceeded"}
 RETRY_AFTER_S = 2  # object storage: long enough for a reconnect, short enough for a person
 
 
@@ -48,6 +51,7 @@ TABLE: dict[type[errors.GrokprobeError], tuple[int, str]] = {
     service_errors.WeightMissing: (404, "weight-missing"),
     service_errors.FormatNotOffered: (406, "format-not-offered"),
     service_errors.IncompleteBody: (408, "incomplete-body"),
+    service_errors.ClientGone: (408, "client-gone"),
     service_errors.TooLarge: (413, "too-large"),
     service_errors.EncodedBody: (415, "encoded-body"),
     service_errors.RateExceeded: (429, "rate-exceeded"),
@@ -58,6 +62,8 @@ TABLE: dict[type[errors.GrokprobeError], tuple[int, str]] = {
     service_errors.NotReady: (503, "not-ready"),
     errors.StoreUnavailable: (503, "store-unavailable"),
     errors.CatalogueUnavailable: (503, "catalogue-unavailable"),
+    service_errors.Stopping: (503, "stopping"),
+    service_errors.DeadlineExceeded: (504, "deadline-exceeded"),
 }
 
 REFUSALS = (
@@ -99,53 +105,76 @@ def _describe(error: Exception) -> tuple[int, str, str, list[FieldError]]:
     return *known, str(error), place
 
 
-def _detail_of_unmatched(request: Request[Any, Any, Any], status: int, detail: str) -> str:
+def _detail_of_unmatched(scope: Any, status: int, detail: str) -> str:
     """The framework says "Not Found"; a person wants to know what was not found."""
     if status == 404 and detail == "Not Found":
-        if request.scope["path"].startswith("/v2/"):
-            return f"{request.scope['path']} is not offered; GET /v2 lists the extensions that are"
-        return f"no such resource: {request.scope['path']}; /schema lists those that exist"
+        if scope["path"].startswith("/v2/"):
+            return f"{scope['path']} is not offered; GET /v2 lists the extensions that are"
+        return f"no such resource: {scope['path']}; /schema lists those that exist"
     if status == 405:
-        return f"{request.method} is not allowed on {request.scope['path']}"
+        return f"{scope['method']} is not allowed on {scope['path']}"
     return detail
 
 
-def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """The response for any exception, logged; what is not in the table says nothing."""
+def problem(scope: Any, error: Exception) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body for any exception, logged; what is not in the table says nothing."""
     status, slug, detail, found = _describe(error)
-    detail = _detail_of_unmatched(request, status, detail)
-    _log(request, error, status, slug, detail)
+    detail = _detail_of_unmatched(scope, status, detail)
+    _log(scope, error, status, slug, detail)
     body = Problem(
         type=f"urn:grokprobe:{slug}",
         title=HTTPStatus(status).phrase,
         status=status,
         detail=detail,
-        instance=request.scope["path"],  # never request.url: a strange Host header breaks it
+        instance=scope["path"],  # never the URL: a strange Host header breaks it
         error=detail,
-        request_id=request.scope["state"]["request_id"],
+        request_id=scope["state"]["request_id"],
         errors=found,
     )
-    return Response(
-        msgspec.json.encode(body),
-        status_code=status,
-        media_type=MEDIA_TYPE,
-        headers=_headers(error, status),
-    )
+    return status, _headers(error, status), msgspec.json.encode(body)
 
 
-def _log(
-    request: Request[Any, Any, Any], error: Exception, status: int, slug: str, detail: str
+def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """The response for any exception within the framework."""
+    status, headers, body = problem(request.scope, error)
+    return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+async def send_problem(scope: Any, send: Send, error: Exception) -> None:
+    """The same outside the framework."""
+    status, headers, body = problem(scope, error)
+    lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send_whole(send, status, [(b"content-type", MEDIA_TYPE.encode()), *lines], body)
+
+
+async def send_whole(
+    send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes
 ) -> None:
+    """A response in one piece."""
+    headers = [*headers, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def unnamed_problem(status: int, detail: str, request_id: str) -> bytes:
+    """The body for what never became a request, so that nobody knows what it was about."""
+    phrase = HTTPStatus(status).phrase
+    slug = phrase.lower().replace(" ", "-")
+    body = Problem(f"urn:grokprobe:{slug}", phrase, status, detail, "", detail, request_id)
+    return msgspec.json.encode(body)
+
+
+def _log(scope: Any, error: Exception, status: int, slug: str, detail: str) -> None:
     """One line; none for 429, which comes in thousands when there is no time for lines."""
     if status == 429:
         return
-    ours = status >= 500 and slug not in ("store-unavailable", "not-ready")
+    ours = status >= 500 and slug not in EXPECTED
     unexpected = error if slug == "internal" else None
     logger.log(
         logging.ERROR if ours else logging.INFO,
         "%s %s: %d %s",
-        request.method,
-        request.scope["path"],
+        scope["method"],
+        scope["path"],
         status,
         error if unexpected else detail,
         exc_info=unexpected,

@@ -15,6 +15,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from service.npy import npy_head
+
 to_json = msgspec.json.Encoder(enc_hook=np.ndarray.tolist).encode
 
 Block = Sequence[Any] | NDArray[Any]  # rows as records by column, or rows (n, m) of an array
@@ -129,14 +131,7 @@ class NpyRows:
 
     def head(self) -> bytes:
         """The header with shape and type."""
-        data = io.BytesIO()
-        fields = {
-            "descr": np.lib.format.dtype_to_descr(self._dtype),
-            "fortran_order": False,
-            "shape": self._shape,
-        }
-        np.lib.format.write_array_header_1_0(data, fields)
-        return data.getvalue()
+        return npy_head(self._shape, self._dtype)
 
     def rows(self, block: Block) -> bytes:
         """The rows as they lie in memory."""

@@ -15,9 +15,9 @@ import yaml
 from packaging.requirements import Requirement
 
 from grokprobe.settings import PREFIX, Settings, read_settings
-from service.__main__ import DRAIN_S
 from service.auth import PROBED
 from service.routes import health
+from service.server import CLOSE_S, DRAIN_S
 from trainer.__main__ import parse
 from trainer.config import load, preset
 
@@ -238,7 +238,8 @@ def test_the_service_stops_in_time(manifests: Manifests) -> None:
     """Nobody sends any more, what is in flight ends, all is closed: within the grace period."""
     pause = container(manifests["Deployment"])["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert 10 <= pause <= 15
-    assert pod(manifests["Deployment"])["terminationGracePeriodSeconds"] >= pause + DRAIN_S + 5
+    needed = pause + DRAIN_S + CLOSE_S
+    assert pod(manifests["Deployment"])["terminationGracePeriodSeconds"] > needed
 
 
 def test_the_session_cache_fits_into_the_memory(manifests: Manifests) -> None:

@@ -51,6 +51,12 @@ def _inference(context: Context) -> dict[str, Any]:
     return {"status": "down" if missing else "up", "provider": provider, **detail}
 
 
+def _traffic(context: Context) -> dict[str, Any]:
+    if context.draining.is_set():
+        return {"status": "down", "detail": "the process stops; requests in flight are finished"}
+    return {"status": "up"}
+
+
 async def readiness(context: Context) -> Readiness:
     """Whether traffic may come, and the state of each dependency."""
     storage, catalogue = await asyncio.gather(
@@ -60,8 +66,9 @@ async def readiness(context: Context) -> Readiness:
         "object_storage": storage,
         "catalogue": catalogue,
         "inference": _inference(context),
+        "traffic": _traffic(context),
     }
-    if parts["inference"]["status"] == "down":
+    if "down" in (parts["inference"]["status"], parts["traffic"]["status"]):
         return Readiness("unready", parts)
     up = all(part["status"] == "up" for part in parts.values())
     return Readiness("ready" if up else "degraded", parts)
@@ -71,10 +78,12 @@ async def readiness(context: Context) -> Readiness:
     "/readyz",
     summary="The process may take traffic",
     tags=["operations"],
-    responses={503: ResponseSpec(Readiness, description="Not ready: no required GPU works.")},
+    responses={
+        503: ResponseSpec(Readiness, description="Not ready: it stops, or no required GPU works.")
+    },
 )
 async def readyz(context: FromContext) -> Response[Readiness]:
-    """503 only where traffic would fail: a required GPU is missing.
+    """503 only where traffic would fail: a required GPU is missing, or the process stops.
 
     Redis or object storage down is `degraded`: loaded checkpoints are still served.
     """

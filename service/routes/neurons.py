@@ -7,7 +7,6 @@ from litestar import Request, Response, get
 
 from grokprobe.analysis.groups import Basis, basis_of, check_cyclic
 from grokprobe.analysis.neurons import Neurons, read_neurons
-from grokprobe.task import pairs
 from service.answers import respond
 from service.context import FromContext, open_checkpoint
 from service.formats import TABLE, FormatQuery
@@ -41,7 +40,7 @@ async def get_neurons(
         check_cyclic(basis, "neurons")
 
         async def compute() -> NeuronsAnswer:
-            (values,) = await context.inference.outputs(opened.checkpoint, ["neurons"], pairs(p))
+            (values,) = await context.inference.grid(opened.checkpoint, ["neurons"])
             kept = np.ix_(basis.residues, basis.residues)
             grid = values.reshape(p, p, -1)
             found = await context.inference.apart(lambda: read_neurons(grid[kept]))

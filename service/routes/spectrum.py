@@ -14,7 +14,6 @@ from grokprobe.analysis.nulls import Null
 from grokprobe.analysis.spectra import null_of, spectrum_of
 from grokprobe.errors import InvalidInput
 from grokprobe.store.manifest import KeyRecord
-from grokprobe.task import pairs
 from service.answers import respond
 from service.checkpoints import Checkpoint
 from service.context import Context, FromContext, Opened, open_checkpoint
@@ -96,8 +95,7 @@ async def _matrix(context: Context, checkpoint: Checkpoint, basis: Basis, of: Of
         )
 
     async def compute() -> list[float]:
-        grid = pairs(checkpoint.table.task.modulus)
-        (logits,) = await context.inference.outputs(checkpoint, ["logits"], grid)
+        (logits,) = await context.inference.grid(checkpoint, ["logits"])
         found = await context.inference.apart(lambda: logit_matrix(cube(logits, basis), direction))
         return list(found[:, 0].tolist())
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from litestar import Request, Response, post
 
-from service.bodies import receive
+from service.batches import INLINE_PAIRS
+from service.bodies import read_bytes
 from service.context import FromContext
-from service.inference import INLINE_PAIRS
 from service.routes import RunPath, StepPath
 from service.v2.encodings import FORMATS, pack, unpack
 from service.v2.openapi import BINARY, JSON, WithTensors
@@ -31,7 +31,7 @@ async def infer(
     step: StepPath = LATEST,
 ) -> Response[InferAnswer]:
     """The outputs of the pairs in the body, which may be packed by gzip or deflate."""
-    headers, body = request.headers, await receive(request, context)
+    headers, body = request.headers, await read_bytes(request, context)
     with context.inference.permit():
         number = await step_of(context, run, step)
         with context.statistics.request(run, number) as watch:

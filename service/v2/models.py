@@ -5,7 +5,6 @@ from litestar import get
 from service.checkpoints import Checkpoint
 from service.context import FromContext
 from service.routes import RunPath, StepPath, documented
-from service.v2.outputs import shapes
 from service.v2.paths import EMPTY, LATEST, OF_A_MODEL, TAGS, of_a_model, opened
 from service.v2.records import (
     ModelConfig,
@@ -20,10 +19,9 @@ PLATFORM = "onnxruntime_onnx"
 
 def _tensors(checkpoint: Checkpoint) -> tuple[list[TensorMetadata], list[TensorMetadata]]:
     """Inputs and outputs."""
-    outputs = shapes(checkpoint).items()
     return (
         [TensorMetadata("pairs", "INT64", [-1, 2])],
-        [TensorMetadata(name, "FP32", shape) for name, shape in outputs],
+        [TensorMetadata(name, "FP32", shape) for name, shape in checkpoint.shapes.items()],
     )
 
 

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from grokprobe.errors import InvalidInput
 from grokprobe.task import Residues
 from service.bodies import refused
-from service.checkpoints import ANY_PAIR, Checkpoint
+from service.checkpoints import Checkpoint
 from service.context import Context
-from service.errors import OutputMissing
 from service.v2.records import BinarySize, InferAnswer, OutputTensor, RequestedOutput
 from service.v2.requests import SHARED_MEMORY, Asked
 
@@ -23,16 +22,6 @@ from service.v2.requests import SHARED_MEMORY, Asked
 MAX_NUMBERS, MAX_JSON_NUMBERS = 2**24, 2_000_000
 
 Values = NDArray[np.float32]
-
-
-def shapes(checkpoint: Checkpoint) -> dict[str, list[int]]:
-    """The shape of every output by name; -1 is the number of pairs."""
-    offered = checkpoint.manifest.model.outputs
-    return {
-        output.name: [size if isinstance(size, int) else -1 for size in output.shape]
-        for output in checkpoint.session.get_outputs()
-        if output.name in offered
-    }
 
 
 @dataclass(frozen=True)
@@ -56,17 +45,15 @@ def choose(context: Context, checkpoint: Checkpoint, asked: Asked) -> list[Wante
     """
     if len({output.name for output in asked.outputs}) < len(asked.outputs):
         raise InvalidInput("$.outputs", "names an output more than once")
-    known = shapes(checkpoint)
-    named = asked.outputs or [RequestedOutput(name) for name in known]
-    wanted = [_wanted(known, output, asked.binary, i) for i, output in enumerate(named)]
+    named = asked.outputs or [RequestedOutput(name) for name in checkpoint.shapes]
+    wanted = [_wanted(checkpoint, output, asked.binary, i) for i, output in enumerate(named)]
     _check_size(context, wanted, len(asked.pairs))
     return wanted
 
 
-def _wanted(known: dict[str, list[int]], output: RequestedOutput, binary: bool, i: int) -> Wanted:
-    if output.name not in known:
-        raise OutputMissing(output.name[:60], known)
-    asked, shape = output.parameters, known[output.name]
+def _wanted(checkpoint: Checkpoint, output: RequestedOutput, binary: bool, i: int) -> Wanted:
+    checkpoint.check([output.name])
+    asked, shape = output.parameters, checkpoint.shapes[output.name]
     place = f"$.outputs[{i}].parameters"
     if asked.shared_memory_region is not None:
         raise InvalidInput(f"{place}.shared_memory_region", SHARED_MEMORY)
@@ -95,16 +82,9 @@ def _check_size(context: Context, wanted: list[Wanted], pairs: int) -> None:
 async def compute(
     context: Context, checkpoint: Checkpoint, wanted: list[Wanted], pairs: Residues
 ) -> dict[str, Values]:
-    """The wanted outputs by name. Those that are the same for any pair are computed for one."""
-    of_pairs = [output.name for output in wanted if output.shape[0] < 0]
-    fixed = [output.name for output in wanted if output.shape[0] >= 0]
-    found: dict[str, Values] = {}
-    if of_pairs:
-        outputs = await context.inference.outputs(checkpoint, of_pairs, pairs)
-        found |= zip(of_pairs, outputs, strict=True)
-    if fixed:
-        found |= zip(fixed, checkpoint.outputs(fixed, ANY_PAIR), strict=True)
-    return found
+    """The wanted outputs by name."""
+    names = [output.name for output in wanted]
+    return dict(zip(names, await context.inference.outputs(checkpoint, names, pairs), strict=True))
 
 
 def encode(

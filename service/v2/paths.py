@@ -9,7 +9,7 @@ from service.routes import documented
 EMPTY = "text/plain"
 TAGS = ["inference protocol"]
 LATEST = "latest"
-OF_A_MODEL = documented(400, 404, 429, 500, 503)
+OF_A_MODEL = documented(400, 404, 429, 500, 503, 504)
 OF_A_BODY = documented(408, 413, 415)
 
 
