@@ -40,14 +40,9 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """What a list of runs shows of one; `latest` is null before the first checkpoint."""
 
     manifest: RunManifest
-    completion: Completion | None
+    status: Status
     checkpoint_count: int
     latest: CheckpointManifest | None
-
-    @property
-    def status(self) -> Status:
-        """`running` until the run has a completion."""
-        return status_of(self.completion)
 
 
 class Catalogue(Index):
@@ -181,16 +176,16 @@ return {redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2]), redis.call('ZCAR
 
 
 def _summary(run: str) -> Command:
-    """Manifest, completion, number of checkpoints, latest checkpoint; keys of one slot."""
-    parts: tuple[Part, ...] = ("manifest", "completion", "steps", "checkpoints")
+    """Manifest, status, number of checkpoints, latest checkpoint; keys of one slot."""
+    parts: tuple[Part, ...] = ("manifest", "status", "steps", "checkpoints")
     return ("EVAL", SUMMARY, 4, *(key(run, part) for part in parts))
 
 
 def _summarise(run: str, row: list[Any]) -> RunSummary:
-    manifest, completion, checkpoint_count, latest = row
+    manifest, status, checkpoint_count, latest = row
     return RunSummary(
         manifest=_decode(manifest, RunManifest, run),
-        completion=_decode(completion, Completion, run) if completion else None,
+        status=status.decode() if status else status_of(None),
         checkpoint_count=checkpoint_count,
         latest=_decode(latest, CheckpointManifest, run) if latest else None,
     )

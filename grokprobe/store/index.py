@@ -5,6 +5,7 @@
     grokprobe:events                 stream, trimmed: what was announced (`events`)
     grokprobe:{run:RUN}:manifest     the RunManifest
     grokprobe:{run:RUN}:completion   the Completion
+    grokprobe:{run:RUN}:status       its status alone: lists of runs need no more of it
     grokprobe:{run:RUN}:checkpoints  hash, step -> CheckpointManifest
     grokprobe:{run:RUN}:steps        sorted set, step by step
     grokprobe:{run:RUN}:announced    set of what has its event already: "complete", or a step
@@ -17,7 +18,7 @@ Commands of Redis 6.2 only.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -32,7 +33,7 @@ EVENTS = "grokprobe:events"
 REINDEX = "run `python -m grokprobe reindex`"
 
 Command = tuple[str | bytes | int, ...]
-Part = Literal["manifest", "completion", "checkpoints", "steps", "announced"]
+Part = Literal["manifest", "completion", "status", "checkpoints", "steps", "announced"]
 
 
 def key(run: str, part: Part) -> str:
@@ -55,15 +56,18 @@ def checkpoint_entry(manifest: CheckpointManifest) -> list[Command]:
     ]
 
 
-def completion_entry(completion: Completion) -> Command:
+def completion_entry(completion: Completion) -> list[Command]:
     """What indexes a completion."""
-    return ("SET", key(completion.run, "completion"), encode(completion))
+    run = completion.run
+    return [
+        ("SET", key(run, "completion"), encode(completion)),
+        ("SET", key(run, "status"), completion.status),
+    ]
 
 
 def removal(run: str) -> list[Command]:
     """What drops a run. Its name goes last: until then a rebuild finds what is left of it."""
-    parts: tuple[Part, ...] = ("manifest", "completion", "checkpoints", "steps", "announced")
-    return [("DEL", *(key(run, part) for part in parts)), ("ZREM", RUNS, run)]
+    return [("DEL", *(key(run, part) for part in get_args(Part))), ("ZREM", RUNS, run)]
 
 
 def announced(run: str, *marks: str | int) -> Command:

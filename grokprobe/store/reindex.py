@@ -131,5 +131,5 @@ def _drop(run: str, steps: list[int]) -> list[Command]:
 
 def _completed(run: str, listing: _Listing, before: bool) -> list[Command]:
     if listing.completion:
-        return [completion_entry(listing.completion)]
-    return [("DEL", key(run, "completion"))] if before else []
+        return completion_entry(listing.completion)
+    return [("DEL", key(run, "completion"), key(run, "status"))] if before else []

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from litestar import Request, Response, get
 from litestar.params import QueryParameter
 
-from grokprobe.store.manifest import CheckpointManifest, Completion, RunManifest, Status, status_of
+from grokprobe.store.manifest import CheckpointManifest, RunManifest, Status
 from grokprobe.task import Operation
 from service.answers import next_link, respond
 from service.context import Context, FromContext, asked_of
@@ -45,7 +45,7 @@ ROW_MEASURES = (
 
 def _row(
     manifest: RunManifest,
-    completion: Completion | None,
+    status: Status,
     count: int,
     latest: CheckpointManifest | None,
 ) -> RunRow:
@@ -55,7 +55,7 @@ def _row(
         modulus=manifest.task.modulus,
         architecture=str(manifest.architecture.get("family")),
         seed=manifest.seed,
-        status=status_of(completion),
+        status=status,
         latest_step=latest.step if latest else None,
         checkpoint_count=count,
         test_accuracy=latest.measures.get("test_accuracy") if latest else None,
@@ -67,7 +67,7 @@ async def _from_catalogue(context: Context, after: str, limit: int) -> list[RunR
     catalogue = context.backends.catalogue
     names = await catalogue.runs(after, limit)
     found = await catalogue.summaries(names)
-    return [_row(s.manifest, s.completion, s.checkpoint_count, s.latest) for s in found]
+    return [_row(s.manifest, s.status, s.checkpoint_count, s.latest) for s in found]
 
 
 async def _from_archive(context: Context, after: str, limit: int) -> list[RunRow]:
@@ -75,7 +75,7 @@ async def _from_archive(context: Context, after: str, limit: int) -> list[RunRow
     views = [await context.views.get(run) for run in names]
     latest = [view.checkpoints[view.steps[-1]] if view.steps else None for view in views]
     return [
-        _row(view.manifest, view.completion, len(view.checkpoints), last)
+        _row(view.manifest, view.status, len(view.checkpoints), last)
         for view, last in zip(views, latest, strict=True)
     ]
 
