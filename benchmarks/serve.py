@@ -9,6 +9,7 @@ Then the latency of ours at 70 % of its capacity.
 import argparse
 import contextlib
 import os
+import socket
 import statistics
 import tempfile
 import time
@@ -26,6 +27,7 @@ from benchmarks.servers import BODY, PREDICTIONS, how_quiet, service, train_main
 CONNECTIONS = (1, 8, 32, 64)
 OURS, IN_PROCESS = "grokprobe", "ONNX Runtime in process"
 WARM_S = 0.3
+START_S = 60
 
 
 class Target(NamedTuple):
@@ -46,11 +48,30 @@ def targets(folder: Path) -> Iterator[tuple[list[Target], Path]]:
         for number, peer in enumerate(PEERS):
             try:
                 port = stack.enter_context(serving(peer, model, folder / str(number)))
+                new = [Target(n, port, post(path, peer.body)) for n, path in peer.paths.items()]
+                for target in new:
+                    wait_for(target)
             except RuntimeError as error:
                 print(f"left out: {', '.join(peer.paths)}: {error}")
                 continue
-            found += [Target(n, port, post(path, peer.body)) for n, path in peer.paths.items()]
+            found += new
         yield found, model
+
+
+def wait_for(target: Target) -> None:
+    """Wait until it answers with 200: some listen before they can. Raises RuntimeError."""
+    until, answer = time.monotonic() + START_S, b"nothing"
+    while time.monotonic() < until:
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", target.port), timeout=5) as connection,
+        ):
+            connection.sendall(target.request)
+            answer = connection.recv(65_536)
+            if answer.startswith(b"HTTP/1.1 200"):
+                return
+        time.sleep(0.2)
+    raise RuntimeError(f"{target.name} answers {answer[-300:]!r}")
 
 
 def rate(target: Target, connections: int, seconds: float) -> float:

@@ -41,11 +41,10 @@ def running(
             command, cwd=folder, env={**os.environ, **environment}, stdout=log, stderr=log
         )
         try:
-            _wait(process, port)
+            if not _answers(process, port):
+                log.seek(0)
+                raise RuntimeError(f"{command[0]} did not start: {log.read()[-2000:]!r}")
             yield Server(port, process)
-        except RuntimeError:
-            log.seek(0)
-            raise RuntimeError(f"{command[0]} did not start: {log.read()[-2000:]!r}") from None
         finally:
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -53,13 +52,14 @@ def running(
             process.kill()
 
 
-def _wait(process: subprocess.Popen[bytes], port: int) -> None:
+def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Whether something listens on the port before START_S have passed."""
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-            return
+            return True
         time.sleep(0.1)
-    raise RuntimeError
+    return False
 
 
 def free_port() -> int:

@@ -28,7 +28,7 @@ class Admission:
     def take(self) -> None:
         """Take a permit. Raises Overloaded, counted, when none is left."""
         if self._held >= self._permits:
-            self._metrics.refusals.labels("in_flight").inc()
+            self._metrics.refusals.inc("in_flight")
             raise Overloaded(self._held, self._retry_after_s())
         self._held += 1
 

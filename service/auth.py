@@ -174,23 +174,20 @@ def protect(app: ASGIApp, keys: Keys, metrics: Metrics, open_metrics: bool) -> A
     paths, prefixes = (PROBED + DESCRIBING, READER) if open_metrics else (PROBED, ())
 
     async def protected(scope: Any, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] == "OPTIONS":
+        if scope["method"] == "OPTIONS":
             return await app(scope, receive, send)
         if scope["path"] in paths or scope["path"].startswith(prefixes):
             return await app(scope, receive, send)
         try:
-            key = keys.identify(_authorization(scope))
+            key = keys.identify(
+                scope["state"]["headers"].get(b"authorization", b"").decode("latin-1")
+            )
             key.use()
         except (Unauthorised, RateExceeded) as error:
-            metrics.refusals.labels(error.reason).inc()
+            metrics.refusals.inc(error.reason)
             return await send_problem(scope, send, error)
         # An answer without end asks it again and again.
-        scope.setdefault("state", {})["may_stay"] = functools.partial(keys.hold, key)
+        scope["state"]["may_stay"] = functools.partial(keys.hold, key)
         return await app(scope, receive, send)
 
     return protected
-
-
-def _authorization(scope: Any) -> str:
-    found = (value for name, value in scope["headers"] if name == b"authorization")
-    return next(found, b"").decode("latin-1")

@@ -57,7 +57,7 @@ def _above_limit(context: Context) -> TooLarge:
 
 def refused(context: Context, reason: str, message: str) -> TooLarge:
     """The error for a request above a limit, counted."""
-    context.metrics.refusals.labels(reason).inc()
+    context.metrics.refusals.inc(reason)
     return TooLarge(message)
 
 

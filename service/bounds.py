@@ -8,7 +8,7 @@ import asyncio
 import time
 from typing import Any
 
-from litestar.types import ASGIApp, Message, Receive, Send
+from litestar.types import ASGIApp, Receive, Send
 
 from grokprobe.errors import GrokprobeError, InvalidInput
 from service.errors import ClientGone, DeadlineExceeded, IncompleteBody, Stopping
@@ -23,42 +23,29 @@ BODY_S = 15.0  # shorter than the drain at a stop, which waits for bodies too
 LOOK_S = 0.05
 
 
-def timeout_ms(headers: list[tuple[bytes, bytes]]) -> int | None:
-    """The time that the client gives, None if it gives none. Raises InvalidInput."""
-    for name, value in headers:
-        if name == KEY:
-            if value.isdigit() and 0 < int(value[:10]) <= MAX_MS:
-                return int(value)
-            given = value.decode("latin-1")[:40]
-            raise InvalidInput(HEADER, f"must be an integer 1..{MAX_MS}, got {given!r}")
-    return None
+def timeout_ms(value: bytes) -> int:
+    """The time that the client gives. Raises InvalidInput."""
+    if value.isdigit() and 0 < int(value[:10]) <= MAX_MS:
+        return int(value)
+    given = value.decode("latin-1")[:40]
+    raise InvalidInput(HEADER, f"must be an integer 1..{MAX_MS}, got {given!r}")
 
 
 def _has_body(scope: Any) -> bool:
     """Whether a request says that a body follows it, which somebody reads."""
-    lengths = (value for name, value in scope["headers"] if name in BODY_HEADERS)
-    return scope["method"] != "GET" and any(value != b"0" for value in lengths)
+    headers = scope["state"]["headers"]
+    return scope["method"] != "GET" and any(headers.get(n, b"0") != b"0" for n in BODY_HEADERS)
 
 
 class Bound:
-    """The two ends of a request, and what may end its task before the answer begins."""
+    """A request, and what may end its task before its answer begins."""
 
-    def __init__(
-        self,
-        scope: Any,
-        receive: Receive,
-        send: Send,
-        waiting: "set[Bound]",
-        given_ms: int | None,
-    ) -> None:
-        self._receive, self._send = receive, send
+    def __init__(self, scope: Any, receive: Receive, given_ms: int | None) -> None:
+        self._scope, self._receive = scope, receive
         self._task = asyncio.current_task()
         self._began = time.monotonic()
-        self._scope = scope
         self._body_read = False
         self._watch: asyncio.Task[None] | None = None
-        self._waiting = waiting
-        waiting.add(self)
         self._reason: GrokprobeError | None = None
         self._timer: asyncio.TimerHandle | None = None
         if given_ms:
@@ -72,15 +59,8 @@ class Bound:
         self._body_read = not message.get("more_body", False)
         return message
 
-    async def send(self, message: Message) -> None:
-        """The next message to the client."""
-        if self in self._waiting:
-            self.lift()
-        await self._send(message)
-
     def lift(self) -> None:
         """Let the task come to its own end."""
-        self._waiting.discard(self)
         if self._watch:
             self._watch.cancel()
         if self._timer:
@@ -89,13 +69,19 @@ class Bound:
     def look(self) -> None:
         """End the task if its body is late; once it is old, watch whether its client is there."""
         age_s = time.monotonic() - self._began
-        if age_s < LOOK_S or self._watch:
-            return
+        if self._has_begun:
+            self.lift()
+        elif age_s < LOOK_S or self._watch:
+            pass
         # No message may be taken away from who reads the body.
-        if self._body_read or not _has_body(self._scope):
+        elif self._body_read or not _has_body(self._scope):
             self._watch = asyncio.create_task(self._until_gone())
         elif age_s > BODY_S:
             self.end(IncompleteBody(f"the body did not arrive within {BODY_S:g} s"))
+
+    @property
+    def _has_begun(self) -> bool:
+        return "begun" in self._scope["state"]
 
     async def _until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -104,7 +90,7 @@ class Bound:
 
     def end(self, reason: GrokprobeError) -> None:
         """End the task, unless its answer has begun or its end is near."""
-        if self in self._waiting and self._reason is None and self._task:
+        if not self._has_begun and self._reason is None and self._task:
             self._reason = reason
             self._task.cancel()
 
@@ -112,7 +98,7 @@ class Bound:
         """Why the task was ended, after it was; None if its answer had begun and is cut off."""
         if self._task:
             self._task.uncancel()
-        if self not in self._waiting:
+        if self._has_begun:
             return None
         return self._reason or Stopping("the process stops and cannot wait")
 
@@ -122,32 +108,33 @@ class Bounded:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._waiting: set[Bound] = set()  # for their answers to begin
+        self._bounds: set[Bound] = set()  # of all requests
         self._looking = False
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
-            return await self._app(scope, receive, send)
+        given = scope["state"]["headers"].get(KEY)
         try:
-            given_ms = timeout_ms(scope["headers"])
+            given_ms = None if given is None else timeout_ms(given)
         except InvalidInput as error:
             return await send_problem(scope, send, error)
-        bound = Bound(scope, receive, send, self._waiting, given_ms)
+        bound = Bound(scope, receive, given_ms)
+        self._bounds.add(bound)
         if not self._looking:
             self._look()
         try:
-            await self._app(scope, bound.receive, bound.send)
+            await self._app(scope, bound.receive, send)
         except asyncio.CancelledError:
             if reason := bound.ended():
                 await send_problem(scope, send, reason)
         finally:
+            self._bounds.discard(bound)
             bound.lift()
 
     def _look(self) -> None:
-        """Look after all who wait, again and again as long as there are any."""
-        for bound in self._waiting:
+        """Look after all requests, again and again as long as there are any."""
+        for bound in self._bounds:
             bound.look()
-        self._looking = bool(self._waiting)
+        self._looking = bool(self._bounds)
         if self._looking:
             asyncio.get_running_loop().call_later(LOOK_S, self._look)

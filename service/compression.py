@@ -8,6 +8,7 @@ and everything small.
 import asyncio
 import zlib
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import zstandard
@@ -26,6 +27,7 @@ UNTOUCHED = "/v2"
 Headers = Iterable[tuple[bytes, bytes]]
 
 
+@lru_cache
 def choose(header: str) -> str | None:
     """The encoding of an answer by Accept-Encoding, zstd where both are as welcome; or none."""
     wanted = qualities(header)
@@ -68,7 +70,7 @@ def compress(app: ASGIApp) -> ASGIApp:
     """`app` with its text compressed as the client asks, in pieces as they come."""
 
     async def compressed(scope: Any, receive: Receive, send: Send) -> None:
-        asked = dict(scope.get("headers", ())).get(b"accept-encoding")
+        asked = scope["state"]["headers"].get(b"accept-encoding")
         encoding = choose(asked.decode("latin-1")) if asked else None
         if encoding is None or scope["path"].startswith(UNTOUCHED):
             return await app(scope, receive, send)

@@ -46,7 +46,7 @@ class Derived:
         key = key_of(checkpoint, what)
         if key in self._kept:
             self._kept.move_to_end(key)
-            self._metrics.derived.labels("memory").inc()
+            self._metrics.derived.inc("memory")
             known: T = self._kept[key]
             return known
         if key not in self._computing:
@@ -61,10 +61,10 @@ class Derived:
         data = await self._views.either(lambda: self._read(key), _nothing)
         try:
             found: T = msgspec.msgpack.decode(data or b"", type=kind)
-            self._metrics.derived.labels("redis").inc()
+            self._metrics.derived.inc("redis")
         except msgspec.MsgspecError:  # nothing there, or nothing of ours
             found = await compute()
-            self._metrics.derived.labels("computed").inc()
+            self._metrics.derived.inc("computed")
             encoded = msgspec.msgpack.encode(found)
             await self._views.either(lambda: self._write(key, encoded), _nothing)
         self._kept[key] = found

@@ -36,23 +36,25 @@ def instrument(app: ASGIApp, metrics: Metrics) -> ASGIApp:
     """`app` with its requests counted, timed and named, and with HEAD wherever it has GET."""
 
     async def instrumented(scope: Any, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await app(scope, receive, send)
         started, status, method = time.perf_counter(), 500, scope["method"]
         head = method == "HEAD"
         if head:
             answered = asyncio.Event()
             scope, receive = _as_get(scope), partial(_ended, answered)
-        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        headers = dict(scope["headers"])
         state = scope.setdefault("state", {})
-        state.update(request_id=request_id(given), timing=Timing())
+        state["headers"], state["timing"] = headers, Timing()
+        state["request_id"] = request_id(headers.get(b"x-request-id"))
         current_request.set(scope)  # each request runs in a task of its own
 
         async def watch(message: Any) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*_with_head(message["headers"]), *_of(state)]
+                status, state["begun"] = message["status"], True
+                found = message["headers"]
+                if status in (204, 405):
+                    found = _with_head(found)
+                message["headers"] = [*found, *_of(state)]
                 await send(message)
                 if head:
                     await send(NO_BODY)
@@ -86,7 +88,9 @@ async def _ended(answered: asyncio.Event) -> Any:
 def _with_head(headers: Any) -> Any:
     """Headers whose Allow names HEAD wherever it names GET."""
     return [
-        (name, value.replace(b"GET", b"GET, HEAD") if name == b"allow" else value)
+        (name, value.replace(b"GET", b"GET, HEAD"))
+        if name == b"allow" and b"HEAD" not in value
+        else (name, value)
         for name, value in headers
     ]
 
@@ -108,7 +112,7 @@ def cross_origin(app: ASGIApp, origins: frozenset[str]) -> ASGIApp:
         return app
 
     async def crossed(scope: Any, receive: Receive, send: Send) -> None:
-        asked = dict(scope.get("headers", ()))
+        asked = scope["state"]["headers"]
         headers = _allowing(asked.get(b"origin", b""), origins)
         if b"access-control-request-method" in asked and scope["method"] == "OPTIONS":
             return await _preflight(send, headers, asked)

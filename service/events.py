@@ -54,7 +54,7 @@ class Feed:
     def admit(self) -> None:
         """Raise TooManyListeners, counted, when no more can be told in time."""
         if self._count >= self._max_listeners:
-            self._metrics.refusals.labels("listeners").inc()
+            self._metrics.refusals.inc("listeners")
             raise TooManyListeners(self._count)
 
     def missed(self, run: str, since: str) -> list[Event]:

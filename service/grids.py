@@ -44,7 +44,7 @@ class Grids:
         for name in found:
             self._kept.move_to_end((digest, name))
         if found:
-            self._metrics.grids.labels("memory").inc(len(found))
+            self._metrics.grids.inc("memory", by=len(found))
         if missing := [name for name in names if name not in found]:
             computed = await self._shared(digest, missing, compute)
             found |= zip(missing, computed, strict=True)
@@ -61,7 +61,7 @@ class Grids:
 
     async def _compute(self, digest: str, names: list[str], compute: Compute) -> list[bytes]:
         files = [npy_bytes(grid) for grid in await compute(names)]
-        self._metrics.grids.labels("computed").inc(len(files))
+        self._metrics.grids.inc("computed", by=len(files))
         for name, file in zip(names, files, strict=True):
             self._keep((digest, name), file)
         return files

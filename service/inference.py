@@ -71,8 +71,7 @@ class Inference:
             else:
                 key = (checkpoint.manifest.model.sha256, what)
                 ran = await self._batches.run(key, work, asked)
-        self._metrics.queued(ran.began - began)
-        self._metrics.inferred(ran.ended - ran.began)
+        self._metrics.inferred(ran.began - began, ran.ended - ran.began)
         return ran.columns
 
     async def _in_parts(self, work: Work, asked: Residues) -> Ran:

@@ -1,14 +1,13 @@
 """What a checkpoint predicts of given pairs, or of all, in blocks."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from grokprobe.analysis.measures import cross_entropy
+from grokprobe.analysis.measures import surprise
 from grokprobe.errors import InvalidInput
 from grokprobe.task import UNDEFINED, Residues, pairs
 from service.bodies import refused
@@ -31,24 +30,15 @@ EXTRAS = ("top", *get_args(Extra))
 COLUMNS = columns_of(Prediction)
 
 
-def check_residues(asked: Residues, modulus: int) -> None:
-    """Raise InvalidInput naming the first entry of `asked` (n, 2) that is outside 0..p-1."""
-    if asked.max() >= modulus:
-        row, column = np.argwhere(asked >= modulus)[0]
-        raise InvalidInput(
-            f"$.pairs[{row}][{column}]",
-            f"{asked[row, column]} is not a residue 0..{modulus - 1}",
-        )
-
-
-def as_array(given: list[tuple[int, int]], modulus: int) -> Residues:
-    """Pairs as an array (n, 2). Raises InvalidInput naming the first that is none."""
-    try:
-        asked = np.array(given, dtype=np.int64)
-    except OverflowError:
-        raise InvalidInput("$.pairs", f"residues are 0..{modulus - 1}") from None
-    check_residues(asked, modulus)
-    return asked
+def check_residues(given: list[tuple[int, int]], modulus: int) -> None:
+    """Raise InvalidInput naming the first number that is outside 0..p-1."""
+    if max(map(max, given)) < modulus:
+        return
+    for row, pair in enumerate(given):
+        for column, value in enumerate(pair):
+            if value >= modulus:
+                message = f"{value} is not a residue 0..{modulus - 1}"
+                raise InvalidInput(f"$.pairs[{row}][{column}]", message)
 
 
 def one_pair(a: int | None, b: int | None, modulus: int) -> Residues:
@@ -61,16 +51,10 @@ def one_pair(a: int | None, b: int | None, modulus: int) -> Residues:
     return np.array([[a, b]], dtype=np.int64)
 
 
-def _exponents(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """exp(z - max z) of each row."""
-    largest = logits.max(axis=1, keepdims=True)
-    exponents: NDArray[np.float64] = np.exp(np.subtract(logits, largest, dtype=np.float64))
-    return exponents
-
-
 def _top(logits: NDArray[np.float32], count: int) -> list[list[TopResidue]]:
     """The `count` likeliest residues of each row, likeliest first; ties: lowest residue."""
-    exponents = _exponents(logits)
+    largest = logits.max(axis=1, keepdims=True)
+    exponents = np.exp(np.subtract(logits, largest, dtype=np.float64))
     probabilities = exponents / exponents.sum(axis=1, keepdims=True)
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :count]
     values = np.take_along_axis(probabilities, order, axis=1)
@@ -86,9 +70,7 @@ def describe(
     """Predictions from pairs (n, 2) and their logits (n, p); losses in nats."""
     rows = asked @ (known.task.modulus, 1)
     answers = known.answers[rows]
-    # The largest softmax: the exponent of the largest logit is exactly 1.
-    probability = 1 / _exponents(logits).sum(axis=1)
-    loss = cross_entropy(logits, np.maximum(answers, 0))
+    loss, probability = surprise(logits, np.maximum(answers, 0))
     columns = (asked, logits.argmax(axis=1), answers, probability, loss, known.parts[rows])
     predictions = [
         Prediction(a, b, guess, answer, guess == answer, p, nats, part)
@@ -104,8 +86,7 @@ def describe(
     return predictions
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """Pairs (n, 2), or all of them, and what to say of each beside its prediction."""
 
     pairs: Residues | None
@@ -130,6 +111,8 @@ class Question:
 
     def is_wide(self, checkpoint: Checkpoint, count: int) -> bool:
         """Whether what is said of so many pairs takes a thread. Raises OutputMissing."""
+        if not self.top and not self.include:
+            return False
         checkpoint.check(self.include)
         width = 2 * self.top + sum(map(checkpoint.width, self.include))
         return count * width > INLINE_VALUES
@@ -144,7 +127,8 @@ def question(context: Context, asked: PredictionRequest, checkpoint: Checkpoint)
     modulus = checkpoint.table.task.modulus
     if asked.top > modulus:
         raise InvalidInput("$.top", f"must be at most the modulus {modulus}, got {asked.top}")
-    given = as_array(asked.pairs, modulus)
+    check_residues(asked.pairs, modulus)
+    given = np.array(asked.pairs, dtype=np.int64)
     return Question(given, asked.top, tuple(dict.fromkeys(asked.include)))
 
 

@@ -1,5 +1,10 @@
-"""What each request is known by, and where its time went."""
+"""What each request is known by, and where its time went.
 
+The outermost layer puts it into the state of the ASGI scope: `request_id`, `timing`, `headers` (by
+their names, as they came) and, once the answer has begun, `begun`.
+"""
+
+import itertools
 import re
 import secrets
 from dataclasses import dataclass
@@ -7,14 +12,17 @@ from dataclasses import dataclass
 from service.logs import current_request
 
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_process, _numbers = secrets.token_hex(4), itertools.count(secrets.randbelow(2**31))
 
 
-def request_id(given: str) -> str:
+def request_id(given: bytes | None = None) -> str:
     """The id that a client gave, if it is short and plain, or a new one."""
-    return given if SANE_ID.fullmatch(given) else secrets.token_hex(8)
+    if given and SANE_ID.fullmatch(text := given.decode("latin-1")):
+        return text
+    return f"{_process}{next(_numbers) & 0xFFFFFFFF:08x}"
 
 
-@dataclass
+@dataclass(slots=True)
 class Timing:
     """Seconds of a request in the queue and in ONNX Runtime, added up over its batches."""
 

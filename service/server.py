@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import secrets
 import time
 from collections.abc import Callable
 from http import HTTPStatus
@@ -13,6 +12,7 @@ from litestar.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.problems import MEDIA_TYPE, unnamed_problem
+from service.requests import request_id
 
 logger = logging.getLogger("grokprobe.service")
 
@@ -70,41 +70,48 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected."""
         self._joined = Joined(cast(asyncio.Transport, transport))
-        self._waits_since: float | None = time.monotonic()
-        self._head_bytes = 0
+        self._head_bytes = 0  # that have come of a head that is not whole
+        # The head that was awaited at the last look, and since when.
+        self._awaited, self._since = self._awaits(), time.monotonic()
         super().connection_made(cast(asyncio.Transport, self._joined))
 
     def data_received(self, data: bytes) -> None:
         """Something has come."""
         super().data_received(data)
-        if self._waits_since is not None:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES:
-                self.refuse(431, f"the head of the request is above {HEAD_BYTES} bytes")
-
-    def on_message_begin(self) -> None:
-        """The first byte of a request."""
-        self._waits_since = time.monotonic()
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        """The head of a request is whole."""
-        self._waits_since, self._head_bytes = None, 0
-        super().on_headers_complete()
+        if not self._awaits():
+            self._head_bytes = 0
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > HEAD_BYTES:
+            self.refuse(431, f"the head of the request is above {HEAD_BYTES} bytes")
 
     def on_response_complete(self) -> None:
         """An answer is whole."""
         self._joined.flush()
         super().on_response_complete()
 
+    def _awaits(self) -> Any:
+        """What stands for a head that has begun and is not whole; None if there is none.
+
+        A connection that has sent nothing yet awaits one too.
+        """
+        scope: Any = self.scope  # of the latest head, None before the first
+        cycle: Any = self.cycle  # of the latest that is whole
+        if cycle is None:
+            return scope or self
+        return None if cycle.scope is scope else scope
+
     def look(self, now: float) -> None:
         """Cut the connection if its head is late; without a word if it never sent any."""
-        if self._waits_since is None or now - self._waits_since < HEAD_S:
+        awaited: Any = self._awaits()
+        cycle: Any = self.cycle
+        if awaited is None or awaited is not self._awaited:
+            self._awaited, self._since = awaited, now
+        elif now - self._since < HEAD_S:
             return
-        cycle: Any = self.cycle  # the latest request, None before the first
-        if not cycle and not self._head_bytes:
+        elif awaited is self:
             self._joined.close()
-        elif not cycle or cycle.response_complete:  # else nobody reads yet what it sends
+        elif cycle is None or cycle.response_complete:  # else nobody reads yet what it sends
             self.refuse(408, f"the head of a request did not arrive within {HEAD_S:g} s")
 
     def send_400_response(self, msg: str) -> None:
@@ -115,17 +122,16 @@ class Protocol(HttpToolsProtocol):
         """Answer what never became a request, and close."""
         if self._joined.is_closing():
             return
-        self._waits_since = None
-        request_id = secrets.token_hex(8)
+        name = request_id()
         if not logged:
-            logger.info("%d %s request_id=%s", status, detail, request_id)
-        body = unnamed_problem(status, detail, request_id)
+            logger.info("%d %s request_id=%s", status, detail, name)
+        body = unnamed_problem(status, detail, name)
         lines = (
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
             f"content-type: {MEDIA_TYPE}",
             f"content-length: {len(body)}",
             "cache-control: no-store",
-            f"x-request-id: {request_id}",
+            f"x-request-id: {name}",
             "connection: close",
             "\r\n",
         )
@@ -146,6 +152,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 cast(Any, app),
                 http=Protocol,
+                ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,

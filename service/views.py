@@ -70,7 +70,7 @@ class View:
     checkpoints: dict[int, CheckpointManifest]
     read_at: float = field(default_factory=time.monotonic)
 
-    @property
+    @cached_property
     def steps(self) -> list[int]:
         """The published steps, ascending."""
         return list(self.checkpoints)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from grokprobe.task import Residues, pairs
-from service.batches import INLINE_PAIRS, Batches
+from service.batches import INLINE_PAIRS, MAX_TURNS, Batches
 from tests.stores import with_loop
 
 GRID = pairs(31)
@@ -38,12 +38,25 @@ async def test_one_turn_shares_a_run() -> None:
 
 
 @with_loop
-async def test_one_alone_runs_in_the_next_turn() -> None:
-    """Nothing is waited for: a request that is alone has its answer a turn later."""
+async def test_one_alone_runs_after_a_turn_without_others() -> None:
+    """No time is waited for: a request that is alone has its answer two turns later."""
     batches, work = Batches(), Recorder()
     answer = batches.run("sum", work, GRID[:1])
-    await asyncio.sleep(0)
+    for _ in range(2):
+        assert not answer.done()
+        await asyncio.sleep(0)
     assert answer.done()
+
+
+@with_loop
+async def test_those_who_come_turn_by_turn_share_a_run() -> None:
+    """As long as each turn brings somebody, but not without end."""
+    batches, work, asked = Batches(), Recorder(), []
+    for i in range(2 * MAX_TURNS):
+        asked.append(batches.run("sum", work, GRID[i : i + 1]))
+        await asyncio.sleep(0)
+    await asyncio.gather(*asked)
+    assert [len(run) for run in work.runs] == [MAX_TURNS + 1, MAX_TURNS - 1]
 
 
 @with_loop

@@ -107,7 +107,7 @@ async def test_a_body_that_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
         "method": "POST",
         "path": "/",
         "headers": [(b"content-length", b"3")],
-        "state": {"request_id": "1"},
+        "state": {"request_id": "1", "headers": {b"content-length": b"3"}},
     }
     await Bounded(app)(scope, never, send)
     assert sent[0]["status"] == 408

@@ -5,6 +5,7 @@ The fixture `client` runs every test of the API both ways; here is what those te
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import httpx
@@ -45,6 +46,11 @@ def ask(trained: Trained, *requests: httpx.Request) -> list[httpx.Response]:
     return asyncio.run(run())
 
 
+async def in_chunks() -> AsyncIterator[bytes]:
+    """A body whose length nobody knows before."""
+    yield json.dumps(BODY).encode()
+
+
 def request(method: str = "POST", path: str = PATH, **parts: Any) -> httpx.Request:
     """A request for predictions, as httpx sends it."""
     if method == "POST" and "content" not in parts:
@@ -63,7 +69,7 @@ SPECIAL = {
     "encoded": request(headers={"Content-Encoding": "gzip"}),
     "csv wanted": request("GET", f"{PATH}?a=3&b=5", headers={"Accept": "text/csv"}),
     "long": request(content=json.dumps(BODY) + " " * SHORT),
-    "of unknown length": request(headers={"Transfer-Encoding": "chunked"}),
+    "of unknown length": request(content=in_chunks()),
     "get of one pair": request("GET", f"{PATH}?a=3&b=5"),
     "whole grid": request("GET"),
     "get by label": request("GET", f"{LABEL}?a=3&b=5"),

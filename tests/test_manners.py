@@ -12,7 +12,9 @@ import httpx
 import pytest
 import zstandard
 
-from service.compression import choose, compress
+from service.compression import choose
+from service.edge import edge
+from service.metrics import Metrics
 from service.ranges import byte_range
 from tests.served import Served, serving
 from tests.test_api import LAST, RUN
@@ -91,7 +93,7 @@ def test_the_inference_protocol_is_left_alone(path: str, encoding: str | None) -
         await send({"type": "http.response.body", "body": b" " * 5000, "more_body": False})
 
     async def ask() -> httpx.Response:
-        transport = httpx.ASGITransport(cast(Any, compress(app)))
+        transport = httpx.ASGITransport(cast(Any, edge(app, Metrics(), frozenset())))
         async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
             return await client.get(path, headers={"Accept-Encoding": "gzip"})
 

@@ -15,6 +15,11 @@ def cross_entropy(logits: ArrayLike, answers: Residues) -> Array:
     Where the own logit is the largest this is log1p(sum over others of exp(other - own)): the
     usual log-softmax loses everything below 1e-16, and the late phase lives there.
     """
+    return surprise(logits, answers)[0]
+
+
+def surprise(logits: ArrayLike, answers: Residues) -> tuple[Array, Array]:
+    """`cross_entropy` (n,), and the largest softmax of each row (n,), from one pass."""
     L = np.asarray(logits)
     rows = np.arange(len(L))
     below = np.subtract(L, L.max(axis=1, keepdims=True), dtype=np.float64)
@@ -22,8 +27,9 @@ def cross_entropy(logits: ArrayLike, answers: Residues) -> Array:
     terms = np.exp(below, out=below)
     terms[rows, answers] = 0.0
     others = terms.sum(axis=1)
-    surprise: Array = np.where(own == 0, np.log1p(others), np.log(others + np.exp(own)) - own)
-    return surprise
+    total = others + np.exp(own)
+    losses: Array = np.where(own == 0, np.log1p(others), np.log(total) - own)
+    return losses, 1 / total  # the exponent of the largest logit is exactly 1
 
 
 def accuracy(logits: ArrayLike, answers: Residues) -> float:
