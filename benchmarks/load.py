@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 
 import msgspec
 import numpy as np
@@ -93,7 +93,7 @@ class Generator:
         self.by_number = {c.socket.fileno(): c for c in self.connections}
         for number in self.by_number:
             self.poll.register(number, select.EPOLLIN)
-        self.idle = list(self.connections)
+        self.idle = deque(self.connections)
         self.sleeping: list[tuple[float, int]] = []  # when to send again, and on which socket
         self.statuses: Counter[str] = Counter()
         self.attempts: Counter[str] = Counter()
@@ -143,7 +143,7 @@ class Generator:
         while now < end and not self.all_served():
             if self.load.rate:
                 while due <= now and self.idle:
-                    self.send(self.idle.pop(), due)
+                    self.send(self.idle.popleft(), due)
                     due += 1 / self.load.rate
             for number, _ in self.poll.poll(0.001 if self.load.rate else 0.05):
                 connection = self.by_number[number]

@@ -2,19 +2,23 @@
 
 import math
 import time
+from collections.abc import Callable
 
 from service.errors import Overloaded
 from service.metrics import Metrics
 
-MAX_RETRY_S = 30  # longer and nobody comes back
+MAX_RETRY_S = 10  # those who never come back are promised permits too
 SMOOTHING = 0.05  # weight of the newest request in the mean
 
 
 class Admission:
-    """At most `permits` requests at a time; the rest are refused at once."""
+    """At most `permits` requests at a time, and none while `is_late`; the rest are refused."""
 
-    def __init__(self, metrics: Metrics, permits: int) -> None:
+    def __init__(
+        self, metrics: Metrics, permits: int, is_late: Callable[[], bool] = lambda: False
+    ) -> None:
         self._metrics = metrics
+        self._is_late = is_late
         self._permits = permits
         self._held = 0
         metrics.in_flight.set_function(lambda: self._held)
@@ -27,10 +31,15 @@ class Admission:
 
     def take(self) -> None:
         """Take a permit. Raises Overloaded, counted, when none is left."""
-        if self._held >= self._permits:
-            self._metrics.refusals.inc("in_flight")
-            raise Overloaded(self._held, self._retry_after_s())
+        self.check()
         self._held += 1
+
+    def check(self) -> None:
+        """Raise Overloaded, counted, where `take` would: before a body is even read."""
+        if self._held >= self._permits or self._is_late():
+            reason = "late" if self._held < self._permits else "in_flight"
+            self._metrics.refusals.inc(reason)
+            raise Overloaded(self._held, self._retry_after_s())
 
     def give_back(self, held_s: float) -> None:
         """Give a permit back after so many seconds."""
@@ -41,10 +50,13 @@ class Admission:
         """Seconds until a permit is free for one more of the refused.
 
         Each is promised the next permit after the one before: told the same second, most of a
-        crowd would be refused again. Permits come free at the rate held / mean time (Little's law).
+        crowd would be refused again. Permits come free at the rate held / mean time (Little's law);
+        a second, the grain of Retry-After, is promised to no more than there are permits, for they
+        come back together.
         """
         now = time.monotonic()
-        next_free = max(self._promised, now) + self._mean_s / self._held
+        apart_s = max(self._mean_s / max(1, self._held), 1 / self._permits)
+        next_free = max(self._promised, now) + apart_s
         self._promised = min(next_free, now + MAX_RETRY_S)
         return math.ceil(self._promised - now)
 

@@ -3,6 +3,9 @@
 One run of ONNX Runtime costs about as much as ten more pairs in it. No time is spent waiting for
 that: a batch is complete as soon as a turn of the event loop, which reads what clients have sent,
 brings nobody new; what comes while it runs is the next one.
+
+When more comes than can be run, it queues. A burst is borne, a queue that stays is not: after
+PATIENCE_S nobody is let in who would wait for longer than LATE_S.
 """
 
 import asyncio
@@ -20,6 +23,10 @@ from grokprobe.task import Residues
 INLINE_PAIRS = 256
 # Turns that may bring somebody new: under a load without pauses each of them would.
 MAX_TURNS = 16
+LATE_S = 0.02
+PATIENCE_S = 0.2
+CALM_S = 0.5  # without anybody late: the next queue may be a burst again
+SMOOTHING = 0.1  # weight of the newest run in the mean
 # From pairs (n, 2) to columns, arrays or lists, of n rows.
 Work = Callable[[Residues], list[Any]]
 
@@ -51,6 +58,7 @@ class Batches:
 
     def __init__(self) -> None:
         self._waiting: dict[Hashable, deque[Asker]] = {}
+        self.queue = Queue()
 
     def run(self, key: Hashable, work: Work, pairs: Residues) -> asyncio.Future[Ran]:
         """`work` of the pairs (n, 2), n at most INLINE_PAIRS; equal keys have equal work."""
@@ -61,31 +69,61 @@ class Batches:
             loop.call_soon(self._turn, key, work, 0, MAX_TURNS)
         answer: asyncio.Future[Ran] = loop.create_future()
         waiting.append(Asker(pairs, answer))
+        self.queue.pairs += len(pairs)
         return answer
 
     def _turn(self, key: Hashable, work: Work, before: int, turns: int) -> None:
         """One of so many turns that a batch may take; `before` it so many were waiting."""
         waiting, loop = self._waiting[key], asyncio.get_running_loop()
-        if turns and before < len(waiting) < INLINE_PAIRS:
+        if turns and before < len(waiting) and self.queue.pairs < INLINE_PAIRS:
             loop.call_soon(self._turn, key, work, len(waiting), turns - 1)
             return
-        if batch := _take(waiting):
+        taken = _take(waiting)
+        if batch := [asker for asker in taken if not asker.answer.done()]:
             _serve(batch, work)
+        self.queue.took(sum(len(asker.pairs) for asker in taken))
         if waiting:
             loop.call_soon(self._turn, key, work, 0, 0)
         else:
             del self._waiting[key]
 
 
+class Queue:
+    """The pairs that wait, and how fast their number falls."""
+
+    def __init__(self) -> None:
+        self.pairs = 0
+        self._pace_s = 0.0  # for one of them, with all that the event loop does between two runs
+        self._last: float | None = None  # when a run ended that left some behind
+        self._since = self._late_at = 0.0  # the first and the last time that one would be late
+
+    def is_late(self) -> bool:
+        """Whether one more would wait for too long, and that is not so for this moment alone."""
+        if self.pairs * self._pace_s < LATE_S:
+            return False
+        now = time.perf_counter()
+        if now - self._late_at > CALM_S:
+            self._since = now
+        self._late_at = now
+        return now - self._since > PATIENCE_S
+
+    def took(self, pairs: int) -> None:
+        """A run took so many."""
+        self.pairs -= pairs
+        now = time.perf_counter()
+        if self._last is not None:
+            self._pace_s += SMOOTHING * ((now - self._last) / pairs - self._pace_s)
+        self._last = now if self.pairs else None
+
+
 def _take(waiting: deque[Asker]) -> list[Asker]:
-    """The next batch, without those whose client is gone."""
-    batch, room = [], INLINE_PAIRS
+    """The next batch."""
+    taken, room = [], INLINE_PAIRS
     while waiting and len(waiting[0].pairs) <= room:
         asker = waiting.popleft()
-        if not asker.answer.done():
-            batch.append(asker)
-            room -= len(asker.pairs)
-    return batch
+        taken.append(asker)
+        room -= len(asker.pairs)
+    return taken
 
 
 def _serve(batch: list[Asker], work: Work) -> None:

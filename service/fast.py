@@ -61,6 +61,7 @@ def _is_common(scope: Any) -> bool:
 
 
 async def _answer(context: Context, receive: Receive, run: str, step: str) -> bytes:
+    context.inference.admission.check()
     view = await context.views.get(run)
     number = view.step_of(step)
     body = await receive_body(receive, context)

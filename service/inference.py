@@ -35,10 +35,11 @@ class Inference:
     def __init__(self, metrics: Metrics, max_in_flight: int, grid_cache_bytes: int) -> None:
         self._metrics = metrics
         self._batches = Batches()
+        self.admission = Admission(metrics, max_in_flight, self._batches.queue.is_late)
+        self.permit = self.admission.permit
         self._grids = Grids(metrics, grid_cache_bytes)
         # More than cores: one that takes seconds must not hold up those that take milliseconds.
         self._threads = ThreadPoolExecutor(2 * (os.cpu_count() or 1))
-        self.permit = Admission(metrics, max_in_flight).permit
 
     async def outputs(
         self, checkpoint: Checkpoint, names: Sequence[str], asked: Residues

@@ -18,7 +18,10 @@ logger = logging.getLogger("grokprobe.service")
 
 DRAIN_S = 20  # requests in flight at a stop get this long
 CLOSE_S = 5  # and what is still open then
-HEAD_S = 15.0  # a request's head, from its first byte; and a new connection's silence
+# Silence between requests, or before the first: longer than the 60 s of most proxies, which then
+# never meet a closed door.
+KEEP_ALIVE_S = 75.0
+HEAD_S = 15.0  # a request's head, from its first byte
 HEAD_BYTES = 65_536
 LENGTH_WITHIN = 4_096  # bytes in which the head of an answer announces its length
 
@@ -107,7 +110,7 @@ class Protocol(HttpToolsProtocol):
         cycle: Any = self.cycle
         if awaited is None or awaited is not self._awaited:
             self._awaited, self._since = awaited, now
-        elif now - self._since < HEAD_S:
+        elif now - self._since < (KEEP_ALIVE_S if awaited is self else HEAD_S):
             return
         elif awaited is self:
             self._joined.close()
@@ -158,6 +161,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,  # nothing here depends on the client's address
+                timeout_keep_alive=int(KEEP_ALIVE_S),
                 timeout_graceful_shutdown=CLOSE_S,
             )
         )

@@ -48,18 +48,38 @@ def test_retry_after_follows_the_rate_of_service() -> None:
 
 def test_a_crowd_is_spread_over_the_time_it_takes() -> None:
     """A thousand refused while 250 a second are served: a quarter of them come back each second."""
-    admission = Admission(Metrics(), 10)
-    admission._mean_s = 0.04
-    permits = [admission.permit() for _ in range(10)]
-    for permit in permits:
-        permit.__enter__()
+    admission = Admission(Metrics(), 500)
+    admission._mean_s = 2.0
+    for _ in range(500):
+        admission.take()
     told = [refused(admission) for _ in range(1000)]
     assert [told.count(second) for second in (1, 2, 3, 4)] == pytest.approx([250] * 4, abs=20)
+
+
+def test_no_second_is_promised_to_more_than_there_are_permits() -> None:
+    """They come back together, so most of a larger crowd would be refused again."""
+    admission = Admission(Metrics(), 100)
+    for _ in range(100):
+        admission.take()  # for a millisecond each: 100,000 a second would be served
+    told = [refused(admission) for _ in range(300)]
+    assert [told.count(second) for second in (1, 2, 3)] == pytest.approx([100] * 3, abs=2)
 
 
 def test_nobody_is_told_to_wait_for_long() -> None:
     """However many are refused, MAX_RETRY_S is the most."""
     admission = Admission(Metrics(), 1)
-    admission._mean_s = 20.0
+    admission._mean_s = 7.0
     with admission.permit():
-        assert [refused(admission) for _ in range(3)] == [20, MAX_RETRY_S, MAX_RETRY_S]
+        assert [refused(admission) for _ in range(3)] == [7, MAX_RETRY_S, MAX_RETRY_S]
+
+
+def test_nobody_is_let_in_who_would_be_late() -> None:
+    """Though permits are left; refused with another reason."""
+    metrics, late = Metrics(), [True]
+    admission = Admission(metrics, 2, lambda: late[0])
+    refused(admission)
+    labels = {"reason": "late"}
+    assert metrics.registry.get_sample_value("grokprobe_refusals_total", labels) == 1
+    late[0] = False
+    with admission.permit():
+        pass

@@ -1,13 +1,15 @@
 """Batches: who shares a run, how large it may be, who is left out, and what all get."""
 
 import asyncio
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 
 from grokprobe.task import Residues, pairs
-from service.batches import INLINE_PAIRS, MAX_TURNS, Batches
+from service import batches
+from service.batches import INLINE_PAIRS, MAX_TURNS, Batches, Queue
 from tests.stores import with_loop
 
 GRID = pairs(31)
@@ -112,3 +114,39 @@ def test_nothing_is_left_waiting(crowd: int) -> None:
 
     asyncio.run(ask())
     assert batches._waiting == {}
+
+
+def test_a_queue_that_stays_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not at once, for that is a burst; and no more as soon as it is short."""
+    monkeypatch.setattr(batches, "PATIENCE_S", 0.01)
+    queue = Queue()
+    for _ in range(3):  # three runs that leave pairs behind, 5 ms apart
+        queue.pairs += 1_000
+        queue.took(100)
+        time.sleep(0.005)
+    assert not queue.is_late()
+    time.sleep(0.02)
+    assert queue.is_late()
+    queue.took(queue.pairs)
+    assert not queue.is_late()
+
+
+def test_one_burst_after_another_is_no_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between them nobody was late for a while."""
+    monkeypatch.setattr(batches, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(batches, "CALM_S", 0.02)
+    queue = Queue()
+    queue.pairs, queue._pace_s = 10**6, 1.0
+    for _ in range(3):
+        assert not queue.is_late()
+        time.sleep(0.03)
+
+
+@with_loop
+async def test_all_that_was_asked_leaves_the_queue() -> None:
+    """Also those whose client is gone, and those whose run failed."""
+    both = Batches()
+    gone = both.run("sum", Recorder(), GRID[:5])
+    gone.cancel()
+    await asyncio.gather(*(both.run("sum", Recorder(), GRID[:9]) for _ in range(60)))
+    assert both.queue.pairs == 0

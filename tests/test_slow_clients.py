@@ -72,6 +72,7 @@ async def test_a_head_that_is_late(
 ) -> None:
     """After HEAD_S the connection is closed, with one line in the log where a request had begun."""
     monkeypatch.setattr(server, "HEAD_S", 0.1)
+    monkeypatch.setattr(server, "KEEP_ALIVE_S", 0.1 if not sent else 60.0)
     caplog.set_level("INFO", "grokprobe.service")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         running = Server(_silent, lambda: None)
