@@ -22,7 +22,7 @@ class Load(msgspec.Struct, kw_only=True):
     """What to send. With a rate the load is open: it does not wait for answers."""
 
     port: int
-    request: bytes
+    requests: list[bytes]  # by turns
     connections: int
     seconds: float
     rate: float = 0  # requests/s; 0: each connection sends when it has its answer
@@ -102,10 +102,10 @@ class Generator:
         self.sent = 0
 
     def send(self, connection: Connection, due: float) -> None:
-        """Send the request, small enough for the socket's buffer."""
+        """Send the next request, small enough for the socket's buffer."""
         connection.due, connection.missing = due, -1
         connection.attempts += 1
-        connection.socket.sendall(self.load.request)
+        connection.socket.sendall(self.load.requests[self.sent % len(self.load.requests)])
         self.sent += 1
 
     def finished(self, connection: Connection, now: float) -> None:

@@ -27,7 +27,7 @@ ANSWERS = {
 
 def rate(port: int, request: bytes, connections: int, status: str) -> float:
     """Answers a second, all with this status. Raises RuntimeError if one has another."""
-    load = Load(port=port, request=request, connections=connections, seconds=SECONDS)
+    load = Load(port=port, requests=[request], connections=connections, seconds=SECONDS)
     report = send(load)
     if set(report.statuses) != {status}:
         raise RuntimeError(f"{request[:60]!r} was answered with {report.statuses}")

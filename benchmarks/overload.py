@@ -51,13 +51,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         train_mainline(Path(folder))
         with service(Path(folder)) as server:
-            closed = Load(port=server.port, request=REQUEST, connections=32, seconds=5)
+            closed = Load(port=server.port, requests=[REQUEST], connections=32, seconds=5)
             send(closed)  # warm
             capacity = send(closed).rate
             print(f"capacity, 32 connections: {capacity:,.0f} answers/s of {PAIRS} pairs")
             load = Load(
                 port=server.port,
-                request=REQUEST,
+                requests=[REQUEST],
                 connections=CONNECTIONS,
                 seconds=seconds,
                 rate=3 * capacity,
@@ -73,7 +73,7 @@ def main() -> None:
             )
             crowd = Load(
                 port=server.port,
-                request=REQUEST,
+                requests=[REQUEST],
                 connections=CROWD,
                 seconds=60,
                 honour=True,

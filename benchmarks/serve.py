@@ -76,7 +76,9 @@ def wait_for(target: Target) -> None:
 
 def rate(target: Target, connections: int, seconds: float) -> float:
     """Answers a second. Raises RuntimeError if one is not 200."""
-    load = Load(port=target.port, request=target.request, connections=connections, seconds=seconds)
+    load = Load(
+        port=target.port, requests=[target.request], connections=connections, seconds=seconds
+    )
     report = send(load)
     if set(report.statuses) != {"200"}:
         raise RuntimeError(f"{target.name} answered {report.statuses}")
@@ -129,7 +131,7 @@ def print_latency(ours: Target, capacity: float, seconds: float) -> None:
     """Latency of an open load of 70 % of what ours can do, from when each request was due."""
     load = Load(
         port=ours.port,
-        request=ours.request,
+        requests=[ours.request],
         connections=64,
         seconds=seconds,
         rate=0.7 * capacity,

@@ -17,7 +17,7 @@ from service.caching import RestsOn, cache_control, etag, same, weak_tag
 from service.context import Asked, Context, find
 from service.formats import MEDIA_TYPES, encode, encoder, negotiate
 from service.queries import check_query, in_order
-from service.tables import Block, Encoder, Table
+from service.tables import Block, Encoder, NpyRows, Table
 
 NO_BODY: Any = {"type": "http.response.body", "body": b"", "more_body": False}
 INLINE_CELLS = 2048  # encoding more would keep others waiting: a thread does it
@@ -160,11 +160,14 @@ async def stream(
     """
     chosen = agreed(request).format
     writer = await asyncio.to_thread(encoder, chosen, answer, table, length)
+    headers = dict(agreed(request).headers)
+    if isinstance(writer, NpyRows):
+        headers["Content-Length"] = str(writer.size)
     first = writer.head() + await asyncio.to_thread(writer.rows, await anext(blocks))
     return Stream(
         _pieces(first, writer, blocks),
         media_type=MEDIA_TYPES[chosen],
-        headers=agreed(request).headers,
+        headers=headers,
     )
 
 

@@ -133,6 +133,11 @@ class NpyRows:
         """The header with shape and type."""
         return npy_head(self._shape, self._dtype)
 
+    @property
+    def size(self) -> int:
+        """Bytes of the whole file."""
+        return len(self.head()) + math.prod(self._shape) * self._dtype.itemsize
+
     def rows(self, block: Block) -> bytes:
         """The rows as they lie in memory."""
         return np.ascontiguousarray(block, dtype=self._dtype).tobytes()

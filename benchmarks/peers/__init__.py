@@ -38,7 +38,7 @@ class Peer:
 def _mlserver(name: str, workers: int) -> Peer:
     return Peer(
         "mlserver",
-        ("mlserver==1.7.*", "onnxruntime"),
+        ("mlserver==1.7.*", "onnxruntime", "uvloop<0.22"),
         ("-c", "from mlserver.cli import main; main()", "start", "."),
         {name: "/v2/models/probe/infer"},
         INFER,

@@ -3,10 +3,11 @@
 from typing import Any
 
 import msgspec
-from litestar import Litestar, Request, Response, post
+from litestar import Litestar, Request, Response, get, post
 
 PREDICTION = {"a": 3, "b": 5, "predicted": 8, "answer": 8, "correct": True, "probability": 0.99}
 ANSWER = {"run": "mainline", "step": 5, "operation": "add", "predictions": [PREDICTION]}
+LONG = bytes(4 * 113**3)  # as the logits of all pairs
 ENCODED = msgspec.json.encode(ANSWER)
 
 
@@ -30,4 +31,10 @@ async def unread() -> Response[bytes]:
     return Response(ENCODED, media_type="application/json")
 
 
-app = Litestar([read, read_bytes, unread], openapi_config=None)
+@get("/long")
+async def long() -> Response[bytes]:
+    """Many bytes."""
+    return Response(LONG, media_type="application/x-npy")
+
+
+app = Litestar([read, read_bytes, unread, long], openapi_config=None)
