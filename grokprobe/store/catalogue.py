@@ -131,7 +131,7 @@ class Catalogue(Index):
 
     async def summaries(self, runs: Sequence[str]) -> list[RunSummary]:
         """What a list shows of each run, in one round trip; runs that are gone are left out."""
-        rows = await self._read(*map(_summary, runs))
+        [rows] = await self._read(_summary(runs))
         return [_summarise(run, row) for run, row in zip(runs, rows, strict=True) if row[0]]
 
     # -- parts -------------------------------------------------------------------------------
@@ -167,18 +167,23 @@ def _decode(data: bytes, kind: type[R], run: str) -> R:
         raise CatalogueUnavailable(f"{error}; {REINDEX}") from None
 
 
-# One command a run: what a command costs this process is most of what a page of runs takes.
-SUMMARY = """
-local last = redis.call('ZREVRANGE', KEYS[3], 0, 0)[1]
-return {redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2]), redis.call('ZCARD', KEYS[3]),
-        last and redis.call('HGET', KEYS[4], last) or false}
+# One command for all: what commands cost this process was most of what a page of runs took.
+SUMMARIES = """
+local found = {}
+for i = 1, #KEYS, 4 do
+  local last = redis.call('ZREVRANGE', KEYS[i + 2], 0, 0)[1]
+  found[#found + 1] = {
+    redis.call('GET', KEYS[i]), redis.call('GET', KEYS[i + 1]), redis.call('ZCARD', KEYS[i + 2]),
+    last and redis.call('HGET', KEYS[i + 3], last) or false}
+end
+return found
 """
 
 
-def _summary(run: str) -> Command:
-    """Manifest, status, number of checkpoints, latest checkpoint; keys of one slot."""
+def _summary(runs: Sequence[str]) -> Command:
+    """Of each run: manifest, status, number of checkpoints, latest checkpoint."""
     parts: tuple[Part, ...] = ("manifest", "status", "steps", "checkpoints")
-    return ("EVAL", SUMMARY, 4, *(key(run, part) for part in parts))
+    return ("EVAL", SUMMARIES, 4 * len(runs), *(key(run, part) for run in runs for part in parts))
 
 
 def _summarise(run: str, row: list[Any]) -> RunSummary:
