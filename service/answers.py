@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from service.caching import RestsOn, cache_control, etag, same, weak_tag
 from service.context import Asked, Context, find
 from service.formats import MEDIA_TYPES, encode, encoder, negotiate
-from service.queries import check_query, in_order
+from service.queries import Query, check_query, in_order
+from service.requests import header
 from service.tables import Block, Encoder, NpyRows, Table
 
 NO_BODY: Any = {"type": "http.response.body", "body": b"", "more_body": False}
@@ -70,7 +71,7 @@ async def settle(context: Context, request: Request[Any, Any, Any]) -> Response[
     query = check_query(request)
     chosen, headers = "", {}
     if resource.formats:
-        accept = request.headers.get("accept", "")
+        accept = header(request, b"accept")
         chosen = negotiate(dict(query).get("format"), accept, resource.formats)
         headers["Vary"] = "Accept, Accept-Encoding"
     if "run" in request.path_params:
@@ -78,7 +79,7 @@ async def settle(context: Context, request: Request[Any, Any, Any]) -> Response[
         if request.method == "GET" and resource.rests_on:
             headers |= _validators(request, asked, resource.rests_on, query, chosen)
     request.scope["state"]["agreed"] = Agreed(chosen, headers)
-    given = request.headers.get("if-none-match")
+    given = header(request, b"if-none-match")
     # Whether `*` names anything is known only after the work.
     if given and given != "*" and "ETag" in headers and same(given, headers["ETag"]):
         return NotModified(headers)
@@ -96,7 +97,7 @@ def _validators(
     request: Request[Any, Any, Any],
     asked: Asked,
     rests_on: RestsOn,
-    query: list[tuple[str, str]],
+    query: Query,
     chosen: str,
 ) -> dict[str, str]:
     """ETag, Cache-Control and, for a label, the Content-Location of the numbered resource."""
@@ -105,7 +106,7 @@ def _validators(
     rest = [item for item in query if item[0] != "format"]
     headers = {
         "ETag": etag(asked, rests_on, rest, chosen),
-        "Cache-Control": cache_control(asked, rests_on, "authorization" in request.headers),
+        "Cache-Control": cache_control(asked, rests_on, bool(header(request, b"authorization"))),
     }
     if asked.label:
         text = request.scope["query_string"].decode("latin-1")
@@ -141,7 +142,7 @@ async def respond(
     headers = {**agreed(request).headers, **headers}
     if request.method == "GET" and "ETag" not in headers:
         headers |= {"ETag": weak_tag(body), "Cache-Control": "no-cache"}
-    given = request.headers.get("if-none-match")
+    given = header(request, b"if-none-match")
     if given and "ETag" in headers and same(given, headers["ETag"]):
         return NotModified(headers)
     return Response(body, media_type=MEDIA_TYPES[chosen], headers=headers)

@@ -19,13 +19,21 @@ NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,3})?", re.ASCII)
 INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
 
 
-def check_query(request: Request[Any, Any, Any]) -> list[tuple[str, str]]:
+Query = tuple[tuple[str, str], ...]
+
+
+def check_query(request: Request[Any, Any, Any]) -> Query:
     """The query's names and values.
 
     Raises InvalidInput for a parameter that is unknown, repeated or of the wrong kind.
     """
-    known = query_parameters(request.route_handler)
-    given = in_order(request)
+    return _checked(request.route_handler, request.scope["query_string"])
+
+
+@lru_cache(maxsize=4096)  # clients ask the same of many checkpoints
+def _checked(handler: Any, query: bytes) -> Query:
+    known = query_parameters(handler)
+    given = _parsed(query)
     for position, (name, value) in enumerate(given):
         if name not in known:
             raise InvalidInput(name, _unknown(name, sorted(known)))
@@ -36,10 +44,13 @@ def check_query(request: Request[Any, Any, Any]) -> list[tuple[str, str]]:
     return given
 
 
-def in_order(request: Request[Any, Any, Any]) -> list[tuple[str, str]]:
+def in_order(request: Request[Any, Any, Any]) -> Query:
     """The query's names and values as they stand; the framework keeps them in no order."""
-    query = request.scope["query_string"].decode("latin-1")
-    return parse_qsl(query, keep_blank_values=True)
+    return _parsed(request.scope["query_string"])
+
+
+def _parsed(query: bytes) -> Query:
+    return tuple(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
 
 
 @lru_cache(maxsize=256)

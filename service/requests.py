@@ -8,6 +8,7 @@ import itertools
 import re
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
 from service.logs import current_request
 
@@ -20,6 +21,12 @@ def request_id(given: bytes | None = None) -> str:
     if given and SANE_ID.fullmatch(text := given.decode("latin-1")):
         return text
     return f"{_process}{next(_numbers) & 0xFFFFFFFF:08x}"
+
+
+def header(request: Any, name: bytes) -> str:
+    """A header of a request, empty where it has none; the framework's own builds all of them."""
+    value: bytes = request.scope["state"]["headers"].get(name, b"")
+    return value.decode("latin-1")
 
 
 @dataclass(slots=True)

@@ -200,11 +200,11 @@ def peak_bytes(served: Served) -> int:
 
 @pytest.mark.parametrize(("chosen", "size"), [("npy", 4 * 251**3), ("json", 16 * 251**3)])
 def test_large_answers_take_no_memory(wide: Served, chosen: str, size: int) -> None:
-    """All logits of p = 251, 63 MB of npy and 300 of JSON, are sent from less than 32."""
+    """All logits of p = 251, 63 MB of npy and 300 of JSON, are sent from less than 40: some blocks at a time."""
     path = f"/v1/runs/wide/checkpoints/0/logits?format={chosen}"
     wide.client.get("/v1/runs/wide/checkpoints/0/predictions?a=1&b=2")
     before = peak_bytes(wide)
     with wide.client.stream("GET", path, headers={"Accept-Encoding": "identity"}) as answer:
         received = sum(map(len, answer.iter_raw()))
     assert received > size
-    assert peak_bytes(wide) - before < 32e6
+    assert peak_bytes(wide) - before < 40e6
