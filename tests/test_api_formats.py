@@ -200,7 +200,7 @@ def peak_bytes(served: Served) -> int:
 
 @pytest.mark.parametrize(("chosen", "size"), [("npy", 4 * 251**3), ("json", 16 * 251**3)])
 def test_large_answers_take_no_memory(wide: Served, chosen: str, size: int) -> None:
-    """All logits of p = 251, 63 MB of npy and 300 of JSON, are sent from less than 40: some blocks at a time."""
+    """All logits of p = 251, 63 MB of npy and 300 of JSON, are sent from less than 40."""
     path = f"/v1/runs/wide/checkpoints/0/logits?format={chosen}"
     wide.client.get("/v1/runs/wide/checkpoints/0/predictions?a=1&b=2")
     before = peak_bytes(wide)
