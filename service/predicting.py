@@ -51,11 +51,13 @@ def one_pair(a: int | None, b: int | None, modulus: int) -> Residues:
     return np.array([[a, b]], dtype=np.int64)
 
 
-def _top(logits: NDArray[np.float32], count: int) -> list[list[TopResidue]]:
+def _top(
+    logits: NDArray[np.float32], total: NDArray[np.float64], count: int
+) -> list[list[TopResidue]]:
     """The `count` likeliest residues of each row, likeliest first; ties: lowest residue."""
     largest = logits.max(axis=1, keepdims=True)
     exponents = np.exp(np.subtract(logits, largest, dtype=np.float64))
-    probabilities = exponents / exponents.sum(axis=1, keepdims=True)
+    probabilities = exponents / total[:, None]
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :count]
     values = np.take_along_axis(probabilities, order, axis=1)
     return [
@@ -70,8 +72,8 @@ def describe(
     """Predictions from pairs (n, 2) and their logits (n, p); losses in nats."""
     rows = asked @ (known.task.modulus, 1)
     answers = known.answers[rows]
-    loss, probability = surprise(logits, np.maximum(answers, 0))
-    columns = (asked, logits.argmax(axis=1), answers, probability, loss, known.parts[rows])
+    loss, total = surprise(logits, np.maximum(answers, 0))
+    columns = (asked, logits.argmax(axis=1), answers, 1 / total, loss, known.parts[rows])
     predictions = [
         Prediction(a, b, guess, answer, guess == answer, p, nats, part)
         if answer != UNDEFINED
@@ -81,7 +83,7 @@ def describe(
         )
     ]
     if top:
-        for prediction, likeliest in zip(predictions, _top(logits, top), strict=True):
+        for prediction, likeliest in zip(predictions, _top(logits, total, top), strict=True):
             prediction.top = likeliest
     return predictions
 

@@ -152,6 +152,7 @@ def test_a_prediction_in_full(client: httpx.Client, model: ort.InferenceSession)
     assert first["probability"] == pytest.approx(weights.max() / weights.sum())
     assert first["loss"] == pytest.approx(slow_cross_entropy(logits.tolist(), 8))
     assert [t["residue"] for t in first["top"]] == np.argsort(-logits)[:3].tolist()
+    assert first["top"][0]["probability"] == first["probability"]
     attention, neurons = model.run(["attention", "neurons"], {"pairs": np.array([[3, 5]])})
     np.testing.assert_allclose(first["attention"], attention[0], atol=1e-6)
     np.testing.assert_allclose(first["neurons"], neurons[0], atol=1e-5)

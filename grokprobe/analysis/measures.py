@@ -19,7 +19,10 @@ def cross_entropy(logits: ArrayLike, answers: Residues) -> Array:
 
 
 def surprise(logits: ArrayLike, answers: Residues) -> tuple[Array, Array]:
-    """`cross_entropy` (n,), and the largest softmax of each row (n,), from one pass."""
+    """`cross_entropy` (n,), and sum over classes of exp(logit - largest logit) (n,), in one pass.
+
+    The second is what softmax divides by: the largest softmax of a row is one over it.
+    """
     L = np.asarray(logits)
     rows = np.arange(len(L))
     below = np.subtract(L, L.max(axis=1, keepdims=True), dtype=np.float64)
@@ -29,7 +32,7 @@ def surprise(logits: ArrayLike, answers: Residues) -> tuple[Array, Array]:
     others = terms.sum(axis=1)
     total = others + np.exp(own)
     losses: Array = np.where(own == 0, np.log1p(others), np.log(total) - own)
-    return losses, 1 / total  # the exponent of the largest logit is exactly 1
+    return losses, total
 
 
 def accuracy(logits: ArrayLike, answers: Residues) -> float:
