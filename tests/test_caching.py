@@ -112,6 +112,12 @@ def test_lists_of_etags(client: httpx.Client, given: str) -> None:
     assert again(client, LAST, '"other"').status_code == 200
 
 
+@pytest.mark.parametrize("what", ["predictions", "logits?format=csv", "model.onnx", "spectrum"])
+def test_any_is_whatever_there_is(client: httpx.Client, what: str) -> None:
+    """`*` matches streams and files too."""
+    assert again(client, f"{LAST}/{what}", "*").status_code == 304
+
+
 def test_an_error_is_no_match(client: httpx.Client) -> None:
     """A question that cannot be answered is 400 or 404, whatever the client has."""
     assert again(client, f"{LAST}/spectrum?null=1", "*").status_code == 400

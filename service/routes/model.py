@@ -4,7 +4,7 @@ from typing import Any
 
 from litestar import Request, Response, get
 
-from service.answers import agreed
+from service.answers import NotModified, agreed, stands
 from service.context import FromContext, asked_of
 from service.ranges import byte_range
 from service.routes import OF_A_CHECKPOINT, RunPath, StepPath, documented, offering
@@ -36,6 +36,8 @@ async def get_model(
         "Accept-Ranges": "bytes",
         "Content-Disposition": f'attachment; filename="{run}-{number}.onnx"',
     }
+    if stands(request, headers):
+        return NotModified(headers)
     part = _part(request, headers["ETag"], len(model))
     if part is None:
         return Response(model, media_type=MEDIA_TYPE, headers=headers)
