@@ -113,7 +113,9 @@ class Queue:
         now = time.perf_counter()
         if self._last is not None:
             self._pace_s += SMOOTHING * ((now - self._last) / pairs - self._pace_s)
-        self._last = now if self.pairs else None
+        self._last = now
+        if not self.pairs:  # what is measured in a queue does not outlive it: it may be a stall
+            self._last, self._pace_s = None, self._pace_s / 2
 
 
 def _take(waiting: deque[Asker]) -> list[Asker]:

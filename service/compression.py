@@ -23,6 +23,7 @@ TEXT = ("application/json", "text/csv", "text/html", "text/plain", "text/css", "
 SCRIPTS = ("text/javascript", "application/javascript", "application/vnd.oai.openapi")
 TYPES = tuple(name.encode() for name in (*TEXT, *SCRIPTS))
 UNTOUCHED = "/v2"
+LONGEST = 256  # bytes of an Accept-Encoding: choices are kept
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -71,7 +72,7 @@ def compress(app: ASGIApp) -> ASGIApp:
 
     async def compressed(scope: Any, receive: Receive, send: Send) -> None:
         asked = scope["state"]["headers"].get(b"accept-encoding")
-        encoding = choose(asked.decode("latin-1")) if asked else None
+        encoding = choose(asked.decode("latin-1")) if asked and len(asked) <= LONGEST else None
         if encoding is None or scope["path"].startswith(UNTOUCHED):
             return await app(scope, receive, send)
         packer: Any = None

@@ -70,7 +70,7 @@ class Inference:
             if large or len(asked) > INLINE_PAIRS:
                 ran = await self._in_parts(work, asked)
             else:
-                key = (checkpoint.manifest.model.sha256, what)
+                key = (checkpoint.manifest.run, checkpoint.manifest.step, what)
                 ran = await self._batches.run(key, work, asked)
         self._metrics.inferred(ran.began - began, ran.ended - ran.began)
         return ran.columns

@@ -19,6 +19,7 @@ NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,3})?", re.ASCII)
 INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
 
 
+SHORT = 256  # bytes of a query that is worth keeping
 Query = tuple[tuple[str, str], ...]
 
 
@@ -27,7 +28,9 @@ def check_query(request: Request[Any, Any, Any]) -> Query:
 
     Raises InvalidInput for a parameter that is unknown, repeated or of the wrong kind.
     """
-    return _checked(request.route_handler, request.scope["query_string"])
+    query = request.scope["query_string"]
+    check = _checked if len(query) <= SHORT else _checked.__wrapped__
+    return check(request.route_handler, query)
 
 
 @lru_cache(maxsize=4096)  # clients ask the same of many checkpoints

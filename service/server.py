@@ -41,6 +41,8 @@ class Joined:
 
     def write(self, data: bytes) -> None:
         """Send what is held back and the data, or hold the data back for a moment."""
+        if self.is_closing():  # of a client that is gone: the transport would raise
+            return
         if self._held:
             held, self._held = self._held, b""
             self._transport.writelines((held, data))
@@ -80,12 +82,15 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Something has come."""
+        before = self._awaits()
         super().data_received(data)
-        if not self._awaits():
+        awaited = self._awaits()
+        cycle: Any = self.cycle
+        if awaited is None or (cycle and awaited is not before):  # some of the data is of others
             self._head_bytes = 0
             return
         self._head_bytes += len(data)
-        if self._head_bytes > HEAD_BYTES:
+        if self._head_bytes > HEAD_BYTES and self._is_free():
             self.refuse(431, f"the head of the request is above {HEAD_BYTES} bytes")
 
     def on_response_complete(self) -> None:
@@ -104,17 +109,25 @@ class Protocol(HttpToolsProtocol):
             return scope or self
         return None if cycle.scope is scope else scope
 
+    def _is_free(self) -> bool:
+        """Whether no request of it is being answered."""
+        cycle: Any = self.cycle
+        return cycle is None or bool(cycle.response_complete)
+
     def look(self, now: float) -> None:
         """Cut the connection if its head is late; without a word if it never sent any."""
-        awaited: Any = self._awaits()
-        cycle: Any = self.cycle
-        if awaited is None or awaited is not self._awaited:
-            self._awaited, self._since = awaited, now
-        elif now - self._since < (KEEP_ALIVE_S if awaited is self else HEAD_S):
+        if not self._is_free():  # nobody reads yet what it sends
+            self._awaited = None
             return
-        elif awaited is self:
+        awaited: Any = self._awaits() or self.cycle
+        is_idle = awaited is self or awaited is self.cycle
+        if awaited is not self._awaited:
+            self._awaited, self._since = awaited, now
+        elif now - self._since < (KEEP_ALIVE_S if is_idle else HEAD_S):
+            return
+        elif is_idle:
             self._joined.close()
-        elif cycle is None or cycle.response_complete:  # else nobody reads yet what it sends
+        else:
             self.refuse(408, f"the head of a request did not arrive within {HEAD_S:g} s")
 
     def send_400_response(self, msg: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from grokprobe.task import Residues, pairs
 from service import batches
-from service.batches import INLINE_PAIRS, MAX_TURNS, Batches, Queue
+from service.batches import INLINE_PAIRS, LATE_S, MAX_TURNS, Batches, Queue
 from tests.stores import with_loop
 
 GRID = pairs(31)
@@ -140,6 +140,21 @@ def test_one_burst_after_another_is_no_queue(monkeypatch: pytest.MonkeyPatch) ->
     for _ in range(3):
         assert not queue.is_late()
         time.sleep(0.03)
+
+
+def test_a_stall_is_soon_forgotten() -> None:
+    """A pause of the process between two runs says nothing of those that follow."""
+    queue = Queue()
+    queue.pairs += 20
+    queue.took(10)
+    queue._last = time.perf_counter() - 3600
+    queue.took(5)
+    assert queue._pace_s > 1
+    for _ in range(30):
+        queue.pairs += 1
+        queue.took(queue.pairs)
+    queue.pairs = 10
+    assert queue.pairs * queue._pace_s < LATE_S
 
 
 @with_loop
