@@ -18,12 +18,15 @@ from trainer.config import Config
 from trainer.data import Grid, draw
 from trainer.export import Graph, check_parity, export_graph, open_session, run_logits
 from trainer.gradients import Gradients
-from trainer.job import Job, describe, opened
+from trainer.learner import Learner
 from trainer.measure import measure, own_keys, read
+from trainer.member import Member
 from trainer.models.transformer import Transformer
 from trainer.progress import TextReporter
-from trainer.publish import Publication
-from trainer.train import Snapshot, prepare, take_snapshot
+from trainer.runs import describe, opened
+from trainer.snapshot import Snapshot
+from trainer.state import encode
+from trainer.train import prepare
 from trainer.worker import Worker
 
 CHECKPOINTS = 40
@@ -39,10 +42,11 @@ def timed(times: Times, name: str) -> Iterator[None]:
 
 
 def snapshots(config: Config, grid: Grid) -> Iterator[Snapshot]:
-    """Checkpoints with weights of their own."""
-    sample = torch.from_numpy(grid.sample())
-    for step in range(CHECKPOINTS):
-        yield take_snapshot(Transformer(config.model, config.task.modulus, step), sample, step)
+    """Checkpoints with weights and moments of their own."""
+    learner = Learner([config], [grid], torch.device("cpu"))
+    for _ in range(CHECKPOINTS):
+        yield learner.snapshot(0)
+        learner.update(learner.losses())
 
 
 def export_and_compare(
@@ -64,30 +68,33 @@ def export_and_compare(
         own_keys(probe, snapshot.step)
     with timed(times, "gradient symmetricity"):
         gradients.measures(snapshot)
+    with timed(times, "training state as bytes"):
+        encode([snapshot])
 
 
 def main() -> None:
     """Print medians and the slowest of all checkpoints but the first."""
     config = Config()
     reporter = TextReporter(Console(quiet=True))
-    job = Job("run", config, draw(config.task), prepare(config.training), reporter)
+    grid, device = draw(config.task), prepare(config.training)
     times: Times = {}
     with timed(times, "export of the graph, once"):
-        proto = export_graph(Transformer(config.model, 113, 0), job.grid.sample())
-    graph = Graph(proto, job.run, job.grid.task)
-    gradients = Gradients(config, job.grid, job.device, reporter)
+        proto = export_graph(Transformer(config.model, 113, 0), grid.sample())
+    graph = Graph(proto, "run", grid.task)
+    gradients = Gradients(config, grid, device, reporter)
     with (
         tempfile.TemporaryDirectory() as home,
         Worker() as worker,
         opened(worker, Settings(home=home)) as backends,
     ):
-        publication = Publication(backends, describe(job), job.grid, job.reporter)
-        worker.call(publication.create)
-        worker.call(publication.begin)
-        for snapshot in snapshots(config, job.grid):
-            export_and_compare(graph, job.grid, gradients, snapshot, times)
+        member = Member(backends, describe("run", config, grid), config, grid, reporter)
+        worker.call(member.create)
+        worker.call(member.begin)
+        member.prepare(proto, device)
+        for snapshot in snapshots(config, grid):
+            export_and_compare(graph, grid, gradients, snapshot, times)
             with timed(times, "publication, all of it"):
-                worker.call(publication.publish, snapshot, graph, gradients)
+                worker.call(member.publish, snapshot)
     for name, each in times.items():
         rest = each[1:] or each
         print(f"{name:<28}{statistics.median(rest):8.1f} ms median{max(rest):8.1f} ms slowest")

@@ -2,35 +2,43 @@
 
 1. Steps per second of the fast form against the textbook form (tests/reference.py) and against
    the float32 matrix products that no last-position form can avoid, all interleaved.
-2. Training with a checkpoint published every 100 steps against training with none.
+2. Training with a checkpoint published every 100 steps against training with none, to local files
+   and to a store that takes 200 ms more for each write.
 """
 
+import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import torch
+from obstore.store import LocalStore
 from rich.console import Console
 from torch import Tensor
 
 from grokprobe.settings import Settings
+from grokprobe.store.archive import Archive
 from tests import reference
 from trainer.config import Config, TrainingSection
 from trainer.data import Grid, draw
-from trainer.export import Graph, export_graph
-from trainer.gradients import Gradients
-from trainer.job import Job, describe, opened
+from trainer.export import export_graph
+from trainer.learner import Learner
 from trainer.loss import cross_entropy
+from trainer.member import Member
 from trainer.models.transformer import Transformer
+from trainer.optimisers import make_optimisers
 from trainer.progress import TextReporter
-from trainer.publish import Publication
-from trainer.train import Snapshot, make_optimiser, prepare, train
+from trainer.runs import describe, opened
+from trainer.train import Listener, prepare, train
 from trainer.worker import Worker
 
 ROUNDS = 7
-TRAININGS = 3  # with and without publication, taking turns
+TRAININGS = 5  # of each kind, taking turns
+SLOW_S = 0.2  # what the slow store adds to each write
 STEPS = 200  # of each
 
 Action = Callable[[], None]
@@ -57,8 +65,8 @@ def training_step(config: Config, grid: Grid, textbook: bool) -> Action:
     """One full-batch update, in the fast or in the textbook form."""
     model = Transformer(config.model, config.task.modulus, seed=0)
     pairs, answers = grid.train_part(torch.device("cpu"))
-    optimiser = make_optimiser(model, config.optimiser)
     weights = dict(model.named_parameters())
+    [optimiser] = make_optimisers([(config.optimiser, weights)])
 
     def loss() -> Tensor:
         if textbook:
@@ -107,45 +115,74 @@ def compare_forms(config: Config, grid: Grid) -> None:
     print(f"  fast form against matrix products: {times['bound'] / times['fast']:.2f} of the bound")
 
 
-def train_once(config: Config, grid: Grid, publish: Callable[[Snapshot], None]) -> float:
-    """The time of STEPS updates with two checkpoints in the middle, from the same weights."""
-    model = Transformer(config.model, config.task.modulus, seed=0)
+class Publishing:
+    """A Listener with two checkpoints in the middle; without a member they are not published."""
+
+    def __init__(self, worker: Worker, member: Member | None = None) -> None:
+        self._worker, self._member = worker, member
+
+    def due(self, step: int) -> bool:
+        """One every 100 steps."""
+        return step in (STEPS // 4, STEPS * 3 // 4)
+
+    def reached(self, learner: Learner) -> None:
+        """As in a session."""
+        if self._member:
+            self._worker.post(self._member.publish, learner.snapshot(0))
+
+    def failed(self, member: int, step: int) -> None:
+        """Never seen here."""
+
+    def report(self, step: int, losses: Sequence[float]) -> None:
+        """To nobody."""
+
+    def stopping(self) -> bool:
+        """Not before the end."""
+        return False
+
+
+def train_once(config: Config, grid: Grid, listener: Listener) -> float:
+    """The time of STEPS updates from the same weights."""
+    learner = Learner([config], [grid], torch.device("cpu"))
     began = time.perf_counter()
-    train(
-        config,
-        model,
-        grid,
-        due={STEPS // 4, STEPS * 3 // 4},
-        publish=publish,
-        report=lambda *_: None,
-        stopping=lambda: False,
-    )
+    train(learner, STEPS, listener)
     return time.perf_counter() - began
 
 
-def compare_publication(config: Config, grid: Grid, home: str) -> None:
+class SlowStore(LocalStore):
+    """Local files behind a slow network: every write takes SLOW_S longer."""
+
+    def put(self, *args: Any, **kwargs: Any) -> Any:
+        """Write, slowly."""
+        time.sleep(SLOW_S)
+        return super().put(*args, **kwargs)
+
+
+def compare_publication(config: Config, grid: Grid, home: Path) -> None:
     """Print the times of training with a checkpoint every 100 steps and with none."""
-    model = Transformer(config.model, config.task.modulus, seed=0)
-    proto = export_graph(model, grid.sample())
+    proto = export_graph(Transformer(config.model, config.task.modulus, seed=0), grid.sample())
     reporter = TextReporter(Console(quiet=True))
-    times: dict[str, list[float]] = {"published": [], "none": []}
-    with Worker() as worker, opened(worker, Settings(home=home)) as backends:
+    times: dict[str, list[float]] = {"none": [], "published": [], "slow store": []}
+    with Worker() as worker, opened(worker, Settings(home=str(home))) as backends:
         worker.bound = config.checkpoints.queue
+        slow = replace(backends, archive=Archive(SlowStore(home / "slow", mkdir=True)))
         for number in range(TRAININGS + 1):
-            job = Job(f"run-{number}", config, grid, torch.device("cpu"), reporter)
-            publication = Publication(backends, describe(job), grid, reporter)
-            graph = Graph(proto, job.run, grid.task)
-            worker.call(publication.create)
-            worker.call(publication.begin)
-            gradients = Gradients(config, grid, job.device, reporter)
-            publish = partial(publication.publish, graph=graph, gradients=gradients)
-            times["published"].append(train_once(config, grid, partial(worker.post, publish)))
-            worker.flush()
-            times["none"].append(train_once(config, grid, lambda _: None))
-    published, none = (statistics.median(times[name][1:]) for name in ("published", "none"))
-    print(f"{STEPS} steps of the mainline, checkpoints to local files and the embedded Redis")
-    print(f"  none                {none:8.2f} s")
-    print(f"  one every 100 steps {published:8.2f} s, {published / none:.3f} times as long")
+            times["none"].append(train_once(config, grid, Publishing(worker)))
+            for name, where in (("published", backends), ("slow store", slow)):
+                manifest = describe(f"run-{number}-{name[:4]}", config, grid)
+                member = Member(where, manifest, config, grid, reporter)
+                worker.call(member.create)
+                worker.call(member.begin)
+                member.prepare(proto, torch.device("cpu"))
+                times[name].append(train_once(config, grid, Publishing(worker, member)))
+                worker.flush()
+    none = statistics.median(times["none"][1:])
+    print(f"{STEPS} steps of the mainline, a checkpoint every 100, local files, embedded Redis")
+    for name, each in times.items():
+        ratios = [own / alone for own, alone in zip(each, times["none"], strict=True)][1:]
+        ratio = f"{statistics.median(ratios):.3f} times as long"
+        print(f"  {name:<12}{statistics.median(each[1:]):8.2f} s, {ratio}")
+    print(f"  slow store: {SLOW_S:.1f} s more for each write; {none / STEPS * 1e3:.0f} ms a step")
 
 
 def main() -> None:
@@ -155,7 +192,9 @@ def main() -> None:
     grid = draw(config.task)
     compare_forms(config, grid)
     with tempfile.TemporaryDirectory() as home:
-        compare_publication(config, grid, home)
+        compare_publication(config, grid, Path(home))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"peak memory, all of the above: {peak:.0f} MiB")
 
 
 if __name__ == "__main__":

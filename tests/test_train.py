@@ -3,6 +3,8 @@
 import asyncio
 import math
 import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
@@ -11,30 +13,71 @@ import torch
 
 from grokprobe.errors import InvalidInput
 from tests.trained import tiny_config
+from trainer import train as loop
 from trainer.config import Config
 from trainer.data import draw
-from trainer.measure import NotFinite
-from trainer.models.transformer import Transformer
-from trainer.train import Snapshot, make_optimiser, prepare, train, warm_up
+from trainer.learner import Learner
+from trainer.snapshot import Snapshot
+from trainer.train import prepare, train
 from trainer.worker import Worker
 
 
+@dataclass
+class Recorder:
+    """A Listener that keeps what it is told."""
+
+    steps: set[int]
+    stop_at: int = -2
+    snapshots: list[Snapshot] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    failures: list[tuple[int, int]] = field(default_factory=list)
+
+    def due(self, step: int) -> bool:
+        """Whether that step is recorded."""
+        return step in self.steps
+
+    def reached(self, learner: Learner) -> None:
+        """Record a step."""
+        self.snapshots.append(learner.snapshot(0))
+
+    def failed(self, member: int, step: int) -> None:
+        """Record a failure."""
+        self.failures.append((member, step))
+
+    def report(self, step: int, losses: Sequence[float]) -> None:
+        """Record the loss of the first member."""
+        self.losses.append(losses[0])
+
+    def stopping(self) -> bool:
+        """At a step, or after a failure."""
+        return bool(self.failures) or len(self.losses) - 1 == self.stop_at
+
+
+def learner_of(config: Config) -> Learner:
+    """One network at its initial weights, on the CPU."""
+    return Learner([config], [draw(config.task)], torch.device("cpu"))
+
+
 def trained_with(
-    config: Config, due: set[int], stop_at: int = -1
-) -> tuple[int, list[Snapshot], list[float]]:
-    """Train; return the last step, the snapshots and the loss of every step."""
-    snapshots: list[Snapshot] = []
-    losses: list[float] = []
-    last = train(
-        config,
-        Transformer(config.model, config.task.modulus, config.training.seed),
-        draw(config.task),
-        due=due,
-        publish=snapshots.append,
-        report=lambda _, loss: losses.append(loss),
-        stopping=lambda: len(losses) - 1 == stop_at,
+    config: Config,
+    due: set[int],
+    stop_at: int = -2,
+    how: Callable[..., int] = train,
+) -> tuple[int, Recorder]:
+    """Train; return the last step and what was recorded."""
+    recorder = Recorder(due, stop_at)
+    return how(learner_of(config), config.training.steps, recorder), recorder
+
+
+def same(one: Snapshot, other: Snapshot) -> bool:
+    """Whether two snapshots are equal in every bit."""
+    return (
+        one.step == other.step
+        and one.sample_logits.tobytes() == other.sample_logits.tobytes()
+        and all(w.tobytes() == other.weights[n].tobytes() for n, w in one.weights.items())
+        and all(m.tobytes() == other.moments[n].tobytes() for n, m in one.moments.items())
+        and one.moments.keys() == other.moments.keys()
     )
-    return last, snapshots, losses
 
 
 @pytest.fixture(autouse=True)
@@ -44,81 +87,71 @@ def _prepared() -> None:
 
 def test_a_network_memorises() -> None:
     """The loss starts at ln p and ends near zero; step N is N updates after the initial weights."""
-    last, snapshots, losses = trained_with(tiny_config(), {0, 400})
+    last, found = trained_with(tiny_config(), {0, 400})
     assert last == 400
-    assert [snapshot.step for snapshot in snapshots] == [0, 400]
-    assert len(losses) == 401
-    assert losses[0] == pytest.approx(math.log(13), rel=0.1)
-    assert losses[-1] < 0.05
-    initial = Transformer(tiny_config().model, 13, 0)
-    np.testing.assert_array_equal(snapshots[0].weights["W_E"], initial.W_E.detach().numpy())
+    assert [snapshot.step for snapshot in found.snapshots] == [0, 400]
+    assert len(found.losses) == 401
+    assert found.losses[0] == pytest.approx(math.log(13), rel=0.1)
+    assert found.losses[-1] < 0.05
+    initial = dict(learner_of(tiny_config()).members[0])
+    for name, weights in found.snapshots[0].weights.items():
+        np.testing.assert_array_equal(weights, initial[name].detach().numpy())
 
 
 def test_training_twice_is_training_once() -> None:
     """On the CPU, with one thread count, every bit is the same."""
-    first, second = (trained_with(tiny_config(), {0, 60, 400})[1] for _ in range(2))
-    for one, other in zip(first, second, strict=True):
-        assert one.sample_logits.tobytes() == other.sample_logits.tobytes()
-        for name, weight in one.weights.items():
-            assert weight.tobytes() == other.weights[name].tobytes()
+    first, second = (trained_with(tiny_config(), {0, 60, 400})[1].snapshots for _ in range(2))
+    assert all(same(one, other) for one, other in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("batch", [0, 32])
+def test_looking_once_a_chunk_changes_nothing(monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+    """What a GPU does, which is not asked for its losses at each step, gives the same networks."""
+    monkeypatch.setattr(loop, "CHUNK", 7)
+    config = tiny_config(training={"steps": 40, "batch": batch, "device": "cpu", "threads": 1})
+    due = {0, 1, 10, 12, 40}
+    last, found = trained_with(config, due, how=loop._train_in_chunks)
+    expected = trained_with(config, due)[1]
+    assert last == 40
+    assert [snapshot.step for snapshot in found.snapshots] == sorted(due)
+    pairs = zip(found.snapshots, expected.snapshots, strict=True)
+    assert all(same(one, other) for one, other in pairs)
+    assert found.losses == [expected.losses[n] for n in (0, 7, 9, 11, 18, 25, 32, 39)]
 
 
 def test_a_snapshot_stands_still() -> None:
     """Training goes on with other memory: a snapshot is not what it will be 400 steps later."""
-    _, [first, last], _ = trained_with(tiny_config(), {0, 400})
+    first, last = trained_with(tiny_config(), {0, 400})[1].snapshots
     assert not np.array_equal(first.weights["W_in"], last.weights["W_in"])
-
-
-def test_the_learning_rate_warms_up_linearly() -> None:
-    """Update 1 of 10 has a tenth of it, update 10 and all later ones the whole."""
-    section = tiny_config(optimiser={"learning_rate": 0.5, "warmup_steps": 10}).optimiser
-    optimiser = make_optimiser(torch.nn.Linear(2, 2), section)
-    rates = []
-    for step in range(12):
-        warm_up(optimiser, section, step)
-        rates.append(optimiser.param_groups[0]["lr"])
-    assert rates == pytest.approx([0.05 * n for n in range(1, 11)] + [0.5, 0.5])
-
-
-def test_no_warm_up_is_the_whole_rate_at_once() -> None:
-    """`warmup_steps = 0` is not a division by zero."""
-    section = msgspec.structs.replace(tiny_config().optimiser, warmup_steps=0)
-    optimiser = make_optimiser(torch.nn.Linear(2, 2), section)
-    warm_up(optimiser, section, 0)
-    assert optimiser.param_groups[0]["lr"] == section.learning_rate
 
 
 def test_a_stop_finishes_the_step() -> None:
     """What is due at that step is published before training stops."""
-    last, snapshots, _ = trained_with(tiny_config(), {0, 7, 9}, stop_at=7)
+    last, found = trained_with(tiny_config(), {0, 7, 9}, stop_at=7)
     assert last == 7
-    assert [snapshot.step for snapshot in snapshots] == [0, 7]
+    assert [snapshot.step for snapshot in found.snapshots] == [0, 7]
 
 
-def test_a_loss_that_is_no_number_ends_training() -> None:
-    """The step is named, and nothing of it or after it is published."""
-    exploding = tiny_config(optimiser={"learning_rate": 1.0, "weight_decay": 1000.0})
-    published: list[Snapshot] = []
-    with pytest.raises(NotFinite, match=r"train_loss is not finite at step \d+") as caught:
-        train(
-            exploding,
-            Transformer(exploding.model, 13, 0),
-            draw(exploding.task),
-            due=range(401),
-            publish=published.append,
-            report=lambda *_: None,
-            stopping=lambda: False,
-        )
-    assert [snapshot.step for snapshot in published] == list(range(caught.value.step))
+@pytest.mark.parametrize("how", [train, loop._train_in_chunks])
+def test_a_loss_that_is_no_number_is_told_with_its_step(how: Callable[..., int]) -> None:
+    """The first step without a finite loss is named, whether each is looked at or not."""
+    hot = tiny_config(optimiser={"learning_rate": 1.0, "weight_decay": 1000.0})
+    _, found = trained_with(hot, set(), how=how)
+    _, expected = trained_with(hot, set())
+    assert found.failures[0] == expected.failures[0]
+    assert found.failures[0][1] == len(expected.losses) - 1 > 1
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
-def test_a_forced_gpu_that_is_missing_is_refused() -> None:
-    """`auto` falls back to the CPU, `cuda` does not."""
+def test_a_gpu_that_is_missing_is_refused_where_it_is_needed() -> None:
+    """`auto` falls back to the CPU, `cuda` and TF32 do not."""
     section = msgspec.structs.replace(tiny_config().training, device="cuda")
     with pytest.raises(InvalidInput, match=r"training\.device: cuda is forced"):
         prepare(section)
-    assert prepare(msgspec.structs.replace(section, device="auto")).type == "cpu"
+    auto = msgspec.structs.replace(section, device="auto")
+    assert prepare(auto).type == "cpu"
+    with pytest.raises(InvalidInput, match=r"training\.precision: tf32"):
+        prepare(msgspec.structs.replace(auto, precision="tf32"))
 
 
 def test_posted_work_is_done_in_order_and_bounded() -> None:

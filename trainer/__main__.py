@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from grokprobe.errors import (
     GrokprobeError,
@@ -19,7 +19,8 @@ from grokprobe.errors import (
 from grokprobe.settings import Settings, read_settings
 from grokprobe.store.manifest import check_run_name
 from grokprobe.task import Operation, Task
-from trainer.config import default_run_name, load, preset
+from trainer import ensemble
+from trainer.config import preset
 from trainer.layout import load as load_layout
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     source.add_argument("--config", metavar="FILE", type=Path, help="a TOML file of your own")
     _add_assignments(train, "optimiser.weight_decay=0.5")
     train.add_argument("--run", metavar="RUN", help="its name; NAME-sSEED-CONFIG8 if left out")
+    train.add_argument("--resume", action="store_true", help="go on with the run if it exists")
     resume = commands.add_parser("resume", help="go on with a run that was stopped")
     resume.add_argument("run", metavar="RUN")
     _add_imports(commands)
@@ -78,11 +80,15 @@ Act = Callable[["Reporter"], int]
 def prepare_train(arguments: argparse.Namespace, settings: Settings) -> Act:
     """`train`: a new run from a configuration."""
     path = arguments.config or preset(arguments.preset)
-    config = load(path, arguments.assignments)
-    run = check_run_name(arguments.run or default_run_name(path.stem, config))
-    from trainer.job import start
+    configs, together = ensemble.load(path, arguments.assignments)
+    group, runs = ensemble.names(path.stem, arguments.run, configs)
+    if not together:
+        group = runs[0] = check_run_name(arguments.run or runs[0])
+    members = dict(zip(runs, configs, strict=True))
+    kind: dict[str, Any] = {"group": group if together else None, "go_on": arguments.resume}
+    from trainer.job import start_all
 
-    return lambda reporter: start(settings, config, run, reporter)
+    return lambda reporter: start_all(settings, members, group, reporter, **kind)
 
 
 def prepare_resume(arguments: argparse.Namespace, settings: Settings) -> Act:

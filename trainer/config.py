@@ -65,20 +65,29 @@ class ModelSection(NetworkSection, frozen=True, kw_only=True):
 
 
 class OptimiserSection(Section, frozen=True, kw_only=True):
-    """AdamW on the full batch; the learning rate rises linearly over the first updates."""
+    """How gradients become updates (optimisers.py) and what is done to them before."""
 
-    name: Literal["adamw"] = "adamw"
+    name: Literal["adamw", "sgd", "muon"] = "adamw"
     learning_rate: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1e-3
     weight_decay: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 1.0
-    betas: tuple[Moment, Moment] = (0.9, 0.98)
+    betas: tuple[Moment, Moment] = (0.9, 0.98)  # of adamw, and of what muon leaves to it
+    momentum: Moment = 0.95  # of sgd and muon
     warmup_steps: Count = 10
+    schedule: Literal["constant", "linear", "cosine"] = "constant"  # after the warm-up, to 0
+    grokfast_lamb: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 0.0  # 0: off
+    grokfast_alpha: Moment = 0.98
+    orthograd: bool = False
 
 
 class TrainingSection(Section, frozen=True, kw_only=True):
     """How long, from which initial weights, on which device."""
 
     steps: Annotated[int, msgspec.Meta(gt=0, lt=10**10)] = 12_000
+    settle_steps: Step = 0  # stop once generalised for so many; 0: never
     seed: Seed = 0
+    loss: Literal["cross_entropy", "mse", "stablemax"] = "cross_entropy"
+    batch: Count = 0  # train pairs of an update, half of all at most; 0: all
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"  # of products; losses: float64
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0  # 0: what torch chooses
 
@@ -91,6 +100,9 @@ class CheckpointSection(Section, frozen=True, kw_only=True):
     dense: list[tuple[Step, Step, Annotated[int, msgspec.Meta(gt=0)]]] = msgspec.field(
         default_factory=list  # (from, to, every)
     )
+    transition_change: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0  # 0: off (watch.py)
+    transition_every: Annotated[int, msgspec.Meta(gt=0, lt=10**10)] = 10
+    transition_keep: Annotated[int, msgspec.Meta(gt=0, le=4096)] = 32  # snapshots in memory
     queue: Positive = 8  # checkpoints that may wait for the publisher before training does
 
 
@@ -138,6 +150,17 @@ def decode(raw: Mapping[str, Any], source: str, sources: Sources | None = None) 
     return sections.decode(raw, Config, _check, source, sources)
 
 
+def differences(one: Config, other: Config) -> list[str]:
+    """`section.field is X there, Y here` for every field in which `one`, there, differs."""
+    there, here = (msgspec.to_builtins(config) for config in (one, other))
+    return [
+        f"{section}.{field} is {there[section].get(field)!r} there, {value!r} here"
+        for section, fields in here.items()
+        for field, value in fields.items()
+        if there[section].get(field) != value
+    ]
+
+
 def preset(name: str) -> Path:
     """The file of a preset. Raises InvalidInput that lists the presets."""
     return sections.shipped(name, PRESETS, "preset")
@@ -155,5 +178,9 @@ def load(path: Path, assignments: Iterable[str] = ()) -> Config:
 def default_run_name(stem: str, config: Config) -> str:
     """`STEM-sSEED-CONFIG8`: the same configuration always gets the same name."""
     ending = f"-s{config.training.seed}-{config.sha256[:8]}"
-    slug = re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).lstrip("._-") or "run"
-    return check_run_name(slug[: 63 - len(ending)] + ending)
+    return check_run_name(slug(stem)[: 63 - len(ending)] + ending)
+
+
+def slug(stem: str) -> str:
+    """A file's stem as a run's name may begin."""
+    return re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).lstrip("._-") or "run"

@@ -21,7 +21,7 @@ from trainer.data import Grid
 from trainer.models.transformer import Transformer
 from trainer.progress import Reporter
 from trainer.sgld import learning_coefficient, network_loss
-from trainer.train import Snapshot
+from trainer.snapshot import Snapshot
 
 TRIPLES = 100
 NAMES = ("gradient_symmetricity", "gradient_symmetricity_standard_error")

@@ -33,7 +33,7 @@ from trainer.origin import steps_of, train_mask
 from trainer.progress import Reporter
 from trainer.publish import Publication
 from trainer.reading import Contents, read_contents
-from trainer.train import take_snapshot
+from trainer.snapshot import take
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,10 @@ def _export(found: Sequence[Found], grid: Grid, run: str) -> list[Exported]:
         model = _model(one.network)
         with torch.no_grad():
             finite = bool(model(everything).logits.isfinite().all())
+            expected = model(sample).logits
         if not finite:
             raise InvalidInput(one.where, "its logits are beyond float32; are the weights scaled?")
-        snapshot = take_snapshot(model, sample, one.step)
+        snapshot = take(one.step, dict(model.named_parameters()), expected, {})
         data = graph.fill(snapshot.weights, one.step)
         logits = run_logits(open_session(data), grid.sample())
         check_parity(logits, snapshot.sample_logits, run, one.step)

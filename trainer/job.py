@@ -1,27 +1,23 @@
-"""A training job from start to end: what `train` and `resume` do."""
+"""A training job from start to end: what `train` and `resume` do with one run or an ensemble."""
 
-import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
-import msgspec
+import onnx
 import torch
 
-from grokprobe.errors import GrokprobeError, InvalidInput
+from grokprobe.errors import GrokprobeError
 from grokprobe.settings import Settings
-from grokprobe.store.backends import Backends, open_backends
-from grokprobe.store.manifest import Completion, RunManifest, TaskRecord, now, task_of
-from trainer.config import Config, decode
-from trainer.data import Grid, draw, make_grid
-from trainer.export import Graph, export_graph
-from trainer.gradients import Gradients
+from trainer.config import Config
+from trainer.export import export_graph
 from trainer.interruption import Interruption
-from trainer.measure import NotFinite
+from trainer.learner import Learner
+from trainer.member import Member
 from trainer.models.transformer import Transformer
 from trainer.progress import Reporter
-from trainer.publish import Publication
-from trainer.schedule import published_steps
+from trainer.runs import Runs, opened
+from trainer.session import Session
+from trainer.state import decode, environment
 from trainer.train import prepare, train
 from trainer.worker import Worker
 
@@ -30,137 +26,155 @@ class RunFailed(GrokprobeError):
     """Training ended where it cannot go on; `complete.json` says so too."""
 
 
-@contextmanager
-def opened(worker: Worker, settings: Settings) -> Iterator[Backends]:
-    """Object storage and Redis, opened and left on the worker's thread."""
-    manager = open_backends(settings)
-    backends = worker.call(manager.__aenter__)
-    try:
-        yield backends
-    finally:
-        worker.call(functools.partial(manager.__aexit__, None, None, None))
+class OutOfMemory(GrokprobeError):
+    """The device has not the memory that this training needs."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """What a trainer has in hand once it knows what to train."""
+def start(
+    settings: Settings,
+    config: Config,
+    run: str,
+    reporter: Reporter,
+    *,
+    group: str | None = None,
+    go_on: bool = False,
+) -> int:
+    """Train a new run; with `go_on`, go on with it where it exists. Returns the exit status.
 
-    run: str
-    config: Config
-    grid: Grid
-    device: torch.device
-    reporter: Reporter
-
-
-def describe(job: Job) -> RunManifest:
-    """The manifest of a run that is about to start."""
-    config, section = job.config, job.config.task
-    return RunManifest(
-        run=job.run,
-        created_at=now(),
-        task=TaskRecord(
-            operation=section.operation,
-            modulus=section.modulus,
-            operation_seed=section.operation_seed,
-            train_fraction=section.train_fraction,
-            split_seed=section.split_seed,
-            **job.grid.split,
-        ),
-        architecture=msgspec.to_builtins(config.model),
-        optimiser=msgspec.to_builtins(config.optimiser),
-        seed=config.training.seed,
-        config=msgspec.to_builtins(config),
-        config_sha256=config.sha256,
-    )
-
-
-def start(settings: Settings, config: Config, run: str, reporter: Reporter) -> int:
-    """Train a new run; return the exit status.
-
-    Raises RunExists or RunDeleted before anything is trained, and any error of publication.
+    Raises RunExists, RunDeleted, or InvalidInput if it exists with another configuration, before
+    anything is trained, and any error of training and publication.
     """
-    job = Job(run, config, draw(config.task), prepare(config.training), reporter)
+    return start_all(settings, {run: config}, run, reporter, group=group, go_on=go_on)
+
+
+def start_all(
+    settings: Settings,
+    configs: Mapping[str, Config],
+    name: str,
+    reporter: Reporter,
+    *,
+    group: str | None = None,
+    go_on: bool = False,
+) -> int:
+    """`start` for runs that are trained side by side as an ensemble of that name."""
+    prepare(next(iter(configs.values())).training)  # refuses before anything is published
     with Worker() as worker, opened(worker, settings) as backends:
-        publication = Publication(backends, describe(job), job.grid, reporter)
-        worker.call(publication.create)
-        return _train_and_publish(job, worker, publication)
+        members = Runs(worker, backends, reporter).members(configs, group, go_on)
+        return Training(worker, reporter)(members, name) if members else 0
 
 
 def resume(settings: Settings, run: str, reporter: Reporter) -> int:
-    """Go on with a run: train again from step 0 and publish what is missing.
+    """Go on with a run from its newest training state; return the exit status.
 
-    Checkpoints that exist must come out equal, byte by byte, or PublicationConflict is raised.
-    A run that has ended is only indexed again. Raises RunNotFound, or InvalidInput if there is
-    nothing to train: the run was imported.
+    Checkpoints that are published again must come out equal, byte by byte, or PublicationConflict
+    is raised. A run that has ended is only indexed again. Raises RunNotFound, or InvalidInput if
+    there is nothing to train: the run was imported.
     """
     with Worker() as worker, opened(worker, settings) as backends:
-        manifest = worker.call(backends.archive.run, run)
-        grid = make_grid(task_of(manifest), worker.call(backends.archive.train_mask, run))
-        publication = Publication(backends, manifest, grid, reporter)
-        completion = worker.call(backends.archive.completion, run)
-        if completion is not None:
-            worker.call(publication.reconcile)
-            reporter.end(run, completion.status, completion.step, _ended(completion))
-            return 0
-        if "files" in manifest.config:
-            message = "was imported: import the same files again, which publishes what is missing"
-            raise InvalidInput(f"run {run!r}", message)
-        config = decode(manifest.config, f"run {run}")
-        job = Job(run, config, grid, prepare(config.training), reporter)
-        return _train_and_publish(job, worker, publication)
+        member = Runs(worker, backends, reporter).known(worker.call(backends.archive.run, run))
+        return Training(worker, reporter)([member], run) if member else 0
 
 
-def _ended(completion: Completion) -> str:
-    reason = f" ({completion.reason})" if completion.reason else ""
-    return (
-        f"run {completion.run} is {completion.status} at step {completion.step}{reason}: "
-        "there is nothing to resume"
-    )
+class Training:
+    """Trains runs side by side, from where they stand to their ends."""
+
+    def __init__(self, worker: Worker, reporter: Reporter) -> None:
+        self._worker, self._reporter = worker, reporter
+
+    def __call__(self, members: Sequence[Member], name: str) -> int:
+        """Train runs side by side from where they stand; return the exit status.
+
+        Raises RunFailed if one of them left the numbers, OutOfMemory.
+        """
+        config, interruption = members[0].config, Interruption(self._reporter.close)
+        device = prepare(config.training)
+        for member in members:
+            self._worker.call(member.begin)
+        graph = self._graph(members)
+        for member in members:
+            member.prepare(graph, device)
+        self._worker.bound = config.checkpoints.queue * len(members)
+        session = Session(members, self._worker, interruption, self._reporter)
+        with interruption.handled(), _enough_memory(members):
+            learner = Learner([m.config for m in members], [m.grid for m in members], device)
+            self._restore(learner, members, session)
+            self._reporter.start(name, config.training.steps, str(device))
+            step = train(learner, config.training.steps, session)
+            self._worker.flush()
+            return self._conclude(members, session, learner, step, interruption.signal)
+
+    def _graph(self, members: Sequence[Member]) -> onnx.ModelProto:
+        """The graph of the first published checkpoint, or of the network if there is none yet."""
+        for member in members:
+            if published := self._worker.call(member.first_model):
+                return onnx.load_from_string(published)
+        config = members[0].config
+        network = Transformer(config.model, config.task.modulus, config.training.seed)
+        return export_graph(network, members[0].grid.sample())
+
+    def _restore(self, learner: Learner, members: Sequence[Member], session: Session) -> None:
+        """Go to the newest step of which every member has a sound training state, if there is."""
+        found = [
+            {state.record.step: state for state in self._worker.call(member.find_states)}
+            for member in members
+        ]
+        step = max(set.intersection(*(set(states) for states in found)), default=0)
+        for number, (member, states) in enumerate(zip(members, found, strict=True)):
+            if step in states:
+                self._compare(states[step].record.environment, learner.device)
+                session.restore(number, learner, decode(states[step].tensors))
+            self._worker.call(member.hear, [s for s in session.scheduled if s < step])
+
+    def _compare(self, saved: Mapping[str, str | int], device: torch.device) -> None:
+        """Warn where results will not be those of an uninterrupted run bit for bit."""
+        here = environment(device)
+        if differ := [
+            f"{n} {saved.get(n)}, now {here[n]}" for n in here if saved.get(n) != here[n]
+        ]:
+            words = "the training state was saved with " + ", ".join(differ)
+            self._reporter.warn(f"{words}: results may differ in their last bits")
+
+    def _conclude(
+        self,
+        members: Sequence[Member],
+        session: Session,
+        learner: Learner,
+        step: int,
+        signal: int,
+    ) -> int:
+        steps, failures, status = members[0].config.training.steps, [], 0
+        for number, member in enumerate(members):
+            if member.end is None and step < steps:
+                kept = tuple(session.kept[number])
+                self._worker.call(member.save, learner.snapshot(number), kept)
+                words = (
+                    f"stopped at step {step}; go on with `python -m trainer resume {member.run}`"
+                )
+                self._reporter.end(member.run, "running", step, words)
+                status = 128 + signal
+                continue
+            end = self._worker.call(member.conclude, step)
+            if end.status == "failed":
+                failures.append(f"run {member.run!r} failed: {end.reason}")
+            else:
+                words = f"run {member.run} is {end.status} at step {end.step}"
+                self._reporter.end(member.run, end.status, end.step, words)
+        if failures and not status:
+            raise RunFailed("; ".join(failures))
+        return status
 
 
-def _train_and_publish(job: Job, worker: Worker, publication: Publication) -> int:
-    """Train to the end, to a signal or to a failure; return the exit status."""
-    worker.call(publication.begin)
-    worker.bound = job.config.checkpoints.queue
-    interruption = Interruption(job.reporter.close)
-    with interruption.handled():
-        try:
-            step = _train(job, worker, publication, interruption)
-        except NotFinite as error:
-            worker.flush()
-            worker.call(publication.complete, "failed", error.step, str(error))
-            raise RunFailed(f"run {job.run!r} failed: {error}") from None
-        if step < job.config.training.steps:
-            words = f"stopped at step {step}; go on with `python -m trainer resume {job.run}`"
-            job.reporter.end(job.run, "running", step, words)
-            return 128 + interruption.signal
-        worker.call(publication.complete, "complete", step)
-    job.reporter.end(job.run, "complete", step, f"run {job.run} is complete at step {step}")
-    return 0
-
-
-def _train(job: Job, worker: Worker, publication: Publication, interruption: Interruption) -> int:
-    """Train with every due step published; return the last step, all before it published."""
-    config = job.config
-    model = Transformer(config.model, config.task.modulus, config.training.seed)
-    graph = _graph(worker.call(publication.first_model), model, job)
-    gradients = Gradients(config, job.grid, job.device, job.reporter)
-    job.reporter.start(job.run, config.training.steps, str(job.device))
-    step = train(
-        config,
-        model.to(job.device),  # only now: the graph is exported on the CPU
-        job.grid,
-        due=frozenset(published_steps(config.checkpoints, config.training.steps)),
-        publish=lambda snapshot: worker.post(publication.publish, snapshot, graph, gradients),
-        report=job.reporter.step,
-        stopping=lambda: interruption.signal > 0 or worker.failed,
-    )
-    worker.flush()
-    return step
-
-
-def _graph(published: bytes | None, model: Transformer, job: Job) -> Graph:
-    """The graph of the first published checkpoint, or of the model if there is none yet."""
-    if published is None:
-        return Graph(export_graph(model, job.grid.sample()), job.run, job.grid.task)
-    return Graph.from_model(published, job.run, job.grid.task)
+@contextmanager
+def _enough_memory(members: Sequence[Member]) -> Iterator[None]:
+    """Say what to lower where the device has too little memory."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        cause = str(error).splitlines()[0]
+        if not isinstance(error, torch.OutOfMemoryError) and "not enough memory" not in cause:
+            raise
+        lower = "the members of the ensemble" if len(members) > 1 else "model.d_mlp"
+        raise OutOfMemory(
+            f"too little device memory ({cause}); lower {lower} or training.batch. "
+            "What is published stays, and the runs can be resumed"
+        ) from None

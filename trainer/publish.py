@@ -1,4 +1,4 @@
-"""Publication: what happens to a snapshot, and to Redis and object storage when they fail.
+"""Publication: what happens to a checkpoint, and to Redis and object storage when they fail.
 
 Object storage is retried for RETRY_S, then training stops: it must not run ahead of what is
 kept. Redis is only an index: training goes on without it, and it is made equal to the listing
@@ -25,11 +25,9 @@ from grokprobe.store.manifest import (
 )
 from trainer.conclusion import conclude
 from trainer.data import Grid
-from trainer.export import Exported, Graph, check_parity, open_session, run_logits
-from trainer.gradients import Gradients
-from trainer.measure import measure, own_keys, read, spectrum_row, weight_norms
+from trainer.export import Exported
+from trainer.measure import measure, own_keys, read, spectrum_row
 from trainer.progress import Reporter
-from trainer.train import Snapshot
 
 T = TypeVar("T")
 
@@ -38,7 +36,7 @@ INDEX_RETRY_S = 10.0  # how long Redis is left alone after it failed
 
 
 class Publication:
-    """Publishes the snapshots of one attempt of one run."""
+    """Publishes what one attempt of one run has made."""
 
     def __init__(
         self, backends: Backends, manifest: RunManifest, grid: Grid, reporter: Reporter
@@ -59,39 +57,23 @@ class Publication:
         self._attempt = await self._archive.start_attempt(self._run)
         await self._index(None)
 
-    async def first_model(self) -> bytes | None:
-        """The ONNX file of the first checkpoint; None if there is none yet."""
-        steps = await self._archive.steps(self._run)
-        if not steps:
-            return None
-        return await self._archive.model(await self._archive.checkpoint(self._run, steps[0]))
-
-    async def publish(self, snapshot: Snapshot, graph: Graph, gradients: Gradients) -> None:
-        """Export, compare with torch, measure, write, index: in that order.
-
-        Raises ParityError, NotFinite, PublicationConflict, Superseded, RunDeleted, or
-        StoreUnavailable after RETRY_S.
-        """
-        model = graph.fill(snapshot.weights, snapshot.step)
-        session = open_session(model)
-        logits = run_logits(session, self._grid.sample())
-        check_parity(logits, snapshot.sample_logits, self._run, snapshot.step)
-        exported = Exported(
-            snapshot.step,
-            model,
-            graph.opset,
-            weight_norms(snapshot.weights) | gradients.measures(snapshot),
-            gradients.learning_coefficient(snapshot),
-        )
-        await self.publish_model(exported, session)
-
     async def publish_model(self, exported: Exported, session: ort.InferenceSession) -> None:
-        """Measure, write, index: `publish` of a file that is known to be right."""
-        manifest, model = self._describe(exported, session), exported.model
-        await self._store(lambda: self._archive.check_attempt(self._run, self._attempt))
+        """Measure, write, index a file that is known to be right.
+
+        Raises NotFinite, PublicationConflict, Superseded, RunDeleted, or StoreUnavailable after
+        RETRY_S.
+        """
+        manifest = self._describe(exported, session)
+        await self._check_attempt()
+        await self._put(manifest, exported.model)
+
+    async def _put(self, manifest: CheckpointManifest, model: bytes) -> None:
         manifest = await self._store(lambda: self._archive.publish_checkpoint(manifest, model))
         await self._index(manifest)
         self._reporter.published(manifest)
+
+    async def _check_attempt(self) -> None:
+        await self._store(lambda: self._archive.check_attempt(self._run, self._attempt))
 
     def _describe(self, exported: Exported, session: ort.InferenceSession) -> CheckpointManifest:
         probe, model, step = read(session, self._grid), exported.model, exported.step
@@ -114,7 +96,7 @@ class Publication:
 
     async def complete(self, status: FinalStatus, step: int, reason: str = "") -> None:
         """Say that the run has ended; the index follows, with every event not yet announced."""
-        await self._store(lambda: self._archive.check_attempt(self._run, self._attempt))
+        await self._check_attempt()
         findings = await self._store(lambda: conclude(self._archive, self._run, self._grid))
         completion = Completion(
             run=self._run,

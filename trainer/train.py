@@ -2,34 +2,42 @@
 
 import math
 import os
-from collections.abc import Callable, Container
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import Protocol
 
 import torch
-from torch import Tensor, nn
 from torch.utils import deterministic
 
 from grokprobe.errors import InvalidInput
-from trainer.config import Config, OptimiserSection, TrainingSection
-from trainer.data import Grid
-from trainer.export import Logits, Weights
-from trainer.loss import cross_entropy
-from trainer.measure import NotFinite
+from trainer.config import TrainingSection
+from trainer.learner import Learner
+
+CHUNK = 100  # steps that a GPU does at most before anybody looks
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """The weights after `step` updates, on the CPU, and what torch answers with them."""
+class Listener(Protocol):
+    """Who is told how training goes, in the order of the steps. `members` are counted from 0."""
 
-    step: int
-    weights: Weights
-    sample_logits: Logits  # of Grid.sample()
+    def due(self, step: int) -> bool:
+        """Whether `reached` wants to see that step."""
+
+    def reached(self, learner: Learner) -> None:
+        """A step that is due, the initial weights being step 0; may block."""
+
+    def failed(self, member: int, step: int) -> None:
+        """The train loss of a member is no number to go on with, from that step on."""
+
+    def report(self, step: int, losses: Sequence[float]) -> None:
+        """The train losses of the members at a step; on a GPU only of some steps."""
+
+    def stopping(self) -> bool:
+        """Whether to stop after this step."""
 
 
 def prepare(section: TrainingSection) -> torch.device:
     """Make torch deterministic and choose the device.
 
-    Raises InvalidInput if a GPU is forced and there is none.
+    Raises InvalidInput if a GPU is forced, or needed, and there is none.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # or cuBLAS refuses determinism
     torch.use_deterministic_algorithms(True)
@@ -39,69 +47,46 @@ def prepare(section: TrainingSection) -> torch.device:
     found = torch.cuda.is_available()
     if section.device == "cuda" and not found:
         raise InvalidInput("training.device", "cuda is forced, but torch finds no GPU here")
-    return torch.device("cuda" if found and section.device != "cpu" else "cpu")
+    device = torch.device("cuda" if found and section.device != "cpu" else "cpu")
+    if section.precision == "tf32" and device.type != "cuda":
+        raise InvalidInput("training.precision", "tf32 is a GPU's; here there is none to train on")
+    torch.backends.cuda.matmul.allow_tf32 = section.precision == "tf32"
+    return device
 
 
-def make_optimiser(model: nn.Module, section: OptimiserSection) -> torch.optim.Optimizer:
-    """AdamW on every parameter, biases included, in one fused kernel."""
-    return torch.optim.AdamW(
-        model.parameters(),
-        lr=section.learning_rate,
-        betas=section.betas,
-        weight_decay=section.weight_decay,
-        fused=True,
-    )
+def train(learner: Learner, steps: int, listener: Listener) -> int:
+    """Train from where the learner stands up to `steps`; return the step that was reached."""
+    if learner.device.type == "cuda":
+        return _train_in_chunks(learner, steps, listener)
+    while True:
+        losses = learner.losses()
+        values = losses.tolist()
+        _check(listener, learner.step, values)
+        if listener.due(learner.step):
+            listener.reached(learner)
+        listener.report(learner.step, values)
+        if learner.step == steps or listener.stopping():
+            return learner.step
+        learner.update(losses)
 
 
-def warm_up(optimiser: torch.optim.Optimizer, section: OptimiserSection, step: int) -> None:
-    """Set the learning rate of the update that follows `step`: linear up to `warmup_steps`."""
-    share = min(1.0, (step + 1) / max(section.warmup_steps, 1))
-    for group in optimiser.param_groups:
-        group["lr"] = section.learning_rate * share
+def _train_in_chunks(learner: Learner, steps: int, listener: Listener) -> int:
+    """The same, with a look at the losses once a chunk, because looking means waiting for a GPU."""
+    while True:
+        start = learner.step
+        if listener.due(start):
+            listener.reached(learner)
+        if start == steps or listener.stopping():
+            return start
+        ahead = range(start + 1, min(start + CHUNK, steps))
+        until = next((step for step in ahead if listener.due(step)), ahead.stop)
+        history = learner.advance(until)
+        for step, values in enumerate(history, start):
+            _check(listener, step, values)
+        listener.report(until - 1, history[-1])
 
 
-def take_snapshot(model: nn.Module, sample: Tensor, step: int) -> Snapshot:
-    """Copy the weights to the CPU; training goes on with its own."""
-    with torch.no_grad():
-        logits = model(sample).logits.cpu().numpy()
-    weights = {name: w.detach().cpu().numpy().copy() for name, w in model.named_parameters()}
-    return Snapshot(step, weights, logits)
-
-
-def train(
-    config: Config,
-    model: nn.Module,
-    grid: Grid,
-    *,
-    due: Container[int],
-    publish: Callable[[Snapshot], None],
-    report: Callable[[int, float], None],
-    stopping: Callable[[], bool],
-) -> int:
-    """Train on the full batch of train pairs; return the number of updates done.
-
-    `publish` gets a snapshot of every step in `due`, step 0 being the initial weights; it may
-    block. `report` gets every step and its train loss in nats. `stopping` is asked after each
-    step. Raises NotFinite at the first step whose loss is not a number to go on with.
-    """
-    device = next(model.parameters()).device
-    pairs, answers = grid.train_part(device)
-    sample = torch.from_numpy(grid.sample()).to(device)
-    optimiser = make_optimiser(model, config.optimiser)
-
-    for step in range(config.training.steps + 1):
-        loss = cross_entropy(model(pairs).logits, answers)  # after `step` updates
-        value = loss.item()
-        if not math.isfinite(value):
-            raise NotFinite("train_loss", step)
-        if step in due:
-            publish(take_snapshot(model, sample, step))
-        report(step, value)
-        if step == config.training.steps or stopping():
-            break
-
-        loss.backward()  # type: ignore[no-untyped-call]
-        warm_up(optimiser, config.optimiser, step)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-    return step
+def _check(listener: Listener, step: int, losses: Sequence[float]) -> None:
+    for member, loss in enumerate(losses):
+        if not math.isfinite(loss):
+            listener.failed(member, step)

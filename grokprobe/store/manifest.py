@@ -49,6 +49,7 @@ class RunManifest(Record, frozen=True, kw_only=True):
 
     run: str
     created_at: datetime
+    group: str | None = None  # of an ensemble or a sweep
     task: TaskRecord
     architecture: dict[str, Any]
     optimiser: dict[str, Any]
@@ -160,6 +161,18 @@ class Attempt(Record, frozen=True, kw_only=True):
     run: str
     attempt: int
     created_at: datetime
+
+
+class StateRecord(Record, frozen=True, kw_only=True):
+    """`state/N/SLOT.json`: what the tensors beside it are and where they were computed."""
+
+    run: str
+    attempt: int
+    step: int
+    created_at: datetime
+    sha256: str  # of the tensors' file
+    bytes: int
+    environment: dict[str, str | int]  # what the bits of a result depend on
 
 
 class Tombstone(Record, frozen=True, kw_only=True):

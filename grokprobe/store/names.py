@@ -3,6 +3,7 @@
 runs/RUN/run.json, split.npy, complete.json, deleted.json
 runs/RUN/checkpoints/STEP10/model.onnx, manifest.json      STEP10 = ten digits, zero padded
 runs/RUN/state/attempts/N.json
+runs/RUN/state/N/SLOT.safetensors, SLOT.json               of attempt N, SLOT 0 and 1 taking turns
 """
 
 import re
@@ -10,6 +11,7 @@ import re
 RUNS = "runs"
 
 _MANIFEST = re.compile(r".*/checkpoints/(\d{10})/manifest\.json")
+_STATE = re.compile(r".*/state/([1-9]\d*)/([01])\.json")
 _ATTEMPT = re.compile(r".*/state/attempts/([1-9]\d*)\.json")
 
 
@@ -68,10 +70,31 @@ def attempt_path(run: str, attempt: int) -> str:
     return f"{attempts_prefix(run)}/{attempt}.json"
 
 
+def training_state_prefix(run: str, attempt: int) -> str:
+    """The folder of an attempt's training state."""
+    return f"{state_prefix(run)}/{attempt}"
+
+
+def training_state_path(run: str, attempt: int, slot: int) -> str:
+    """The tensors of a training state."""
+    return f"{training_state_prefix(run, attempt)}/{slot}.safetensors"
+
+
+def state_record_path(run: str, attempt: int, slot: int) -> str:
+    """The StateRecord: the commit point of a training state."""
+    return f"{training_state_prefix(run, attempt)}/{slot}.json"
+
+
 def step_of(path: str) -> int | None:
     """The step whose manifest lies at `path`; None where something else lies."""
     match = _MANIFEST.fullmatch(path)
     return int(match[1]) if match else None
+
+
+def slot_of(path: str) -> tuple[int, int] | None:
+    """The attempt and the slot of the StateRecord at `path`; None where something else lies."""
+    match = _STATE.fullmatch(path)
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def attempt_of(path: str) -> int | None:

@@ -1,6 +1,6 @@
 """Object storage, reduced to what publication needs; every failure in the words of our errors.
 
-Objects are created once and never overwritten. A missing object is None, never an exception.
+Published objects are created once and never overwritten. A missing object is None, no exception.
 The library's blocking calls run in threads of ours: they take half the time of its async ones,
 which moreover abort the process when it ends soon after one (seen in 2 of 40 exits).
 """
@@ -36,7 +36,7 @@ async def gather(call: Callable[[A], Coroutine[Any, Any, R]], arguments: Iterabl
 
 
 class Objects:
-    """The six operations. All raise StoreUnavailable where storage does not answer."""
+    """The seven operations. All raise StoreUnavailable where storage does not answer."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
@@ -61,6 +61,10 @@ class Objects:
             # S3 answers 409 while another create is under way, which may yet fail: ask again.
             await asyncio.sleep(CREATE_PAUSE_S)
         raise StoreUnavailable(f"object storage cannot write {path}: it refuses every create")
+
+    async def replace(self, path: str, data: bytes) -> None:
+        """Write an object, new or not, as a whole: the training state, which alone is replaced."""
+        await self._run("write", path, lambda: self._store.put(path, data))
 
     async def read(self, path: str, max_bytes: int = RECORD_MAX_BYTES) -> bytes | None:
         """A whole object; CheckpointCorrupt, before the download, if it is above `max_bytes`."""

@@ -1,0 +1,362 @@
+"""Going on: with the bytes of a run that was never interrupted, whatever became of the trainer."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from grokprobe.errors import InvalidInput, RunExists
+from grokprobe.store.states import State, States
+from tests.test_trainer_faults import configured, trainer
+from tests.trained import Trained, archive, events, manifests, settings_at, tiny_config
+from trainer.job import resume, start, start_all
+from trainer.member import Member
+from trainer.progress import JsonReporter
+
+KILLS = 20
+LONGEST_S = 0.4  # of training before a kill
+
+
+def finish(run: Trained) -> None:
+    """Go on with a run to its end."""
+    assert resume(run.settings, run.run, JsonReporter()) == 0
+
+
+class Until(JsonReporter):
+    """Asks for an end, as a person does with Ctrl-C, once so many checkpoints are published."""
+
+    def __init__(self, count: int) -> None:
+        self.left = count
+
+    def published(self, manifest: Any) -> None:
+        """Count."""
+        super().published(manifest)
+        self.left -= 1
+        if not self.left:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def interrupted(run: Trained, checkpoints: int = 8) -> Trained:
+    """Train a part of the run, to its next step after so many checkpoints."""
+    assert start(run.settings, run.config, run.run, Until(checkpoints)) == 130
+    return run
+
+
+def states(run: Trained) -> tuple[list[State], list[str]]:
+    """The sound training states of a run, and what is wrong with newer ones."""
+    return asyncio.run(States(archive(run.settings).objects).find(run.run))
+
+
+@pytest.mark.timeout(300)
+def test_twenty_kills_leave_the_bytes_of_none(trained: Trained, tmp_path: Path) -> None:
+    """kill -9 at random moments: in the end every object is alike, and `verify` is content."""
+    killed = Trained(settings_at(tmp_path), "tiny", trained.config)
+    moments = random.Random(5)
+    command: tuple[str, ...] = ("train", "--config", configured(tmp_path), "--run", "tiny")
+    seen: list[int] = []
+    for number in range(KILLS):
+        with trainer(killed, *command, "--resume") as process:
+            assert process.stdout is not None
+            assert json.loads(process.stdout.readline() or "{}").get("event") in ("start", "end")
+            time.sleep(moments.uniform(0, LONGEST_S))
+        assert process.returncode in (-signal.SIGKILL, 0), number
+        assert asyncio.run(archive(killed.settings).verify("tiny")) in ([], unfinished(killed))
+        seen.append(max((m.step for m in manifests(killed)), default=-1))
+    assert seen == sorted(seen)
+    finish(killed)
+    assert killed.objects() == trained.objects()
+    assert asyncio.run(archive(killed.settings).verify("tiny")) == []
+    assert len(set(seen)) > 3, "the kills were not spread over the run"
+
+
+def unfinished(run: Trained) -> list[str]:
+    """What `verify` says of a model whose manifest was not written any more."""
+    paths = run.folder.glob("checkpoints/*/model.onnx")
+    return [
+        f"runs/{run.run}/{path.relative_to(run.folder)} is an object that nothing refers to "
+        "(a publication under way or interrupted?)"
+        for path in sorted(paths)
+        if not (path.parent / "manifest.json").exists()
+    ]
+
+
+def test_no_step_is_trained_twice(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Training goes on at the step where the signal stopped it; older attempts' states go."""
+    run = interrupted(Trained(settings_at(tmp_path), "tiny", trained.config))
+    stopped = int(str(events(capsys.readouterr().out)[-1]["step"]))
+    [newest, older], complaints = states(run)
+    assert (newest.record.step, newest.record.attempt, complaints) == (stopped, 1, [])
+    assert older.record.step < stopped
+    seen: list[int] = []
+
+    class Steps(JsonReporter):
+        def step(self, step: int, loss: float) -> None:
+            seen.append(step)
+
+    assert resume(run.settings, "tiny", Steps()) == 0
+    assert seen == list(range(stopped, 401))
+    assert run.objects() == trained.objects()
+    assert states(run) == ([], [])
+
+
+def torn(path: Path) -> None:
+    """Half of a file."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder, slot: torn(folder / f"{slot}.safetensors"),
+        lambda folder, slot: (folder / f"{slot}.safetensors").unlink(),
+        lambda folder, slot: torn(folder / f"{slot}.json"),
+    ],
+    ids=["tensors", "no tensors", "record"],
+)
+def test_a_corrupt_newest_state_falls_back_and_says_so(
+    trained: Trained,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    damage: Callable[[Path, str], None],
+) -> None:
+    """From the older slot, what was published in between comes out equal."""
+    run = interrupted(Trained(settings_at(tmp_path), "tiny", trained.config))
+    folder = run.folder / "state" / "1"
+    newest = max(("0", "1"), key=lambda s: json.loads((folder / f"{s}.json").read_text())["step"])
+    damage(folder, newest)
+    capsys.readouterr()
+    finish(run)
+    warnings = [e for e in events(capsys.readouterr().out) if e["event"] == "warning"]
+    assert len(warnings) == 1
+    assert f"state/1/{newest}." in str(warnings[0]["message"])
+    assert str(warnings[0]["message"]).endswith("going on from an older one")
+    assert run.objects() == trained.objects()
+
+
+def test_without_any_sound_state_training_begins_again(trained: Trained, tmp_path: Path) -> None:
+    """What is published comes out equal from step 0."""
+    run = interrupted(Trained(settings_at(tmp_path), "tiny", trained.config))
+    for path in (run.folder / "state" / "1").glob("*.safetensors"):
+        torn(path)
+    finish(run)
+    assert run.objects() == trained.objects()
+
+
+def test_a_superseded_trainers_late_state_is_not_gone_on_from(
+    trained: Trained, tmp_path: Path
+) -> None:
+    """The newest attempt that has a state counts, not the furthest step."""
+    run = interrupted(Trained(settings_at(tmp_path), "tiny", trained.config))
+    [newest, _], _ = states(run)
+
+    async def save_later_by_older_attempt() -> None:
+        objects = archive(run.settings).objects
+        for attempt, step in ((2, 100), (1, 10_000)):
+            record = msgspec.structs.replace(newest.record, attempt=attempt, step=step)
+            await States(objects).save(record, newest.tensors, 0)
+
+    asyncio.run(save_later_by_older_attempt())
+    assert [state.record.step for state in states(run)[0]] == [100]
+
+
+def test_another_machine_is_warned_of(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the bits depend on is recorded with the state; a difference voids the promise."""
+    run = interrupted(Trained(settings_at(tmp_path), "tiny", trained.config))
+    for path in (run.folder / "state" / "1").glob("*.json"):
+        record = json.loads(path.read_text())
+        record["environment"] |= {"device": "Z80", "threads": 7}
+        path.write_text(json.dumps(record))
+    finish(run)
+    [warning] = [e for e in events(capsys.readouterr().out) if e["event"] == "warning"]
+    message = str(warning["message"])
+    assert "device Z80, now " in message
+    assert "threads 7, now 1" in message
+    assert message.endswith("results may differ in their last bits")
+
+
+def test_a_changed_configuration_is_refused_with_the_difference(
+    trained: Trained, tmp_path: Path
+) -> None:
+    """Neither `train` nor `train --resume` touches a run of another configuration."""
+    other = tiny_config(optimiser={"weight_decay": 0.5}, task={"split_seed": 3})
+    before = trained.objects()
+    for go_on in (False, True):
+        with pytest.raises(InvalidInput) as caught:
+            start(trained.settings, other, "tiny", JsonReporter(), go_on=go_on)
+        message = str(caught.value)
+        assert "task.split_seed is 0 there, 3 here" in message
+        assert "optimiser.weight_decay is 1.0 there, 0.5 here" in message
+        assert "choose another name with --run" in message
+    with pytest.raises(RunExists):
+        start(trained.settings, trained.config, "tiny", JsonReporter())
+    assert trained.objects() == before
+
+
+def test_train_or_resume_is_one_command(trained: Trained, tmp_path: Path) -> None:
+    """`train --resume`: a new run, an interrupted one, an ended one."""
+    run = interrupted(Trained(settings_at(tmp_path), "tiny", trained.config))
+    for _ in range(2):
+        assert start(run.settings, run.config, "tiny", JsonReporter(), go_on=True) == 0
+    assert run.objects() == trained.objects()
+
+
+# -- ensembles --------------------------------------------------------------------------------
+
+
+def test_an_ensemble_is_gone_on_with_as_one(tmp_path: Path) -> None:
+    """Every member's objects are those of the ensemble that was not interrupted."""
+    configs = {f"m{seed}": tiny_config(training={"seed": seed}) for seed in range(3)}
+    whole, parted = settings_at(tmp_path / "whole"), settings_at(tmp_path / "parted")
+    assert start_all(whole, configs, "group", JsonReporter(), group="group") == 0
+    assert start_all(parted, configs, "group", Until(20), group="group") == 130
+    again: dict[str, Any] = {"group": "group", "go_on": True}
+    assert start_all(parted, configs, "group", JsonReporter(), **again) == 0
+    for run, config in configs.items():
+        assert Trained(parted, run, config).objects() == Trained(whole, run, config).objects()
+        assert asyncio.run(archive(parted).run(run)).group == "group"
+        assert asyncio.run(archive(parted).verify(run)) == []
+
+
+def test_a_member_goes_on_alone(tmp_path: Path) -> None:
+    """Each is a run of its own: `resume` needs nobody else."""
+    configs = {f"m{seed}": tiny_config(training={"seed": seed}) for seed in range(2)}
+    settings = settings_at(tmp_path)
+    assert start_all(settings, configs, "group", Until(10), group="group") == 130
+    assert resume(settings, "m1", JsonReporter()) == 0
+    completion = asyncio.run(archive(settings).completion("m1"))
+    assert completion is not None
+    assert (completion.status, completion.step) == ("complete", 400)
+    assert asyncio.run(archive(settings).completion("m0")) is None
+
+
+# -- early stop and transitions -----------------------------------------------------------------
+
+GROKS: dict[str, dict[str, Any]] = {
+    "task": {"modulus": 13, "train_fraction": 0.9},
+    "model": {"d_model": 32, "heads": 2, "d_head": 16, "d_mlp": 64},
+    "training": {"steps": 5_000, "settle_steps": 100},
+    "checkpoints": {"every": 50, "log_spaced": 0, "transition_change": 0.2},
+    "local_learning_coefficient": {"every": 0},
+}
+
+
+@pytest.fixture(scope="module")
+def settled(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A run that generalises and is stopped by the rule."""
+    run = Trained(settings_at(tmp_path_factory.mktemp("settled")), "g", tiny_config(**GROKS))
+    assert start(run.settings, run.config, "g", JsonReporter()) == 0
+    return run
+
+
+def test_a_run_that_has_settled_is_stopped(settled: Trained) -> None:
+    """At the first scheduled checkpoint at which it has generalised for so many steps."""
+    completion = asyncio.run(archive(settled.settings).completion("g"))
+    assert completion is not None
+    assert completion.status == "stopped"
+    assert completion.reason == "test accuracy has been at least 0.99 for 100 steps"
+    accuracies = {m.step: m.measures["test_accuracy"] or 0.0 for m in manifests(settled)}
+    scheduled = [step for step in accuracies if step % 50 == 0]
+    assert completion.step == max(accuracies) == scheduled[-1]
+    assert all(accuracies[step] >= 0.99 for step in scheduled[-3:])
+    assert accuracies[scheduled[-4]] < 0.99
+
+
+def test_fast_changes_are_resolved_after_the_fact(settled: Trained) -> None:
+    """Between scheduled checkpoints .2 apart in test accuracy, every tenth step is there."""
+    accuracies = {m.step: m.measures["test_accuracy"] or 0.0 for m in manifests(settled)}
+    scheduled = [step for step in accuracies if step % 50 == 0]
+    jumps = 0
+    for before, after in pairwise(scheduled):
+        jumped = abs(accuracies[after] - accuracies[before]) >= 0.2
+        between = [step for step in accuracies if before < step < after]
+        assert between == (list(range(before + 10, after, 10)) if jumped else [])
+        jumps += jumped
+    assert 0 < jumps < len(scheduled) / 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_stopped_run_with_kills_has_the_same_bytes(
+    settled: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Killed at a random write, also between those of a transition: the rules decide alike."""
+    run = Trained(settings_at(tmp_path), "g", settled.config)
+    moments = random.Random(seed)
+
+    class Killed(BaseException):
+        """The process is gone."""
+
+    put = Member._put
+    for _ in range(4):
+        left = moments.randrange(1, 12)
+
+        async def dying(self: Member, *args: Any, left: list[int] = [left]) -> None:  # noqa: B006
+            if not left[0]:
+                raise Killed
+            left[0] -= 1
+            await put(self, *args)
+
+        monkeypatch.setattr(Member, "_put", dying)
+        try:
+            start(run.settings, run.config, "g", JsonReporter(), go_on=True)
+        except Killed:
+            continue
+    monkeypatch.setattr(Member, "_put", put)
+    assert start(run.settings, run.config, "g", JsonReporter(), go_on=True) == 0
+    assert run.objects() == settled.objects()
+
+
+# -- failures ---------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small file system needs root to be mounted")
+def test_a_full_disk_stops_training_and_publishes_nothing_wrong(
+    trained: Trained, tmp_path: Path
+) -> None:
+    """The error names the object and the cause; with space again the run goes on to its bytes."""
+    store = tmp_path / "store"
+    store.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=200k", "none", str(store)], check=False
+    ).returncode:
+        pytest.skip("this machine lets nobody mount a file system")
+    try:
+        run = Trained(settings_at(tmp_path), "tiny", trained.config)
+        code = (
+            "import trainer.publish, sys; trainer.publish.RETRY_S = 1.0;"
+            "from trainer.__main__ import main; sys.exit(main(sys.argv[1:]))"
+        )
+        command = ("train", "--config", configured(tmp_path), "--run", "tiny")
+        done = subprocess.run(
+            [sys.executable, "-c", code, *command],
+            env={**os.environ, "GROKPROBE_HOME": run.settings.home},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=100,
+        )
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1
+        assert "object storage cannot write runs/tiny/" in done.stderr
+        assert "No space left on device" in done.stderr
+        for problem in asyncio.run(archive(run.settings).verify("tiny")):
+            assert "is an object that nothing refers to" in problem
+        subprocess.run(["mount", "-o", "remount,size=100m", str(store)], check=True)
+        finish(run)
+        assert run.objects() == trained.objects()
+    finally:
+        subprocess.run(["umount", "-l", str(store)], check=True)

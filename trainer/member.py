@@ -1,0 +1,159 @@
+"""One run in training: what becomes of its snapshots.
+
+For each published step, in this order: measure, save the training state, write model and manifest,
+index. So whatever is published can be gone on from, and no published step is computed again. The
+functions run one after another on the publisher's thread.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import onnx
+import torch
+
+from grokprobe.store.backends import Backends
+from grokprobe.store.manifest import (
+    CheckpointManifest,
+    FinalStatus,
+    RunManifest,
+    StateRecord,
+    now,
+    sha256,
+)
+from grokprobe.store.states import State, States
+from trainer.config import Config
+from trainer.data import Grid
+from trainer.export import Exported, Graph, check_parity, open_session, run_logits
+from trainer.gradients import Gradients
+from trainer.measure import NotFinite, weight_norms
+from trainer.progress import Reporter
+from trainer.publish import Publication
+from trainer.snapshot import Snapshot
+from trainer.state import encode, environment
+from trainer.watch import Watch
+
+
+@dataclass(frozen=True)
+class End:
+    """How a run ended before its last step."""
+
+    status: FinalStatus
+    step: int
+    reason: str
+
+
+class Member(Publication):
+    """A run of its own, alone or in an ensemble. Raises as Publication does."""
+
+    def __init__(
+        self,
+        backends: Backends,
+        manifest: RunManifest,
+        config: Config,
+        grid: Grid,
+        reporter: Reporter,
+    ) -> None:
+        super().__init__(backends, manifest, grid, reporter)
+        self.run, self.config, self.grid = manifest.run, config, grid
+        self.end: End | None = None
+        self._states, self._saves = States(backends.archive.objects), 0
+        self._watch = Watch(config)
+
+    def prepare(self, graph: onnx.ModelProto, device: torch.device) -> None:
+        """What publishing needs of torch: the exported graph, and a network for gradients."""
+        self._graph = Graph(graph, self.run, self.grid.task)
+        self._gradients = Gradients(self.config, self.grid, device, self._reporter)
+        self._environment = environment(device)
+
+    async def first_model(self) -> bytes | None:
+        """The ONNX file of the first checkpoint; None if there is none yet."""
+        steps = await self._archive.steps(self.run)
+        if not steps:
+            return None
+        return await self._archive.model(await self._archive.checkpoint(self.run, steps[0]))
+
+    async def find_states(self) -> list[State]:
+        """The training states that can be gone on from, newest first; warns of unsound ones."""
+        sound, complaints = await self._store(lambda: self._states.find(self.run))
+        for line in complaints:
+            self._reporter.warn(f"run {self.run!r}: {line}; going on from an older one")
+        return sound
+
+    async def hear(self, scheduled: Sequence[int]) -> None:
+        """Remember the published ones of these steps, as if this attempt had published them."""
+        there = set(await self._archive.steps(self.run))
+        steps = [step for step in scheduled if step in there]
+        for manifest in await self._archive.checkpoints(self.run, steps):
+            self._watch.see(manifest.step, manifest.measures["test_accuracy"])
+
+    async def publish(self, snapshot: Snapshot, between: Sequence[Snapshot] = ()) -> None:
+        """Publish a scheduled step; if test accuracy has jumped, before it those `between`.
+
+        Nothing is done once the run has ended, which this may find.
+        """
+        if self.end:
+            return
+        try:
+            await self._publish(snapshot, between)
+        except NotFinite as error:
+            self.end = End("failed", error.step, str(error))
+
+    async def _publish(self, snapshot: Snapshot, between: Sequence[Snapshot]) -> None:
+        manifest, model = self._measured(snapshot)
+        accuracy = manifest.measures["test_accuracy"]
+        dense = between if self._watch.jumped(accuracy) else ()
+        await self.save(snapshot, dense)
+        for one in dense:
+            await self._put(*self._measured(one))
+        await self._put(manifest, model)
+        self._watch.see(snapshot.step, accuracy)
+        if self._watch.settled:
+            steps = self.config.training.settle_steps
+            reason = f"test accuracy has been at least 0.99 for {steps} steps"
+            self.end = End("stopped", snapshot.step, reason)
+
+    async def fail(self, step: int) -> None:
+        """The train loss is not finite at that step: the run has ended before it."""
+        self.end = self.end or End("failed", step, str(NotFinite("train_loss", step)))
+
+    async def save(self, snapshot: Snapshot, between: Sequence[Snapshot] = ()) -> None:
+        """Save the training state, in the slot that holds the older one."""
+        snapshot.wait()
+        tensors = encode([*between, snapshot])
+        record = StateRecord(
+            run=self.run,
+            attempt=self._attempt,
+            step=snapshot.step,
+            created_at=now(),
+            sha256=sha256(tensors),
+            bytes=len(tensors),
+            environment=self._environment,
+        )
+        await self._check_attempt()
+        await self._store(lambda: self._states.save(record, tensors, self._saves % 2))
+        self._saves += 1
+        if self._saves == 1:
+            await self._store(lambda: self._states.clear(self.run, but=self._attempt))
+
+    async def conclude(self, step: int) -> End:
+        """Say how the run has ended: at `step`, unless it did before."""
+        end = self.end or End("complete", step, "")
+        await self.complete(end.status, end.step, end.reason)
+        await self._store(lambda: self._states.clear(self.run))
+        return end
+
+    def _measured(self, snapshot: Snapshot) -> tuple[CheckpointManifest, bytes]:
+        """The manifest and the file of a snapshot. Raises ParityError, NotFinite."""
+        snapshot.wait()
+        model = self._graph.fill(snapshot.weights, snapshot.step)
+        session = open_session(model)
+        logits = run_logits(session, self.grid.sample())
+        check_parity(logits, snapshot.sample_logits, self.run, snapshot.step)
+        exported = Exported(
+            snapshot.step,
+            model,
+            self._graph.opset,
+            weight_norms(snapshot.weights) | self._gradients.measures(snapshot),
+            self._gradients.learning_coefficient(snapshot),
+        )
+        return self._describe(exported, session), model

@@ -1,0 +1,135 @@
+"""The runs that a trainer is asked for: new ones, and those to go on with."""
+
+import functools
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import msgspec
+
+from grokprobe.errors import InvalidInput, RunExists, RunNotFound
+from grokprobe.settings import Settings
+from grokprobe.store.backends import Backends, open_backends
+from grokprobe.store.manifest import Completion, RunManifest, TaskRecord, now, task_of
+from grokprobe.store.states import States
+from trainer.config import Config, decode, differences
+from trainer.data import Grid, draw, make_grid
+from trainer.member import Member
+from trainer.progress import Reporter
+from trainer.publish import Publication
+from trainer.worker import Worker
+
+
+@contextmanager
+def opened(worker: Worker, settings: Settings) -> Iterator[Backends]:
+    """Object storage and Redis, opened and left on the worker's thread."""
+    manager = open_backends(settings)
+    backends = worker.call(manager.__aenter__)
+    try:
+        yield backends
+    finally:
+        worker.call(functools.partial(manager.__aexit__, None, None, None))
+
+
+def describe(run: str, config: Config, grid: Grid, group: str | None = None) -> RunManifest:
+    """The manifest of a run that is about to start."""
+    section = config.task
+    return RunManifest(
+        run=run,
+        created_at=now(),
+        group=group,
+        task=TaskRecord(
+            operation=section.operation,
+            modulus=section.modulus,
+            operation_seed=section.operation_seed,
+            train_fraction=section.train_fraction,
+            split_seed=section.split_seed,
+            **grid.split,
+        ),
+        architecture=msgspec.to_builtins(config.model),
+        optimiser=msgspec.to_builtins(config.optimiser),
+        seed=config.training.seed,
+        config=msgspec.to_builtins(config),
+        config_sha256=config.sha256,
+    )
+
+
+class Runs:
+    """The runs that a trainer creates or finds."""
+
+    def __init__(self, worker: Worker, backends: Backends, reporter: Reporter) -> None:
+        self._worker, self._backends, self._reporter = worker, backends, reporter
+        self._archive = backends.archive
+
+    def _published(self, run: str) -> RunManifest | None:
+        """The manifest of a run, if there is one."""
+        try:
+            return self._worker.call(self._archive.run, run)
+        except RunNotFound:
+            return None
+
+    def _new(self, run: str, config: Config, group: str | None) -> Member:
+        """Publish a new run. Raises RunExists, RunDeleted."""
+        grid = draw(config.task)
+        manifest = describe(run, config, grid, group)
+        member = Member(self._backends, manifest, config, grid, self._reporter)
+        self._worker.call(member.create)
+        return member
+
+    def known(self, manifest: RunManifest) -> Member | None:
+        """A run to go on with; None if it has ended: then its index is brought up to date.
+
+        Raises InvalidInput if there is nothing to train: the run was imported.
+        """
+        run = manifest.run
+        mask = self._worker.call(self._archive.train_mask, run)
+        grid = make_grid(task_of(manifest), mask)
+        completion = self._worker.call(self._archive.completion, run)
+        if completion is not None:
+            ended = Publication(self._backends, manifest, grid, self._reporter)
+            self._worker.call(ended.reconcile)
+            self._worker.call(States(self._archive.objects).clear, run)
+            self._reporter.end(run, completion.status, completion.step, _ended(completion))
+            return None
+        if "files" in manifest.config:
+            message = "was imported: import the same files again, which publishes what is missing"
+            raise InvalidInput(f"run {run!r}", message)
+        config = decode(manifest.config, f"run {run}")
+        return Member(self._backends, manifest, config, grid, self._reporter)
+
+    def members(
+        self, configs: Mapping[str, Config], group: str | None, go_on: bool
+    ) -> list[Member]:
+        """The runs of these configurations that are to be trained: new, or not ended yet.
+
+        Raises RunExists unless asked to `go_on`, InvalidInput where a run exists with another
+        configuration: both before anything is created.
+        """
+        published = {run: self._published(run) for run in configs}
+        for run, manifest in published.items():
+            if manifest is not None:
+                _check_same(manifest, configs[run])
+                if not go_on:
+                    raise RunExists(run)
+        members = [
+            self.known(manifest) if manifest else self._new(run, configs[run], group)
+            for run, manifest in published.items()
+        ]
+        return [member for member in members if member]
+
+
+def _ended(completion: Completion) -> str:
+    reason = f" ({completion.reason})" if completion.reason else ""
+    return (
+        f"run {completion.run} is {completion.status} at step {completion.step}{reason}: "
+        "there is nothing to resume"
+    )
+
+
+def _check_same(manifest: RunManifest, config: Config) -> None:
+    """Raise InvalidInput, with the differences, if a run was made by another configuration."""
+    run = manifest.run
+    if "files" in manifest.config:
+        raise InvalidInput(f"run {run!r}", "was imported; choose another name with --run")
+    if found := differences(decode(manifest.config, f"run {run}"), config):
+        message = f"exists with another configuration ({'; '.join(found)})"
+        raise InvalidInput(f"run {run!r}", f"{message}; choose another name with --run")
