@@ -236,10 +236,11 @@ class Views:
 async def read(source: Source, run: str, known: View | None) -> View:
     """The view of a run, of whose checkpoints only those are read that are not known."""
     manifest = await source.run(run)
+    # Asked before the steps: of a run that has ended all of them are there.
+    completion = (known and known.completion) or await source.completion(run)
     have = known.checkpoints if known else {}
     steps = await source.steps(run)
     missing = [step for step in steps if step not in have]
     fetched = dict(zip(missing, await source.checkpoints(run, missing), strict=True))
     both = {**have, **fetched}
-    completion = (known and known.completion) or await source.completion(run)
     return View(manifest, completion, {step: both[step] for step in steps})

@@ -76,7 +76,8 @@ class ArchiveReader:
 
     async def state(self, run: str) -> RunState:
         """How far a run is. Raises RunNotFound, CheckpointCorrupt."""
-        steps, completion = await self.steps(run), await self.completion(run)
+        # In this order: of a run that has ended all steps are there.
+        completion, steps = await self.completion(run), await self.steps(run)
         return RunState(
             run=run,
             status=status_of(completion),
