@@ -5,6 +5,7 @@
     |   `-- SettingError      ... in an environment variable
     |-- NotFound
     |   |-- RunNotFound
+    |   |-- GroupNotFound
     |   |-- StepNotFound
     |   `-- LabelNotReached
     |-- PublicationError      what a trainer wanted to write contradicts what is there
@@ -20,6 +21,7 @@
 Every message is one line that says what was wrong, where, and what to do.
 """
 
+import difflib
 from collections.abc import Iterable
 
 
@@ -50,6 +52,16 @@ class RunNotFound(NotFound):
     def __init__(self, run: str) -> None:
         super().__init__(f"run {run!r} is not published here")
         self.run = run
+
+
+class GroupNotFound(NotFound):
+    """No published run is in such a group; the message names groups that are called alike."""
+
+    def __init__(self, group: str, known: Iterable[str] = ()) -> None:
+        near = difflib.get_close_matches(group, list(known), n=3)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        super().__init__(f"no published run is in a group {group[:80]!r}{hint}")
+        self.group = group
 
 
 class StepNotFound(NotFound):

@@ -21,6 +21,7 @@ from service.edge import edge
 from service.events import Feed
 from service.fast import fast_path
 from service.inference import Inference
+from service.members import Members
 from service.metrics import Metrics
 from service.openapi import openapi_config
 from service.problems import problem_response
@@ -29,6 +30,7 @@ from service.routes import (
     embedding,
     emergence,
     events,
+    groups,
     health,
     logits,
     measures,
@@ -65,6 +67,7 @@ V1 = [
     trajectory.get_spectra,
     emergence.get_emergence,
     events.get_events,
+    groups.get_group_emergence,
 ]
 
 V2 = [
@@ -98,6 +101,7 @@ def create_context(settings: Settings, backends: Backends, runtime: Runtime) -> 
         backends=backends,
         metrics=metrics,
         views=views,
+        members=Members(backends, views),
         checkpoints=Checkpoints(
             backends.archive,
             runtime,

@@ -13,6 +13,7 @@ from service.checkpoints import Checkpoint, Checkpoints, Runtime
 from service.derived import Derived
 from service.events import Feed
 from service.inference import Inference
+from service.members import Members
 from service.metrics import Metrics
 from service.v2.statistics import Statistics
 from service.views import View, Views
@@ -26,6 +27,7 @@ class Context:
     backends: Backends
     metrics: Metrics
     views: Views
+    members: Members
     checkpoints: Checkpoints
     inference: Inference
     derived: Derived

@@ -45,6 +45,7 @@ TABLE: dict[type[errors.GrokprobeError], tuple[int, str]] = {
     errors.InvalidInput: (400, "invalid-input"),
     service_errors.Unauthorised: (401, "unauthorised"),
     errors.RunNotFound: (404, "run-not-found"),
+    errors.GroupNotFound: (404, "group-not-found"),
     errors.StepNotFound: (404, "step-not-found"),
     errors.LabelNotReached: (404, "label-not-reached"),
     service_errors.OutputMissing: (404, "output-missing"),

@@ -210,7 +210,7 @@ class Views:
     async def _refresh(self, run: str, known: View | None) -> View:
         try:
             view = await self.either(
-                lambda: _read(self._catalogue, run, known), lambda: _read(self._archive, run, known)
+                lambda: read(self._catalogue, run, known), lambda: read(self._archive, run, known)
             )
         except RunNotFound:
             self._views.pop(run, None)
@@ -233,12 +233,14 @@ class Views:
             self._metrics.catalogue_lag.set((now() - newest.created_at).total_seconds())
 
 
-async def _read(source: Source, run: str, known: View | None) -> View:
+async def read(source: Source, run: str, known: View | None) -> View:
+    """The view of a run, of whose checkpoints only those are read that are not known."""
     manifest = await source.run(run)
+    # Asked before the steps: of a run that has ended all of them are there.
+    completion = (known and known.completion) or await source.completion(run)
     have = known.checkpoints if known else {}
     steps = await source.steps(run)
     missing = [step for step in steps if step not in have]
     fetched = dict(zip(missing, await source.checkpoints(run, missing), strict=True))
     both = {**have, **fetched}
-    completion = (known and known.completion) or await source.completion(run)
     return View(manifest, completion, {step: both[step] for step in steps})

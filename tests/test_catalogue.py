@@ -31,6 +31,9 @@ def reads(catalogue: Catalogue) -> list[Callable[[], Awaitable[object]]]:
         lambda: catalogue.completion("tiny"),
         lambda: catalogue.summaries(["tiny"]),
         lambda: catalogue.summaries([]),
+        lambda: catalogue.runs(group="nobody"),
+        catalogue.groups,
+        lambda: catalogue.states([]),
     ]
 
 

@@ -1,8 +1,10 @@
 """A tiny published run, valid in every part, made in milliseconds and without torch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -64,7 +66,12 @@ class TinyRun:
 
 
 def tiny_run(
-    run: str = "tiny", modulus: int = 7, steps: Sequence[int] = (0, 10, 200), seed: int = 0
+    run: str = "tiny",
+    modulus: int = 7,
+    steps: Sequence[int] = (0, 10, 200),
+    seed: int = 0,
+    group: str | None = None,
+    config: Mapping[str, Any] = MappingProxyType({}),
 ) -> TinyRun:
     """A small valid run whose models turn from noise into circles; nothing was trained."""
     task = Task(operation="add", modulus=modulus)
@@ -87,8 +94,9 @@ def tiny_run(
         architecture={"family": "tiny", "d_model": WIDTH},
         optimiser={"name": "none"},
         seed=seed,
-        config={},
+        config=dict(config),
         config_sha256=sha256(b"{}"),
+        group=group,
     )
     checkpoints = [_checkpoint(manifest, task, train_mask, step, max(steps)) for step in steps]
     completion = Completion(run=run, created_at=CREATED_AT, status="complete", step=max(steps))

@@ -19,6 +19,7 @@ from grokprobe.store.manifest import (
     Record,
     RunManifest,
     Tombstone,
+    check_group_name,
     check_run_name,
     decode,
     encode,
@@ -41,9 +42,10 @@ class Archive(ArchiveReader):
     async def publish_run(self, manifest: RunManifest, train_mask: Mask | None) -> None:
         """Write the split, if it is known, then `run.json`.
 
-        Raises RunExists, RunDeleted, PublicationConflict.
+        Raises RunExists, RunDeleted, PublicationConflict, InvalidInput for a name that is none.
         """
         run = check_run_name(manifest.run)
+        check_group_name(manifest.group)
         digest = None if train_mask is None else split_sha256(train_mask)
         if digest != manifest.task.split_sha256:
             raise PublicationConflict(f"run {run!r}: task.split_sha256 is not of this train mask")

@@ -1,48 +1,41 @@
 """The catalogue: what Redis knows of the runs. It may be lost at any time and rebuilt (`index`)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
-import msgspec
-
-from grokprobe.errors import CatalogueUnavailable, CheckpointCorrupt, RunNotFound, StepNotFound
+from grokprobe.errors import CatalogueUnavailable, RunNotFound, StepNotFound
 from grokprobe.store.events import checkpoint_event, completion_event
 from grokprobe.store.index import (
+    GROUPS,
     READY,
     REINDEX,
     RUNS,
     Command,
     Index,
-    Part,
     announced,
     checkpoint_entry,
+    decode_entry,
     key,
     run_entry,
 )
 from grokprobe.store.manifest import (
     CheckpointManifest,
     Completion,
-    Record,
     RunManifest,
-    Status,
-    decode,
-    status_of,
+    is_name,
 )
-from grokprobe.store.reading import ArchiveReader, nearest_steps
+from grokprobe.store.reading import ArchiveReader, RunState, nearest_steps
 from grokprobe.store.reindex import ReindexReport, reindex_all, reindex_run, remove_run
+from grokprobe.store.summaries import (
+    GROUPS_COMMAND,
+    RunSummary,
+    state_of,
+    states_command,
+    summary_command,
+    summary_of,
+)
 
 __all__ = ["Catalogue", "ReindexReport", "RunSummary"]
-
-R = TypeVar("R", bound=Record)
-
-
-class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What a list of runs shows of one; `latest` is null before the first checkpoint."""
-
-    manifest: RunManifest
-    status: Status
-    checkpoint_count: int
-    latest: CheckpointManifest | None
 
 
 class Catalogue(Index):
@@ -93,19 +86,38 @@ class Catalogue(Index):
 
     # -- reading -----------------------------------------------------------------------------
 
-    async def runs(self, after: str = "", limit: int | None = None) -> list[str]:
-        """The names strictly after a cursor, in lexicographic order, at most `limit`."""
-        bounds = (f"({after}" if after else "-", "+")
+    async def runs(
+        self, after: str = "", limit: int | None = None, group: str | None = None
+    ) -> list[str]:
+        """The names strictly after a cursor, in lexicographic order, at most `limit`.
+
+        Of one group where that is named; none where there is no such group.
+        """
+        if group is not None and not is_name(group):
+            return []
+        where, bounds = RUNS, (f"({after}" if after else "-", "+")
+        if group is not None:
+            where, bounds = GROUPS, (f"({group}/{after}", f"({group}0")  # `0` is next after `/`
         page: Command = () if limit is None else ("LIMIT", 0, limit)
-        [found] = await self._read(("ZRANGEBYLEX", RUNS, *bounds, *page))
+        [found] = await self._read(("ZRANGEBYLEX", where, *bounds, *page))
+        return [name.decode().rpartition("/")[2] for name in found]
+
+    async def groups(self) -> list[str]:
+        """The names of the groups that have members, in lexicographic order."""
+        [found] = await self._read(GROUPS_COMMAND)
         return [name.decode() for name in found]
+
+    async def states(self, runs: Sequence[str]) -> list[RunState]:
+        """How far each run is, in one round trip; runs that are gone are left out."""
+        [rows] = await self._read(states_command(runs))
+        return [state_of(run, *row) for run, row in zip(runs, rows, strict=True) if row]
 
     async def run(self, run: str) -> RunManifest:
         """The manifest of a run. Raises RunNotFound."""
         [data] = await self._read(("GET", key(run, "manifest")))
         if data is None:
             raise RunNotFound(run)
-        return _decode(data, RunManifest, run)
+        return decode_entry(data, RunManifest, run)
 
     async def steps(self, run: str) -> list[int]:
         """The sorted steps of the checkpoints of a run. Raises RunNotFound."""
@@ -122,17 +134,17 @@ class Catalogue(Index):
         for step, data in zip(steps, found, strict=True):
             if data is None:
                 raise StepNotFound(run, step, nearest_steps(step, await self.steps(run)))
-        return [_decode(data, CheckpointManifest, run) for data in found]
+        return [decode_entry(data, CheckpointManifest, run) for data in found]
 
     async def completion(self, run: str) -> Completion | None:
         """How a run ended; None while it runs. Raises RunNotFound."""
         [data] = await self._read_run(run, ("GET", key(run, "completion")))
-        return None if data is None else _decode(data, Completion, run)
+        return None if data is None else decode_entry(data, Completion, run)
 
     async def summaries(self, runs: Sequence[str]) -> list[RunSummary]:
         """What a list shows of each run, in one round trip; runs that are gone are left out."""
-        [rows] = await self._read(_summary(runs))
-        return [_summarise(run, row) for run, row in zip(runs, rows, strict=True) if row[0]]
+        [rows] = await self._read(summary_command(runs))
+        return [summary_of(run, row) for run, row in zip(runs, rows, strict=True) if row[0]]
 
     # -- parts -------------------------------------------------------------------------------
 
@@ -157,40 +169,3 @@ class Catalogue(Index):
         if not ready:
             raise CatalogueUnavailable(f"Redis holds no whole index; {REINDEX}")
         return answers
-
-
-def _decode(data: bytes, kind: type[R], run: str) -> R:
-    """A record of the index; one that cannot be read is a broken index, not a broken run."""
-    try:
-        return decode(data, kind, f"the index of run {run!r}")
-    except CheckpointCorrupt as error:
-        raise CatalogueUnavailable(f"{error}; {REINDEX}") from None
-
-
-# One command for all: what commands cost this process was most of what a page of runs took.
-SUMMARIES = """
-local found = {}
-for i = 1, #KEYS, 4 do
-  local last = redis.call('ZREVRANGE', KEYS[i + 2], 0, 0)[1]
-  found[#found + 1] = {
-    redis.call('GET', KEYS[i]), redis.call('GET', KEYS[i + 1]), redis.call('ZCARD', KEYS[i + 2]),
-    last and redis.call('HGET', KEYS[i + 3], last) or false}
-end
-return found
-"""
-
-
-def _summary(runs: Sequence[str]) -> Command:
-    """Of each run: manifest, status, number of checkpoints, latest checkpoint."""
-    parts: tuple[Part, ...] = ("manifest", "status", "steps", "checkpoints")
-    return ("EVAL", SUMMARIES, 4 * len(runs), *(key(run, part) for run in runs for part in parts))
-
-
-def _summarise(run: str, row: list[Any]) -> RunSummary:
-    manifest, status, checkpoint_count, latest = row
-    return RunSummary(
-        manifest=_decode(manifest, RunManifest, run),
-        status=status.decode() if status else status_of(None),
-        checkpoint_count=checkpoint_count,
-        latest=_decode(latest, CheckpointManifest, run) if latest else None,
-    )

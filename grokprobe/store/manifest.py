@@ -56,6 +56,7 @@ class RunManifest(Record, frozen=True, kw_only=True):
     seed: int | None  # null where others trained, as an empty optimiser is
     config: dict[str, Any]  # what `resume` starts from; of an imported run its layout and files
     config_sha256: str
+    group: str | None = None  # what runs that are studied together share: the same rule as a name
 
 
 class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -203,9 +204,21 @@ def task_of(manifest: RunManifest) -> Task:
 
 def check_run_name(run: str) -> str:
     """Return `run`, or raise InvalidInput if it is not a valid name."""
-    if not RUN_NAME.fullmatch(run):
+    if not is_name(run):
         raise InvalidInput("run", f"{run!r} is not a run name, which is {RUN_NAME.pattern}")
     return run
+
+
+def check_group_name(group: str | None) -> str | None:
+    """Return `group`, or raise InvalidInput if it is neither None nor a valid name."""
+    if group is not None and not is_name(group):
+        raise InvalidInput("group", f"{group!r} is not a group's name: {RUN_NAME.pattern}")
+    return group
+
+
+def is_name(text: str) -> bool:
+    """Whether a run, or a group of runs, may be called that."""
+    return RUN_NAME.fullmatch(text) is not None
 
 
 def encode(record: Record) -> bytes:

@@ -3,18 +3,21 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
+import msgspec
 from obstore.store import ObjectStore
 
 from grokprobe.errors import CheckpointCorrupt, RunNotFound, StepNotFound
 from grokprobe.store import names
 from grokprobe.store.manifest import (
-    RUN_NAME,
     CheckpointManifest,
     Completion,
     Record,
     RunManifest,
+    Status,
     decode,
+    is_name,
     sha256,
+    status_of,
 )
 from grokprobe.store.objects import Objects, gather
 from grokprobe.store.soundness import problems
@@ -24,22 +27,63 @@ from grokprobe.task import Mask, split_sha256
 R = TypeVar("R", bound=Record)
 
 
+class RunState(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a run is: another checkpoint or its end changes this."""
+
+    run: str
+    status: Status
+    checkpoint_count: int
+    latest_step: int | None  # null before the first checkpoint
+
+
 class ArchiveReader:
     """Reads runs. Every method raises StoreUnavailable where storage does not answer."""
 
     def __init__(self, store: ObjectStore) -> None:
         self.objects = Objects(store)
+        self._groups: dict[str, str | None] = {}  # by run: `run.json` never changes
 
     async def names(self) -> list[str]:
         """Every name under which anything lies, sorted: deleted and half-made runs too."""
         folders = await self.objects.children(names.RUNS)
-        return [name for folder in folders if _is_name(name := folder.rpartition("/")[2])]
+        return [name for folder in folders if is_name(name := folder.rpartition("/")[2])]
 
     async def runs(self) -> list[str]:
         """The published runs, sorted; deleted ones are left out."""
         found = await self.names()
         present = await gather(self._is_published, found)
         return [run for run, there in zip(found, present, strict=True) if there]
+
+    async def groups(self) -> dict[str, list[str]]:
+        """The members of each group, sorted. What cannot be read is in none.
+
+        Every `run.json` that is new here is read: object storage has no index.
+        """
+        found: dict[str, list[str]] = {}
+        runs = await self.runs()
+        for run, group in zip(runs, await gather(self._group, runs), strict=True):
+            if group is not None:
+                found.setdefault(group, []).append(run)
+        return found
+
+    async def _group(self, run: str) -> str | None:
+        if run not in self._groups:
+            try:
+                self._groups[run] = (await self.run(run)).group
+            except (RunNotFound, CheckpointCorrupt):
+                return None
+        return self._groups[run]
+
+    async def state(self, run: str) -> RunState:
+        """How far a run is. Raises RunNotFound, CheckpointCorrupt."""
+        # In this order: of a run that has ended all steps are there.
+        completion, steps = await self.completion(run), await self.steps(run)
+        return RunState(
+            run=run,
+            status=status_of(completion),
+            checkpoint_count=len(steps),
+            latest_step=steps[-1] if steps else None,
+        )
 
     async def run(self, run: str) -> RunManifest:
         """The manifest of a run. Raises RunNotFound, CheckpointCorrupt."""
@@ -68,7 +112,7 @@ class ArchiveReader:
 
     async def steps(self, run: str) -> list[int]:
         """The sorted steps that have a manifest. Raises RunNotFound."""
-        if not (_is_name(run) and await self._is_published(run)):
+        if not (is_name(run) and await self._is_published(run)):
             raise RunNotFound(run)
         paths = await self.objects.below(names.checkpoints_prefix(run))
         return [step for path in paths if (step := names.step_of(path)) is not None]
@@ -116,7 +160,7 @@ class ArchiveReader:
 
     async def verify(self, run: str) -> list[str]:
         """One line for each problem of a run, none if it is sound. Raises RunNotFound."""
-        if not _is_name(run):
+        if not is_name(run):
             raise RunNotFound(run)
         return await problems(self, run)
 
@@ -136,14 +180,10 @@ class ArchiveReader:
         return names.run_path(run) in paths and names.tombstone_path(run) not in paths
 
     async def _refuse_unseen(self, run: str) -> None:
-        if not _is_name(run) or await self.objects.exists(names.tombstone_path(run)):
+        if not is_name(run) or await self.objects.exists(names.tombstone_path(run)):
             raise RunNotFound(run)
 
 
 def nearest_steps(step: int, steps: Sequence[int]) -> list[int]:
     """The two of `steps` that lie nearest to `step`, ascending."""
     return sorted(sorted(steps, key=lambda other: abs(other - step))[:2])
-
-
-def _is_name(run: str) -> bool:
-    return RUN_NAME.fullmatch(run) is not None

@@ -10,6 +10,7 @@ from itertools import chain
 from grokprobe.errors import CheckpointCorrupt, RunNotFound, StepNotFound
 from grokprobe.store.events import deletion_event
 from grokprobe.store.index import (
+    GROUPS,
     READY,
     RUNS,
     Command,
@@ -49,10 +50,10 @@ class _Listing:
 
 async def remove_run(index: Index, run: str) -> None:
     """Drop a run from the index; announced if it was there."""
-    [score] = await index.send(("ZSCORE", RUNS, run))
+    score, group = await index.send(("ZSCORE", RUNS, run), ("GET", key(run, "group")))
     announcement = [] if score is None else [deletion_event(run)]
-    drop, forget = removal(run)
-    await index.send(drop, *announcement, forget)  # who hears of it finds nothing any more
+    *drop, forget = removal(run, group.decode() if group else None)
+    await index.send(*drop, *announcement, forget)  # who hears of it finds nothing any more
 
 
 async def reindex_run(index: Index, archive: ArchiveReader, run: str) -> _Listing | None:
@@ -81,17 +82,23 @@ async def reindex_run(index: Index, archive: ArchiveReader, run: str) -> _Listin
 async def reindex_all(index: Index, archive: ArchiveReader) -> ReindexReport:
     """Reindex every run, drop those that are no longer there, then declare the index whole."""
     report = ReindexReport()
-    [indexed] = await index.send(("ZRANGE", RUNS, 0, -1))
+    indexed, grouped = await index.send(("ZRANGE", RUNS, 0, -1), ("ZRANGE", GROUPS, 0, -1))
+    strays = {entry.decode() for entry in grouped}  # until a run says that it is one of them
     for run in sorted({name.decode() for name in indexed} | set(await archive.runs())):
         try:
             listing = await reindex_run(index, archive, run)
         except CheckpointCorrupt as error:
             report.problems.append(str(error))
+            strays = {entry for entry in strays if not entry.endswith(f"/{run}")}
             continue
+        if listing and listing.manifest.group:
+            strays.discard(f"{listing.manifest.group}/{run}")
         report.removed += listing is None
         report.runs += listing is not None
         report.checkpoints += len(listing.checkpoints) if listing else 0
         report.problems += listing.problems if listing else []
+    if strays:
+        await index.send(("ZREM", GROUPS, *strays))
     await index.send(("SET", READY, 1))
     return report
 

@@ -63,4 +63,5 @@ def offering(
 NOT_MODIFIED = ResponseSpec(None, description="What If-None-Match names still stands.")
 OF_A_LIST = documented(400, 406, 503, 504)
 OF_A_RUN = documented(400, 404, 406, 500, 503, 504)
+OF_A_GROUP = documented(400, 404, 406, 413, 500, 503, 504)
 OF_A_CHECKPOINT = documented(400, 404, 406, 500, 503, 504)

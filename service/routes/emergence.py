@@ -6,55 +6,14 @@ from typing import Any
 import msgspec
 from litestar import Request, Response, get
 
-from grokprobe.analysis.emergence import (
-    LEVELS,
-    Crossing,
-    Lag,
-    Level,
-    Transition,
-    lag,
-    phases,
-    transition,
-)
+from grokprobe.analysis.emergence import LEVELS, Crossing, Lag
 from service.answers import respond
 from service.context import FromContext, asked_of
+from service.emergence import answer_emergence
 from service.formats import TABLE, FormatQuery
 from service.routes import OF_A_RUN, RunPath, offering
 from service.schemas.runs import CrossingRow, EmergenceAnswer
 from service.tables import Table, about, columns_of
-from service.views import View
-
-GENERALISATION = "test_accuracy"
-STRUCTURE = ("key_share", "restricted_accuracy", "neurons_clustered")
-
-
-def _series(view: View, name: str) -> list[float | None]:
-    """A scalar measure at every checkpoint."""
-    values = (view.measure(step, name) for step in view.steps)
-    return [None if isinstance(value, dict) else value for value in values]
-
-
-def _lags(structure: Transition, test: Transition) -> dict[Level, Lag | None]:
-    return {level: lag(structure, test, level) for level in LEVELS}
-
-
-def answer_emergence(view: View) -> EmergenceAnswer:
-    """What the checkpoints published so far tell."""
-    found = {
-        name: transition(view.steps, _series(view, name)) for name in (GENERALISATION, *STRUCTURE)
-    }
-    test, memorised = found[GENERALISATION], view.held("train_accuracy")
-    return EmergenceAnswer(
-        run=view.manifest.run,
-        provisional=view.provisional,
-        memorised=memorised,
-        generalised=view.held("test_accuracy"),
-        series=found,
-        lags={name: _lags(found[name], test) for name in STRUCTURE},
-        phases=phases(memorised, test),
-        keys=view.keys,
-        nulls=view.completion.nulls if view.completion else [],
-    )
 
 
 @get(

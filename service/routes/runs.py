@@ -51,6 +51,7 @@ def _row(
 ) -> RunRow:
     return RunRow(
         run=manifest.run,
+        group=manifest.group,
         operation=manifest.task.operation,
         modulus=manifest.task.modulus,
         architecture=str(manifest.architecture.get("family")),
@@ -63,15 +64,21 @@ def _row(
     )
 
 
-async def _from_catalogue(context: Context, after: str, limit: int) -> list[RunRow]:
+async def _from_catalogue(
+    context: Context, after: str, limit: int, group: str | None
+) -> list[RunRow]:
     catalogue = context.backends.catalogue
-    names = await catalogue.runs(after, limit)
+    names = await catalogue.runs(after, limit, group)
     found = await catalogue.summaries(names)
     return [_row(s.manifest, s.status, s.checkpoint_count, s.latest) for s in found]
 
 
-async def _from_archive(context: Context, after: str, limit: int) -> list[RunRow]:
-    names = [run for run in await context.backends.archive.runs() if run > after][:limit]
+async def _from_archive(
+    context: Context, after: str, limit: int, group: str | None
+) -> list[RunRow]:
+    archive = context.backends.archive
+    runs = await archive.runs() if group is None else (await archive.groups()).get(group, [])
+    names = [run for run in runs if run > after][:limit]
     views = [await context.views.get(run) for run in names]
     latest = [view.checkpoints[view.steps[-1]] if view.steps else None for view in views]
     return [
@@ -80,10 +87,13 @@ async def _from_archive(context: Context, after: str, limit: int) -> list[RunRow
     ]
 
 
-async def page_of_runs(context: Context, after: str, limit: int) -> list[RunRow]:
-    """The first `limit` runs behind `after` in the order of their names."""
+async def page_of_runs(
+    context: Context, after: str, limit: int, group: str | None = None
+) -> list[RunRow]:
+    """The first `limit` runs behind `after` in the order of their names; of all, or of a group."""
     return await context.views.either(
-        lambda: _from_catalogue(context, after, limit), lambda: _from_archive(context, after, limit)
+        lambda: _from_catalogue(context, after, limit, group),
+        lambda: _from_archive(context, after, limit, group),
     )
 
 
@@ -96,6 +106,7 @@ async def list_runs(
     operation: Annotated[Operation | None, QueryParameter(description="Only this one.")] = None,
     modulus: Annotated[int | None, QueryParameter(ge=1, description="Only this one.")] = None,
     status: Annotated[Status | None, QueryParameter(description="Only this one.")] = None,
+    group: Annotated[str | None, QueryParameter(description="Only its members.")] = None,
     format_: FormatQuery = None,
 ) -> Response[RunList]:
     """Runs in the order of their names, a page at a time; filters apply before paging."""
@@ -104,7 +115,7 @@ async def list_runs(
     rows: list[RunRow] = []
     cursor, more = after, True
     while more and len(rows) <= limit:
-        page = await page_of_runs(context, cursor, limit + 1)
+        page = await page_of_runs(context, cursor, limit + 1, group)
         rows += [r for r in page if all(getattr(r, n) == v for n, v in filters.items())]
         more = len(page) > limit
         cursor = page[-1].run if page else cursor
@@ -129,6 +140,7 @@ def _run_answer(view: View) -> RunAnswer:
     memorised, generalised = view.held("train_accuracy"), view.held("test_accuracy")
     return RunAnswer(
         run=manifest.run,
+        group=manifest.group,
         created_at=manifest.created_at,
         status=view.status,
         task=manifest.task,

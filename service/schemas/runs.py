@@ -24,6 +24,7 @@ class RunRow(msgspec.Struct):
     """A run in the list; `architecture` is the family's name."""
 
     run: str
+    group: str | None  # what it shares with runs that are studied together
     operation: str
     modulus: int
     architecture: str
@@ -46,6 +47,7 @@ class RunAnswer(msgspec.Struct):
     """A run; steps are null until they are reached."""
 
     run: str
+    group: str | None
     created_at: datetime
     status: Status
     task: TaskRecord
