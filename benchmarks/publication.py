@@ -20,7 +20,7 @@ from trainer.export import Graph, check_parity, export_graph, open_session, run_
 from trainer.gradients import Gradients
 from trainer.job import Job, describe, opened
 from trainer.measure import measure, own_keys, read
-from trainer.models.transformer import Transformer
+from trainer.models import make_network
 from trainer.progress import TextReporter
 from trainer.publish import Publication
 from trainer.train import Snapshot, prepare, take_snapshot
@@ -42,7 +42,7 @@ def snapshots(config: Config, grid: Grid) -> Iterator[Snapshot]:
     """Checkpoints with weights of their own."""
     sample = torch.from_numpy(grid.sample())
     for step in range(CHECKPOINTS):
-        yield take_snapshot(Transformer(config.model, config.task.modulus, step), sample, step)
+        yield take_snapshot(make_network(config.model, config.task.modulus, step), sample, step)
 
 
 def export_and_compare(
@@ -73,7 +73,7 @@ def main() -> None:
     job = Job("run", config, draw(config.task), prepare(config.training), reporter)
     times: Times = {}
     with timed(times, "export of the graph, once"):
-        proto = export_graph(Transformer(config.model, 113, 0), job.grid.sample())
+        proto = export_graph(make_network(config.model, 113, 0), job.grid.sample())
     graph = Graph(proto, job.run, job.grid.task)
     gradients = Gradients(config, job.grid, job.device, reporter)
     with (

@@ -17,13 +17,14 @@ from torch import Tensor
 
 from grokprobe.settings import Settings
 from tests import reference
+from trainer.architecture import TransformerSection
 from trainer.config import Config, TrainingSection
 from trainer.data import Grid, draw
 from trainer.export import Graph, export_graph
 from trainer.gradients import Gradients
 from trainer.job import Job, describe, opened
 from trainer.loss import cross_entropy
-from trainer.models.transformer import Transformer
+from trainer.models import make_network
 from trainer.progress import TextReporter
 from trainer.publish import Publication
 from trainer.train import Snapshot, make_optimiser, prepare, train
@@ -53,16 +54,22 @@ def interleaved(cases: dict[str, tuple[Action, int]], rounds: int) -> dict[str, 
     return {name: statistics.median(measured[1:]) for name, measured in times.items()}
 
 
+def _section(config: Config) -> TransformerSection:
+    assert isinstance(config.model, TransformerSection)
+    return config.model
+
+
 def training_step(config: Config, grid: Grid, textbook: bool) -> Action:
     """One full-batch update, in the fast or in the textbook form."""
-    model = Transformer(config.model, config.task.modulus, seed=0)
+    section = _section(config)
+    model = make_network(section, config.task.modulus, seed=0)
     pairs, answers = grid.train_part(torch.device("cpu"))
     optimiser = make_optimiser(model, config.optimiser)
     weights = dict(model.named_parameters())
 
     def loss() -> Tensor:
         if textbook:
-            logits = reference.transformer(weights, pairs, config.model.heads)["logits"]
+            logits = reference.transformer(weights, pairs, section.heads)["logits"]
             return reference.cross_entropy(logits, answers)
         return cross_entropy(model(pairs).logits, answers)
 
@@ -76,7 +83,7 @@ def training_step(config: Config, grid: Grid, textbook: bool) -> Action:
 
 def matrix_products(config: Config, rows: int) -> Action:
     """W_O, W_in, W_out and W_U on `rows` rows: one product forward, two backward, each."""
-    section, p = config.model, config.task.modulus
+    section, p = _section(config), config.task.modulus
     shapes = [
         (section.heads * section.d_head, section.d_model),
         (section.d_model, section.d_mlp),
@@ -109,7 +116,7 @@ def compare_forms(config: Config, grid: Grid) -> None:
 
 def train_once(config: Config, grid: Grid, publish: Callable[[Snapshot], None]) -> float:
     """The time of STEPS updates with two checkpoints in the middle, from the same weights."""
-    model = Transformer(config.model, config.task.modulus, seed=0)
+    model = make_network(config.model, config.task.modulus, seed=0)
     began = time.perf_counter()
     train(
         config,
@@ -125,7 +132,7 @@ def train_once(config: Config, grid: Grid, publish: Callable[[Snapshot], None]) 
 
 def compare_publication(config: Config, grid: Grid, home: str) -> None:
     """Print the times of training with a checkpoint every 100 steps and with none."""
-    model = Transformer(config.model, config.task.modulus, seed=0)
+    model = make_network(config.model, config.task.modulus, seed=0)
     proto = export_graph(model, grid.sample())
     reporter = TextReporter(Console(quiet=True))
     times: dict[str, list[float]] = {"published": [], "none": []}

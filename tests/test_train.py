@@ -14,7 +14,7 @@ from tests.trained import tiny_config
 from trainer.config import Config
 from trainer.data import draw
 from trainer.measure import NotFinite
-from trainer.models.transformer import Transformer
+from trainer.models import make_network
 from trainer.train import Snapshot, make_optimiser, prepare, train, warm_up
 from trainer.worker import Worker
 
@@ -27,7 +27,7 @@ def trained_with(
     losses: list[float] = []
     last = train(
         config,
-        Transformer(config.model, config.task.modulus, config.training.seed),
+        make_network(config.model, config.task.modulus, config.training.seed),
         draw(config.task),
         due=due,
         publish=snapshots.append,
@@ -50,8 +50,10 @@ def test_a_network_memorises() -> None:
     assert len(losses) == 401
     assert losses[0] == pytest.approx(math.log(13), rel=0.1)
     assert losses[-1] < 0.05
-    initial = Transformer(tiny_config().model, 13, 0)
-    np.testing.assert_array_equal(snapshots[0].weights["W_E"], initial.W_E.detach().numpy())
+    initial = make_network(tiny_config().model, 13, 0)
+    np.testing.assert_array_equal(
+        snapshots[0].weights["W_E"], initial.get_parameter("W_E").detach()
+    )
 
 
 def test_training_twice_is_training_once() -> None:
@@ -102,7 +104,7 @@ def test_a_loss_that_is_no_number_ends_training() -> None:
     with pytest.raises(NotFinite, match=r"train_loss is not finite at step \d+") as caught:
         train(
             exploding,
-            Transformer(exploding.model, 13, 0),
+            make_network(exploding.model, 13, 0),
             draw(exploding.task),
             due=range(401),
             publish=published.append,

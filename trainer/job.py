@@ -18,7 +18,8 @@ from trainer.export import Graph, export_graph
 from trainer.gradients import Gradients
 from trainer.interruption import Interruption
 from trainer.measure import NotFinite
-from trainer.models.transformer import Transformer
+from trainer.models import make_network
+from trainer.models.network import Network
 from trainer.progress import Reporter
 from trainer.publish import Publication
 from trainer.schedule import published_steps
@@ -142,7 +143,7 @@ def _train_and_publish(job: Job, worker: Worker, publication: Publication) -> in
 def _train(job: Job, worker: Worker, publication: Publication, interruption: Interruption) -> int:
     """Train with every due step published; return the last step, all before it published."""
     config = job.config
-    model = Transformer(config.model, config.task.modulus, config.training.seed)
+    model = make_network(config.model, config.task.modulus, config.training.seed)
     graph = _graph(worker.call(publication.first_model), model, job)
     gradients = Gradients(config, job.grid, job.device, job.reporter)
     job.reporter.start(job.run, config.training.steps, str(job.device))
@@ -159,7 +160,7 @@ def _train(job: Job, worker: Worker, publication: Publication, interruption: Int
     return step
 
 
-def _graph(published: bytes | None, model: Transformer, job: Job) -> Graph:
+def _graph(published: bytes | None, model: Network, job: Job) -> Graph:
     """The graph of the first published checkpoint, or of the model if there is none yet."""
     if published is None:
         return Graph(export_graph(model, job.grid.sample()), job.run, job.grid.task)
