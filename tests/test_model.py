@@ -116,6 +116,26 @@ def test_initial_weights_have_the_mainline_s_variances() -> None:
     assert weights["W_U"].shape == (128, 113)
 
 
+def drawn_by_hand(modulus: int, seed: int) -> dict[str, Tensor]:
+    """The mainline's initial weights, matrix after matrix from one generator."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = {"W_E": (modulus + 1, 128), "W_pos": (3, 128)}
+    shapes |= dict.fromkeys(["W_Q", "W_K", "W_V", "W_O"], (128, 128))
+    shapes |= {"W_in": (128, 512), "W_out": (512, 128), "W_U": (128, modulus)}
+    fans = {"W_U": modulus}
+    return {
+        name: torch.randn(shape, generator=generator) / sqrt(fans.get(name, 128))
+        for name, shape in shapes.items()
+    }
+
+
+def test_a_seed_draws_the_same_bits_for_ever() -> None:
+    """Runs that are published go on from their seed, so neither order nor rounding may change."""
+    weights = dict(Transformer(TransformerSection(), 13, seed=4).named_parameters())
+    for name, expected in drawn_by_hand(13, 4).items():
+        assert torch.equal(weights[name], expected), name
+
+
 def test_given_embeddings_take_the_place_of_the_residues() -> None:
     """One row a pair for each operand, as the measures of gradients give them, is `forward`."""
     for section in VARIANTS:

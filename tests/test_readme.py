@@ -16,6 +16,7 @@ from service.auth import Keys
 from service.metrics import Metrics
 from tests.served import Quickstart
 from tests.trained import Trained
+from trainer.architecture import MLPSection
 from trainer.config import Config, decode
 
 ROOT = Path(__file__).parents[1]
@@ -171,10 +172,11 @@ def test_every_measure_is_documented(trained: Trained) -> None:
 
 def test_the_configuration_is_the_trainers_default() -> None:
     """The README's configuration decodes to the default, and names every field of it."""
-    [text] = blocks("toml")
+    text, of_mlp = blocks("toml")
     assert decode(tomllib.loads(text), "README.md") == Config()
     shown, default = tomllib.loads(text), msgspec.to_builtins(Config())
     assert {s: set(f) for s, f in shown.items()} == {s: set(f) for s, f in default.items()}
+    assert tomllib.loads(of_mlp)["model"] == msgspec.to_builtins(MLPSection())
 
 
 def test_the_picture_is_there() -> None:

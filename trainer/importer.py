@@ -114,11 +114,11 @@ def _export(found: Sequence[Found], grid: Grid, run: str) -> list[Exported]:
     Raises InvalidInput where logits are not finite, ParityError.
     """
     sample, everything = (torch.from_numpy(pairs) for pairs in (grid.sample(), grid.pairs))
-    first = _model(found[0].network)
+    first = model_of(found[0].network)
     graph = Graph(export_graph(first, grid.sample()), run, grid.task)
     exported = []
     for one in found:
-        model = _model(one.network)
+        model = model_of(one.network)
         with torch.no_grad():
             finite = bool(model(everything).logits.isfinite().all())
         if not finite:
@@ -132,7 +132,7 @@ def _export(found: Sequence[Found], grid: Grid, run: str) -> list[Exported]:
     return exported
 
 
-def _model(network: ForeignNetwork) -> Network:
+def model_of(network: ForeignNetwork) -> Network:
     """The network in torch; biases that the file lacks stay 0."""
     model = make_network(network.section, network.modulus, seed=0)
     weights = {name: torch.from_numpy(weight) for name, weight in network.weights.items()}

@@ -24,7 +24,7 @@ from trainer.export import Weights
 from trainer.layout import Layout, MLPLayout, TransformerLayout
 from trainer.measure import weight_norms
 from trainer.sections import unknown
-from trainer.tensors import Tensor, index
+from trainer.tensors import LAYER, LAYER_NORMS, Tensor, index
 
 State = Mapping[str, Any]  # the tensors of one checkpoint, by their names in the file
 
@@ -158,9 +158,17 @@ def _listed(state: State, layout: Layout, where: str) -> dict[str, Tensor]:
     sources = {tensor.source for tensor in parameters.values()}
     for name in state:
         if name not in sources and not any(fnmatchcase(name, pattern) for pattern in ignored):
-            message = "is not in the layout: list it, or file.ignore it if it is no parameter"
-            raise InvalidInput(where, f"{name} {message}")
+            raise InvalidInput(where, f"{name} {_left_over(name, layout)}")
     return {name: tensor for name, tensor in parameters.items() if tensor.source in state}
+
+
+def _left_over(name: str, layout: Layout) -> str:
+    """Why a tensor of the file is no parameter."""
+    if isinstance(layout, TransformerLayout):
+        norms = layout.tensors.listed(LAYER_NORMS)
+        if any(fnmatchcase(name, t.source.replace(LAYER, "*")) for t in norms.values()):
+            return f"is of a LayerNorm, but model.layer_norm is {layout.model.layer_norm}"
+    return "is not in the layout: list it, or file.ignore it if it is no parameter"
 
 
 def _parameters(state: State, layout: Layout) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ become is fixed by the tables here, so transposing and reshaping need no other w
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from grokprobe.errors import InvalidInput
 from trainer.sections import Section
@@ -37,6 +37,7 @@ OF_LAYER = {
     "ln2_w": "d_model",
     "ln2_b": "d_model",
 }
+LAYER_NORMS = [name for name in OF_TRANSFORMER | OF_LAYER if name.startswith("ln")]
 OF_EMBEDDED_MLP = {
     "W_E": "p d_model",
     "W_E_b": "p d_model",
@@ -121,9 +122,9 @@ def check_tensor(name: str, tensor: Tensor, canonical: str) -> None:
 class Tensors(Section, frozen=True, kw_only=True):
     """Where each parameter is; a bias that is not listed is one that the network lacks."""
 
-    def listed(self, canonical: Mapping[str, str]) -> dict[str, Tensor]:
-        """The tensors of those parameters that are listed."""
-        found = {name: getattr(self, name, None) for name in canonical}
+    def listed(self, names: Iterable[str]) -> dict[str, Tensor]:
+        """Those of these parameters that are listed."""
+        found = {name: getattr(self, name, None) for name in names}
         return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 
