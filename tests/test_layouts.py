@@ -49,6 +49,10 @@ def test_the_shipped_layout_shows_every_field() -> None:
         ("model.attention_rate=1.5", "model.attention_rate: expected float <= 1.0, got 1.5"),
         ("model.attention_scale=0", "model.attention_scale: expected float > 0.0, got 0"),
         ("split.kind=half", "split.kind: unknown kind, known: unknown, mask, pairs, shuffle"),
+        (
+            "split.file=x",
+            "split.file: is not a field of [split] where kind is unknown; known: kind",
+        ),
         ("split.kind=mask", "split: mask needs a file or a field"),
         ("split.kind=shuffle", "split: object missing required field train_fraction"),
         ("step.pattern='x'", "step.pattern: must have one group"),

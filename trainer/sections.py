@@ -50,10 +50,12 @@ def _kinds(raw: Mapping[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]
     hints = get_type_hints(kind)
     defaults = {f.name: f.default for f in msgspec.structs.fields(kind)}
     for name, hint in hints.items():
-        kinds = {_tag(part)[1]: part for part in get_args(hint) if _is_struct(part)}
-        if kinds and isinstance(table := raw.get(name), dict):
-            field, default = _tag(type(defaults[name]))
-            hints[name] = kinds.get(str(table.get(field, default)), hint)
+        kinds = {_tag(part): part for part in get_args(hint) if _is_struct(part)}
+        table, default = raw.get(name), defaults[name]
+        for field, word in kinds if isinstance(table, dict) else ():
+            usual = _tag(type(default))[1] if isinstance(default, msgspec.Struct) else ""
+            if table.get(field, usual) == word:
+                hints[name] = kinds[field, word]
     return hints
 
 
@@ -86,11 +88,12 @@ def _check_table(
     if not _is_struct(kind):
         return  # many kinds, and a tag that none of them has
     tag, word = _tag(kind)
+    known = [*kind.__struct_fields__, *([tag] if tag else [])]
     what = f"field of [{section}]" + (f" where {tag} is {word}" if tag else "")
     for key in table:
-        if key not in kind.__struct_fields__ and key != tag:
+        if key not in known:
             field = f"{section}.{key}"
-            message = unknown(key, kind.__struct_fields__, what)
+            message = unknown(key, known, what)
             raise InvalidInput(f"{sources.get(field, source)}: {field}", message)
 
 
