@@ -52,10 +52,10 @@ def _kinds(raw: Mapping[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]
     for name, hint in hints.items():
         kinds = {_tag(part): part for part in get_args(hint) if _is_struct(part)}
         table, default = raw.get(name), defaults[name]
-        for field, word in kinds if isinstance(table, dict) else ():
-            usual = _tag(type(default))[1] if isinstance(default, msgspec.Struct) else ""
-            if table.get(field, usual) == word:
-                hints[name] = kinds[field, word]
+        usual = _tag(type(default))[1] if isinstance(default, msgspec.Struct) else ""
+        for (field, word), part in kinds.items():
+            if isinstance(table, dict) and table.get(field, usual) == word:
+                hints[name] = part
     return hints
 
 
