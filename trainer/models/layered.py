@@ -45,6 +45,13 @@ class Stream(NamedTuple):
     of: Tensor | None  # int64 (n,); None: m = n, each pair has its own
 
 
+class Seen(NamedTuple):
+    """What a layer shows of itself, each pair's own."""
+
+    neurons: Tensor  # (n, d_mlp)
+    attention: Tensor  # (n, heads, sources)
+
+
 def spread(rows: Tensor, of: Tensor | None) -> Tensor:
     """What each pair has, (n, ...), of rows (m, ...)."""
     if of is None:
@@ -79,7 +86,7 @@ class Block(nn.Module):
         self.ln1_w, self.ln1_b = _layer_norm(d_model, normed)
         self.ln2_w, self.ln2_b = _layer_norm(d_model, normed)
 
-    def forward(self, streams: list[Stream], wanted: list[int]) -> tuple[list[Stream], "Seen"]:
+    def forward(self, streams: list[Stream], wanted: list[int]) -> tuple[list[Stream], Seen]:
         """The residual after the layer at the wanted positions; what is seen at the last of them.
 
         `streams` are all positions before the layer.
@@ -132,13 +139,6 @@ class Block(nn.Module):
 
     def _ln2(self, x: Tensor) -> Tensor:
         return functional.layer_norm(x, x.shape[-1:], self.ln2_w, self.ln2_b)
-
-
-class Seen(NamedTuple):
-    """What a layer shows of itself, each pair's own."""
-
-    neurons: Tensor  # (n, d_mlp)
-    attention: Tensor  # (n, heads, sources)
 
 
 def _layer_norm(size: int, there: bool) -> tuple[nn.Parameter | None, nn.Parameter | None]:
