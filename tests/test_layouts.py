@@ -101,7 +101,7 @@ def test_nobody_forgets_the_attention_rate_of_a_pizza() -> None:
     with pytest.raises(InvalidInput, match=r"--set model\.attention_rate=R"):
         load("pizza", [], 5)
     assert load("pizza", ["model.attention_rate=0"], 5).model == TransformerModel(
-        tokens="a b", attention_rate=0.0
+        tokens="a b", causal=False, attention_rate=0.0
     )
 
 
