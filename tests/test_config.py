@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from grokprobe.errors import InvalidInput
+from trainer.architecture import MLPSection, TransformerSection
 from trainer.config import Config, default_run_name, load, preset
 
 
@@ -25,6 +26,21 @@ def refusal(path: Path, *assignments: str) -> str:
 def test_mainline_is_the_defaults() -> None:
     """The preset that states everything and the defaults in the code are one configuration."""
     assert load(preset("mainline")) == Config()
+
+
+def test_presets_are_their_papers_networks() -> None:
+    """Each decodes; what they differ in beside the mainline is the table of MATHS."""
+    models = {name: load(preset(name)).model for name in ("power", "gromov", "pizza", "quickstart")}
+    assert models == {
+        "power": TransformerSection(
+            layers=2, layer_norm="post", biases="none", initialisation="pytorch"
+        ),
+        "gromov": MLPSection(),
+        "pizza": TransformerSection(
+            tokens="a b", causal=False, attention_rate=0.0, initialisation="pizza"
+        ),
+        "quickstart": TransformerSection(),
+    }
 
 
 @pytest.mark.parametrize(
@@ -85,7 +101,7 @@ def test_an_unknown_preset_lists_the_presets() -> None:
     """Whoever mistypes a preset learns which ones there are."""
     with pytest.raises(InvalidInput, match="did you mean quickstart"):
         preset("quikstart")
-    with pytest.raises(InvalidInput, match="known: mainline, quickstart"):
+    with pytest.raises(InvalidInput, match="known: gromov, mainline, pizza, power, quickstart"):
         preset("xyz")
 
 

@@ -17,7 +17,7 @@ from service.metrics import Metrics
 from tests.served import Quickstart
 from tests.trained import Trained
 from trainer.architecture import MLPSection
-from trainer.config import Config, decode
+from trainer.config import PRESETS, Config, decode
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -177,6 +177,13 @@ def test_the_configuration_is_the_trainers_default() -> None:
     shown, default = tomllib.loads(text), msgspec.to_builtins(Config())
     assert {s: set(f) for s, f in shown.items()} == {s: set(f) for s, f in default.items()}
     assert tomllib.loads(of_mlp)["model"] == msgspec.to_builtins(MLPSection())
+
+
+def test_every_preset_is_listed() -> None:
+    """Each preset has a row in the table of presets, and no other has one."""
+    section = README.split("## Train your own")[1].split("```toml")[0]
+    rows = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    assert sorted(rows) == sorted(path.stem for path in PRESETS.glob("*.toml"))
 
 
 def test_the_picture_is_there() -> None:
