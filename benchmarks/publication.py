@@ -21,7 +21,7 @@ from trainer.gradients import Gradients
 from trainer.learner import Learner
 from trainer.measure import measure, own_keys, read
 from trainer.member import Member
-from trainer.models.transformer import Transformer
+from trainer.models import make_network
 from trainer.progress import TextReporter
 from trainer.runs import describe, opened
 from trainer.snapshot import Snapshot
@@ -79,7 +79,7 @@ def main() -> None:
     grid, device = draw(config.task), prepare(config.training)
     times: Times = {}
     with timed(times, "export of the graph, once"):
-        proto = export_graph(Transformer(config.model, 113, 0), grid.sample())
+        proto = export_graph(make_network(config.model, 113, 0), grid.sample())
     graph = Graph(proto, "run", grid.task)
     gradients = Gradients(config, grid, device, reporter)
     with (

@@ -23,13 +23,14 @@ from torch import Tensor
 from grokprobe.settings import Settings
 from grokprobe.store.archive import Archive
 from tests import reference
+from trainer.architecture import TransformerSection
 from trainer.config import Config, TrainingSection
 from trainer.data import Grid, draw
 from trainer.export import export_graph
 from trainer.learner import Learner
 from trainer.loss import cross_entropy
 from trainer.member import Member
-from trainer.models.transformer import Transformer
+from trainer.models import make_network
 from trainer.optimisers import make_optimisers
 from trainer.progress import TextReporter
 from trainer.runs import describe, opened
@@ -61,16 +62,21 @@ def interleaved(cases: dict[str, tuple[Action, int]], rounds: int) -> dict[str, 
     return {name: statistics.median(measured[1:]) for name, measured in times.items()}
 
 
+def _section(config: Config) -> TransformerSection:
+    assert isinstance(config.model, TransformerSection)
+    return config.model
+
+
 def training_step(config: Config, grid: Grid, textbook: bool) -> Action:
     """One full-batch update, in the fast or in the textbook form."""
-    model = Transformer(config.model, config.task.modulus, seed=0)
+    model = make_network(config.model, config.task.modulus, seed=0)
     pairs, answers = grid.train_part(torch.device("cpu"))
     weights = dict(model.named_parameters())
     [optimiser] = make_optimisers([(config.optimiser, weights)])
 
     def loss() -> Tensor:
         if textbook:
-            logits = reference.transformer(weights, pairs, config.model.heads)["logits"]
+            logits = reference.transformer(weights, pairs, _section(config).heads)["logits"]
             return reference.cross_entropy(logits, answers)
         return cross_entropy(model(pairs).logits, answers)
 
@@ -84,7 +90,7 @@ def training_step(config: Config, grid: Grid, textbook: bool) -> Action:
 
 def matrix_products(config: Config, rows: int) -> Action:
     """W_O, W_in, W_out and W_U on `rows` rows: one product forward, two backward, each."""
-    section, p = config.model, config.task.modulus
+    section, p = _section(config), config.task.modulus
     shapes = [
         (section.heads * section.d_head, section.d_model),
         (section.d_model, section.d_mlp),
@@ -160,7 +166,7 @@ class SlowStore(LocalStore):
 
 def compare_publication(config: Config, grid: Grid, home: Path) -> None:
     """Print the times of training with a checkpoint every 100 steps and with none."""
-    proto = export_graph(Transformer(config.model, config.task.modulus, seed=0), grid.sample())
+    proto = export_graph(make_network(config.model, config.task.modulus, seed=0), grid.sample())
     reporter = TextReporter(Console(quiet=True))
     times: dict[str, list[float]] = {"none": [], "published": [], "slow store": []}
     with Worker() as worker, opened(worker, Settings(home=str(home))) as backends:

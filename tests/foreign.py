@@ -9,16 +9,16 @@ import safetensors.torch
 import torch
 
 from tests.trained import Trained
-from trainer.config import ModelSection
+from trainer.architecture import TransformerSection
 from trainer.export import Weights
 from trainer.layout import Layout, load
 from trainer.models.transformer import Transformer
 
-SMALL = ModelSection(d_model=12, heads=2, d_head=5, d_mlp=16)
+SMALL = TransformerSection(d_model=12, heads=2, d_head=5, d_mlp=16)
 State = dict[str, Any]
 
 
-def transformer_lens(W: Weights, section: ModelSection) -> State:
+def transformer_lens(W: Weights, section: TransformerSection) -> State:
     """The state dictionary of a network: heads apart, a column for "=" that has its own weights."""
     heads, d_head, d_model = section.heads, section.d_head, section.d_model
     t = {name: torch.from_numpy(np.array(weight)) for name, weight in W.items()}
@@ -41,7 +41,7 @@ def transformer_lens(W: Weights, section: ModelSection) -> State:
     return state
 
 
-def small(seed: int = 0, section: ModelSection = SMALL) -> State:
+def small(seed: int = 0, section: TransformerSection = SMALL) -> State:
     """The state dictionary of a network at p = 7 that nobody trained."""
     weights = Transformer(section, 7, seed).state_dict()
     return transformer_lens({name: w.numpy() for name, w in weights.items()}, section)
@@ -75,7 +75,9 @@ def weights_of(run: Trained, step: int) -> Weights:
 
 def saved(run: Trained, steps: Iterable[int], folder: Path) -> list[Path]:
     """Checkpoints of a run as somebody else would have saved them, one file each."""
+    section = run.config.model
+    assert isinstance(section, TransformerSection)
     return [
-        save(transformer_lens(weights_of(run, step), run.config.model), folder / f"at_{step}.pt")
+        save(transformer_lens(weights_of(run, step), section), folder / f"at_{step}.pt")
         for step in steps
     ]

@@ -1,7 +1,8 @@
 """Textbook forms, used as slow twins: all positions, all heads, ordinary attention, autograd.
 
-The formulas are those of Nanda et al. 2023 (appendix A) and Zhong et al. 2023 (section 2) as any
-textbook writes them; nothing is shared with trainer/models or trainer/loss.
+The formulas are those of Nanda et al. 2023 (appendix A), Zhong et al. 2023 (section 2), Vaswani et
+al. 2017 and Gromov 2023 as any textbook writes them; nothing is shared with trainer/models or
+trainer/loss.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,14 +12,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from trainer.architecture import MLPSection, TransformerSection
+
 
 def attend(
-    W: Mapping[str, Tensor], x: Tensor, heads: int, rate: float, scale: float | None
+    W: Mapping[str, Tensor],
+    x: Tensor,
+    heads: int,
+    rate: float,
+    scale: float | None,
+    seen: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Causal attention of x (n, tokens, d_model): its pattern (n, heads, tokens, tokens), output.
+    """Attention of x (n, tokens, d_model): its pattern (n, heads, tokens, tokens), output.
 
-    rate * softmax + (1 - rate), Zhong et al. 2023; theirs is not causal, which the last row of the
-    pattern does not see. `scale` is 1/sqrt(d_head) unless given.
+    rate * softmax + (1 - rate), Zhong et al. 2023, where `seen` (tokens, tokens) is true, else 0.
+    `scale` is 1/sqrt(d_head) unless given.
     """
     n, tokens, _ = x.shape
     q, k, v = (
@@ -26,8 +34,8 @@ def attend(
         for m in "QKV"
     )
     scores = q @ k.transpose(-1, -2) * (scale or 1 / sqrt(q.shape[-1]))
-    future = torch.ones(tokens, tokens, dtype=torch.bool).triu(1)
-    pattern = rate * scores.masked_fill(future, float("-inf")).softmax(-1) + (1 - rate)
+    softmax = scores.masked_fill(~seen, float("-inf")).softmax(-1)
+    pattern = (rate * softmax + (1 - rate)) * seen
     z = (pattern @ v).transpose(1, 2).reshape(n, tokens, -1)
     return pattern, z @ W["W_O"] + W.get("b_O", 0.0)
 
@@ -44,7 +52,8 @@ def transformer(
     """The one-layer transformer on tokens [a, b] or, with a third position, [a, b, =]."""
     equals = torch.full((len(pairs), len(W["W_pos"]) - 2), len(W["W_E"]) - 1)
     residual = W["W_E"][torch.cat([pairs, equals], dim=1)] + W["W_pos"]
-    pattern, attended = attend(W, residual, heads, rate, scale)
+    causal = torch.ones(len(W["W_pos"]), len(W["W_pos"]), dtype=torch.bool).tril()
+    pattern, attended = attend(W, residual, heads, rate, scale, causal)
     residual = residual + attended
     neurons = activation(residual @ W["W_in"] + W.get("b_in", 0.0))
     residual = residual + neurons @ W["W_out"] + W.get("b_out", 0.0)
@@ -56,6 +65,80 @@ def transformer(
         "embedding": W["W_E"][: W["W_U"].shape[1]],
         "unembedding": W["W_U"].T,
         "neuron_logit_map": (W["W_out"] @ W["W_U"]).T,
+    }
+
+
+def layer_norm(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+    """Each row of x (..., d_model) with mean 0 and variance 1, times w, plus b."""
+    centred = x - x.mean(-1, keepdim=True)
+    return centred / (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt() * w + b
+
+
+def layered(
+    W: Mapping[str, Tensor],
+    pairs: Tensor,
+    section: TransformerSection,
+    activation: Callable[[Tensor], Tensor],
+) -> dict[str, Tensor | None]:
+    """Transformers of any depth: every layer at every position of every pair."""
+
+    def normed(where: str, prefix: str, x: Tensor) -> Tensor:
+        there = section.layer_norm == where
+        return layer_norm(x, W[f"{prefix}_w"], W[f"{prefix}_b"]) if there else x
+
+    equals = torch.full((len(pairs), len(W["W_pos"]) - 2), len(W["W_E"]) - 1)
+    x = W["W_E"][torch.cat([pairs, equals], dim=1)] + W["W_pos"]
+    tokens = x.shape[1]
+    seen = torch.ones(tokens, tokens, dtype=torch.bool)
+    seen = seen.tril() if section.causal else seen
+    for i in range(section.layers):
+        block = {n.removeprefix(f"blocks.{i}."): w for n, w in W.items() if f"blocks.{i}." in n}
+        y = normed("pre", f"blocks.{i}.ln1", x)
+        scale = None if isinstance(section.attention_scale, str) else section.attention_scale
+        pattern, z = attend(block, y, section.heads, section.attention_rate, scale, seen)
+        x = normed("post", f"blocks.{i}.ln1", x + z)
+        y = normed("pre", f"blocks.{i}.ln2", x)
+        neurons = activation(y @ block["W_in"] + block.get("b_in", 0.0))
+        x = x + neurons @ block["W_out"] + block.get("b_out", 0.0)
+        x = normed("post", f"blocks.{i}.ln2", x)
+    logits = normed("pre", "ln_final", x) @ W["W_U"] + W.get("b_U", 0.0)
+    exact = section.layer_norm == "none"
+    return {
+        "logits": logits[:, -1],
+        "neurons": neurons[:, -1],
+        "attention": pattern[:, :, -1],
+        "embedding": W["W_E"][: W["W_U"].shape[1]],
+        "unembedding": W["W_U"].T,
+        "neuron_logit_map": (block["W_out"] @ W["W_U"]).T if exact else None,
+    }
+
+
+def mlp(
+    W: Mapping[str, Tensor],
+    pairs: Tensor,
+    section: MLPSection,
+    activation: Callable[[Tensor], Tensor],
+) -> dict[str, Tensor | None]:
+    """The network of one hidden layer: one-hot vectors times matrices."""
+    p = W["W_out"].shape[1]
+    a, b = functional.one_hot(pairs, p).to(W["W_in"].dtype).unbind(1)
+    W_in = W["W_in"]
+    if section.inputs == "embedding":
+        a, b = a @ W["W_E"], b @ W.get("W_E_b", W["W_E"])
+        x = torch.cat([a, b], dim=1) if section.join == "concatenate" else a + b
+        W_in = torch.cat([W_in, W["W_in_b"]]) if section.join == "concatenate" else W_in
+    elif section.join == "concatenate" or section.vocabularies == "separate":
+        x, W_in = torch.cat([a, b], dim=1), torch.cat([W_in, W["W_in_b"]])
+    else:
+        x = a + b
+    neurons = activation(x @ W_in + W.get("b_in", 0.0))
+    return {
+        "logits": neurons @ W["W_out"] + W.get("b_out", 0.0),
+        "neurons": neurons,
+        "attention": None,
+        "embedding": W["W_E"] if section.inputs == "embedding" else W["W_in"],
+        "unembedding": None,
+        "neuron_logit_map": W["W_out"].T,
     }
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from grokprobe.errors import InvalidInput
+from trainer.architecture import MLPSection, TransformerSection
 from trainer.config import Config, default_run_name, load, preset
 
 
@@ -25,6 +26,21 @@ def refusal(path: Path, *assignments: str) -> str:
 def test_mainline_is_the_defaults() -> None:
     """The preset that states everything and the defaults in the code are one configuration."""
     assert load(preset("mainline")) == Config()
+
+
+def test_presets_are_their_papers_networks() -> None:
+    """Each decodes; what they differ in beside the mainline is the table of MATHS."""
+    models = {name: load(preset(name)).model for name in ("power", "gromov", "pizza", "quickstart")}
+    assert models == {
+        "power": TransformerSection(
+            layers=2, layer_norm="post", biases="none", initialisation="pytorch"
+        ),
+        "gromov": MLPSection(),
+        "pizza": TransformerSection(
+            tokens="a b", causal=False, attention_rate=0.0, initialisation="pizza"
+        ),
+        "quickstart": TransformerSection(),
+    }
 
 
 @pytest.mark.parametrize(
@@ -51,6 +67,14 @@ def test_mainline_is_the_defaults() -> None:
         ("[checkpoints]\nevery = 0", "checkpoints.every", "got 0"),
         ("[checkpoints]\ndense = [[50, 10, 5]]", "checkpoints.dense", "50 to 10"),
         ("[model]\nheads = 0", "model.heads", "got 0"),
+        ("[model]\nfamily = 'cnn'", "model.family", "known: transformer, mlp, got 'cnn'"),
+        ("[model]\nfamily = 3", "model.family", "expected str"),
+        ("[model]\nfamily = 'mlp'\nheads = 4", "model.heads", "[model] where family is mlp"),
+        ("[model]\nfamily = 'mlp'\nbias = 4", "model.bias", "did you mean biases?"),
+        ("[model]\ninputs = 'one-hot'", "model.inputs", "where family is transformer"),
+        ("[model]\nfamily = 'mlp'\njoin = 'sum'", "model.join", "known: concatenate, add"),
+        ("[model]\nlayers = 13", "model.layers", "<= 12, got 13"),
+        ("[model]\nlayer_norm = true", "model.layer_norm", "got True"),
         ("[local_learning_coefficient]\nchains = 1", "local_learning_coefficient.chains", "got 1"),
     ],
 )
@@ -77,7 +101,7 @@ def test_an_unknown_preset_lists_the_presets() -> None:
     """Whoever mistypes a preset learns which ones there are."""
     with pytest.raises(InvalidInput, match="did you mean quickstart"):
         preset("quikstart")
-    with pytest.raises(InvalidInput, match="known: mainline, quickstart"):
+    with pytest.raises(InvalidInput, match="known: gromov, mainline, pizza, power, quickstart"):
         preset("xyz")
 
 

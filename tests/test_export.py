@@ -24,16 +24,17 @@ from trainer.export import (
     run_logits,
 )
 from trainer.measure import measure, read, spectrum_row, weight_norms
-from trainer.models.transformer import Transformer
+from trainer.models import make_network
+from trainer.models.network import Network
 
 MODEL = tiny_config().model
 
 
-def network(seed: int) -> Transformer:
-    return Transformer(MODEL, 13, seed)
+def network(seed: int) -> Network:
+    return make_network(MODEL, 13, seed)
 
 
-def weights_of(model: Transformer) -> Weights:
+def weights_of(model: Network) -> Weights:
     return {name: w.detach().numpy().copy() for name, w in model.named_parameters()}
 
 
@@ -68,7 +69,7 @@ def test_the_file_computes_what_torch_computes(graph: Graph, grid: Grid, rows: i
 )
 def test_every_variant_is_exported(grid: Grid, changes: dict[str, Any]) -> None:
     """All six outputs of each kind of network, and no initialisers but its parameters."""
-    model = Transformer(replace(MODEL, **changes), 13, 0)
+    model = make_network(replace(MODEL, **changes), 13, 0)
     data = Graph(export_graph(model, grid.sample()), "a-run", grid.task).fill(weights_of(model), 0)
     names = [tensor.name for tensor in onnx.load_from_string(data).graph.initializer]
     assert set(names) == set(dict(model.named_parameters()))

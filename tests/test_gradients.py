@@ -11,8 +11,9 @@ import torch
 from tests import reference
 from tests.test_model import SMALL
 from tests.trained import Trained, manifests
-from trainer.config import ModelSection
+from trainer.architecture import TransformerSection
 from trainer.gradients import gradient_measures, gradient_symmetricity, triples
+from trainer.models import make_network
 from trainer.models.transformer import Transformer
 
 
@@ -53,8 +54,8 @@ def test_triples_are_the_first_of_the_whole_shuffle(modulus: int) -> None:
 
 def test_where_it_is_one_by_construction_it_says_nothing() -> None:
     """Constant attention read at the equals sign adds the embeddings; read at b it does not."""
-    adding = ModelSection(tokens="a b =", attention_rate=0.0)
-    telling = ModelSection(tokens="a b", attention_rate=0.0)
+    adding = TransformerSection(tokens="a b =", attention_rate=0.0)
+    telling = TransformerSection(tokens="a b", attention_rate=0.0)
     assert gradient_symmetricity(Transformer(adding, 13, seed=0).double()) is None
     found = gradient_symmetricity(Transformer(telling, 13, seed=0).double())
     assert found is not None
@@ -63,7 +64,7 @@ def test_where_it_is_one_by_construction_it_says_nothing() -> None:
 
 def test_a_network_that_cannot_tell_a_from_b_has_one() -> None:
     """Without keys both operands get the same attention, so their gradients are the same."""
-    model = Transformer(ModelSection(), 59, seed=0).double()
+    model = Transformer(TransformerSection(), 59, seed=0).double()
     torch.nn.init.zeros_(model.W_K)
     assert gradient_symmetricity(model) == pytest.approx((1.0, 0.0), abs=1e-12)
 
@@ -91,7 +92,7 @@ def test_measuring_leaves_the_network_as_it_was() -> None:
 def test_every_checkpoint_has_its_symmetricity(trained: Trained) -> None:
     """That of the published weights: those of step 0 are the seed's."""
     config = trained.config
-    initial = Transformer(config.model, config.task.modulus, config.training.seed).double()
+    initial = make_network(config.model, config.task.modulus, config.training.seed).double()
     found = manifests(trained)
     assert gradient_measures(initial).items() <= found[0].measures.items()
     values = [manifest.measures["gradient_symmetricity"] for manifest in found]

@@ -14,7 +14,7 @@ from tests.tiny import tiny_run
 from tests.trained import Trained, archive, manifests, tiny_config
 from trainer.__main__ import main
 from trainer.import_onnx import OUTPUTS
-from trainer.models.transformer import Activations
+from trainer.models.network import Activations
 
 TINY = tiny_run(modulus=7, steps=(0, 30))
 

@@ -14,15 +14,16 @@ from msgspec.structs import replace
 from grokprobe.errors import InvalidInput
 from tests.foreign import SMALL, State, lens, small
 from trainer.__main__ import parse
-from trainer.layout import CANONICAL, LAYOUTS, Layout, index, load
-from trainer.mapping import Network, read_network
+from trainer.layout import LAYOUTS, Layout, TransformerLayout, TransformerModel, load
+from trainer.mapping import ForeignNetwork, read_network
 from trainer.models.transformer import Transformer
+from trainer.tensors import index
 
 
 def test_the_parameters_are_the_transformer_s() -> None:
     """A layout can name every parameter of the network, and no other."""
     full = Transformer(replace(SMALL, biases="all"), 7, 0)
-    assert set(CANONICAL) == {name for name, _ in full.named_parameters()}
+    assert set(lens().canonical) == {name for name, _ in full.named_parameters()}
 
 
 def test_the_shipped_layout_shows_every_field() -> None:
@@ -32,7 +33,8 @@ def test_the_shipped_layout_shows_every_field() -> None:
         assert f"[{section}]" in text
         assert all(f"{field} = " in text for field in fields if field not in ("number", "family"))
     stated = lens("step.pattern='(.)'", step=None)
-    bare = Layout(step=stated.step, tensors=stated.tensors, file=stated.file)
+    assert isinstance(stated, TransformerLayout)
+    bare = TransformerLayout(step=stated.step, tensors=stated.tensors, file=stated.file)
     assert bare == stated
 
 
@@ -47,6 +49,10 @@ def test_the_shipped_layout_shows_every_field() -> None:
         ("model.attention_rate=1.5", "model.attention_rate: expected float <= 1.0, got 1.5"),
         ("model.attention_scale=0", "model.attention_scale: expected float > 0.0, got 0"),
         ("split.kind=half", "split.kind: unknown kind, known: unknown, mask, pairs, shuffle"),
+        (
+            "split.file=x",
+            "split.file: is not a field of [split] where kind is unknown; known: kind",
+        ),
         ("split.kind=mask", "split: mask needs a file or a field"),
         ("split.kind=shuffle", "split: object missing required field train_fraction"),
         ("step.pattern='x'", "step.pattern: must have one group"),
@@ -94,7 +100,9 @@ def test_nobody_forgets_the_attention_rate_of_a_pizza() -> None:
     """Its files do not tell it, and no default would be right for all of them."""
     with pytest.raises(InvalidInput, match=r"--set model\.attention_rate=R"):
         load("pizza", [], 5)
-    assert load("pizza", ["model.attention_rate=0"], 5).model.tokens == "a b"
+    assert load("pizza", ["model.attention_rate=0"], 5).model == TransformerModel(
+        tokens="a b", causal=False, attention_rate=0.0
+    )
 
 
 def test_the_imports_of_the_readme_are_commands() -> None:
@@ -180,21 +188,21 @@ def test_a_network_has_the_biases_of_its_file(biases: list[str], kind: str) -> N
     assert sum(name.startswith("b_") for name in network.weights) == len(biases)
 
 
-def changed(name: str, value: object) -> Callable[[State], Network]:
+def changed(name: str, value: object) -> Callable[[State], ForeignNetwork]:
     """Read a network in which one tensor is another."""
 
-    def read(state: State) -> Network:
+    def read(state: State) -> ForeignNetwork:
         return read_network("m.pt", state | {name: value}, lens())
 
     return read
 
 
-def without(name: str) -> Callable[[State], Network]:
+def without(name: str) -> Callable[[State], ForeignNetwork]:
     """Read a network that lacks one tensor."""
     return lambda state: read_network("m.pt", {n: t for n, t in state.items() if n != name}, lens())
 
 
-def stated(*assignments: str) -> Callable[[State], Network]:
+def stated(*assignments: str) -> Callable[[State], ForeignNetwork]:
     """Read a network with another layout."""
     return lambda state: read_network("m.pt", state, lens(*assignments))
 
@@ -224,7 +232,9 @@ def stated(*assignments: str) -> Callable[[State], Network]:
         (stated("file.ignore=[]"), "blocks.0.attn.mask is not in the layout: list it, or"),
     ],
 )
-def test_a_tensor_that_does_not_fit_is_named(read: Callable[[State], Network], words: str) -> None:
+def test_a_tensor_that_does_not_fit_is_named(
+    read: Callable[[State], ForeignNetwork], words: str
+) -> None:
     """With what was expected and who said so, in the terms of the file."""
     with pytest.raises(InvalidInput) as caught:
         read(small())

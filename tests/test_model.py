@@ -12,15 +12,16 @@ from torch.nn import functional
 
 from grokprobe.task import Task
 from tests import reference
-from trainer.config import ModelSection, TaskSection
+from trainer.architecture import TransformerSection
+from trainer.config import TaskSection
 from trainer.data import Grid, draw
 from trainer.loss import cross_entropy
 from trainer.models.transformer import Transformer
 
-SMALL = ModelSection(d_model=24, heads=3, d_head=5, d_mlp=40)  # heads * d_head != d_model
+SMALL = TransformerSection(d_model=24, heads=3, d_head=5, d_mlp=40)  # heads * d_head != d_model
 VARIANTS = [
     SMALL,
-    ModelSection(),
+    TransformerSection(),
     replace(SMALL, tokens="a b"),
     replace(SMALL, tokens="a b", attention_rate=0.3, biases="all", activation="gelu"),
     replace(SMALL, attention_rate=0.0, biases="none"),
@@ -28,7 +29,9 @@ VARIANTS = [
 ]
 
 
-def textbook(section: ModelSection, W: Mapping[str, Tensor], pairs: Tensor) -> dict[str, Tensor]:
+def textbook(
+    section: TransformerSection, W: Mapping[str, Tensor], pairs: Tensor
+) -> dict[str, Tensor]:
     """The slow twin of a section."""
     scale = None if isinstance(section.attention_scale, str) else section.attention_scale
     activation = {"relu": torch.relu, "gelu": functional.gelu, "quadratic": torch.square}
@@ -42,7 +45,7 @@ def textbook(section: ModelSection, W: Mapping[str, Tensor], pairs: Tensor) -> d
     )
 
 
-def model_of(section: ModelSection, modulus: int, dtype: torch.dtype) -> Transformer:
+def model_of(section: TransformerSection, modulus: int, dtype: torch.dtype) -> Transformer:
     """A network whose biases are not zero."""
     model = Transformer(section, modulus, seed=0).to(dtype)
     generator = torch.Generator().manual_seed(1)
@@ -57,7 +60,9 @@ def grid(modulus: int = 13) -> Grid:
     return draw(TaskSection(modulus=modulus))
 
 
-def both(section: ModelSection, modulus: int, dtype: torch.dtype) -> dict[str, tuple[float, float]]:
+def both(
+    section: TransformerSection, modulus: int, dtype: torch.dtype
+) -> dict[str, tuple[float, float]]:
     """Relative difference and size of loss and gradients, fast against textbook."""
     model = model_of(section, modulus, dtype)
     pairs, answers = grid(modulus).train_part(torch.device("cpu"))
@@ -76,7 +81,7 @@ def both(section: ModelSection, modulus: int, dtype: torch.dtype) -> dict[str, t
 
 
 @pytest.mark.parametrize("section", VARIANTS)
-def test_loss_and_gradients_are_the_textbook_s_in_float64(section: ModelSection) -> None:
+def test_loss_and_gradients_are_the_textbook_s_in_float64(section: TransformerSection) -> None:
     """Tables and folded matrices change nothing but the order of summation."""
     for name, (difference, size) in both(section, 13, torch.float64).items():
         assert difference <= 1e-12 * max(size, 1e-3), name  # b_K's is 0: all scores move alike
@@ -85,12 +90,12 @@ def test_loss_and_gradients_are_the_textbook_s_in_float64(section: ModelSection)
 @pytest.mark.parametrize("modulus", [7, 13, 23])
 def test_loss_and_gradients_agree_in_float32(modulus: int) -> None:
     """In the precision of training the two forms agree to 1e-6."""
-    for name, (difference, size) in both(ModelSection(), modulus, torch.float32).items():
+    for name, (difference, size) in both(TransformerSection(), modulus, torch.float32).items():
         assert difference <= 1e-6 * max(size, 1), name
 
 
 @pytest.mark.parametrize("section", VARIANTS)
-def test_every_output_is_the_textbook_s(section: ModelSection) -> None:
+def test_every_output_is_the_textbook_s(section: TransformerSection) -> None:
     """Logits, neurons, attention and the three matrices are what the contract says."""
     model = model_of(section, 13, torch.float64)
     pairs = torch.from_numpy(grid().pairs)
@@ -102,13 +107,33 @@ def test_every_output_is_the_textbook_s(section: ModelSection) -> None:
 
 def test_initial_weights_have_the_mainline_s_variances() -> None:
     """N(0, 1/d_model) for every matrix, N(0, 1/p) for W_U, zero for biases."""
-    weights = dict(Transformer(ModelSection(), 113, seed=0).named_parameters())
+    weights = dict(Transformer(TransformerSection(), 113, seed=0).named_parameters())
     for name, weight in weights.items():
         fan = 113 if name == "W_U" else 128
         expected = 0.0 if name.startswith("b_") else 1 / sqrt(fan)
         assert weight.std().item() == pytest.approx(expected, rel=0.06), name
     assert weights["W_E"].shape == (114, 128)
     assert weights["W_U"].shape == (128, 113)
+
+
+def drawn_by_hand(modulus: int, seed: int) -> dict[str, Tensor]:
+    """The mainline's initial weights, matrix after matrix from one generator."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = {"W_E": (modulus + 1, 128), "W_pos": (3, 128)}
+    shapes |= dict.fromkeys(["W_Q", "W_K", "W_V", "W_O"], (128, 128))
+    shapes |= {"W_in": (128, 512), "W_out": (512, 128), "W_U": (128, modulus)}
+    fans = {"W_U": modulus}
+    return {
+        name: torch.randn(shape, generator=generator) / sqrt(fans.get(name, 128))
+        for name, shape in shapes.items()
+    }
+
+
+def test_a_seed_draws_the_same_bits_for_ever() -> None:
+    """Runs that are published go on from their seed, so neither order nor rounding may change."""
+    weights = dict(Transformer(TransformerSection(), 13, seed=4).named_parameters())
+    for name, expected in drawn_by_hand(13, 4).items():
+        assert torch.equal(weights[name], expected), name
 
 
 def test_given_embeddings_take_the_place_of_the_residues() -> None:

@@ -16,7 +16,9 @@ from service.auth import Keys
 from service.metrics import Metrics
 from tests.served import Quickstart
 from tests.trained import Trained
-from trainer.config import Config, decode
+from trainer.architecture import MLPSection
+from trainer.config import PRESETS, Config, decode
+from trainer.ensemble import EnsembleSection
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -171,10 +173,20 @@ def test_every_measure_is_documented(trained: Trained) -> None:
 
 def test_the_configuration_is_the_trainers_default() -> None:
     """The README's configuration decodes to the default, and names every field of it."""
-    [text] = blocks("toml")
+    text, of_mlp, of_ensemble = blocks("toml")
     assert decode(tomllib.loads(text), "README.md") == Config()
     shown, default = tomllib.loads(text), msgspec.to_builtins(Config())
     assert {s: set(f) for s, f in shown.items()} == {s: set(f) for s, f in default.items()}
+    assert tomllib.loads(of_mlp)["model"] == msgspec.to_builtins(MLPSection())
+    lists = tomllib.loads(of_ensemble)["ensemble"]
+    assert tuple(lists) == EnsembleSection.__struct_fields__
+
+
+def test_every_preset_is_listed() -> None:
+    """Each preset has a row in the table of presets, and no other has one."""
+    section = README.split("## Train your own")[1].split("```toml")[0]
+    rows = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    assert sorted(rows) == sorted(path.stem for path in PRESETS.glob("*.toml"))
 
 
 def test_the_picture_is_there() -> None:

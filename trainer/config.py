@@ -15,11 +15,11 @@ from grokprobe.errors import InvalidInput
 from grokprobe.store.manifest import check_run_name
 from grokprobe.task import Operation, Seed, Task, split
 from trainer import sections
+from trainer.architecture import ModelSection, Positive, TransformerSection
 from trainer.sections import Section, Sources
 
 PRESETS = Path(__file__).parent / "presets"
 
-Positive = Annotated[int, msgspec.Meta(gt=0, le=65_536)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=65_536)]
 Step = Annotated[int, msgspec.Meta(ge=0, lt=10**10)]  # ten digits in an object's name
 Moment = Annotated[float, msgspec.Meta(ge=0, lt=1)]
@@ -40,28 +40,6 @@ class TaskSection(Section, frozen=True, kw_only=True):
         return Task(
             operation=self.operation, modulus=self.modulus, operation_seed=self.operation_seed
         )
-
-
-class NetworkSection(Section, frozen=True, kw_only=True):
-    """What the shapes of a network's weights do not tell (models/transformer.py)."""
-
-    family: Literal["transformer"] = "transformer"
-    tokens: Literal["a b =", "a b"] = "a b ="
-    activation: Literal["relu", "gelu", "quadratic"] = "relu"
-    attention_rate: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
-    attention_scale: Annotated[float, msgspec.Meta(gt=0)] | Literal["1/sqrt(d_head)"] = (
-        "1/sqrt(d_head)"
-    )
-
-
-class ModelSection(NetworkSection, frozen=True, kw_only=True):
-    """The network; `heads * d_head` need not equal `d_model`."""
-
-    d_model: Positive = 128
-    heads: Positive = 4
-    d_head: Positive = 32
-    d_mlp: Positive = 512
-    biases: Literal["none", "mlp", "all"] = "mlp"
 
 
 class OptimiserSection(Section, frozen=True, kw_only=True):
@@ -122,7 +100,7 @@ class Config(Section, frozen=True, kw_only=True):
     """A whole configuration: what `run.json` carries and `resume` starts from."""
 
     task: TaskSection = TaskSection()
-    model: ModelSection = ModelSection()
+    model: ModelSection = TransformerSection()
     optimiser: OptimiserSection = OptimiserSection()
     training: TrainingSection = TrainingSection()
     checkpoints: CheckpointSection = CheckpointSection()

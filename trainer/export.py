@@ -17,17 +17,16 @@ import onnxruntime as ort
 import onnxscript.optimizer
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from grokprobe.errors import GrokprobeError
 from grokprobe.store.manifest import FORMAT_VERSION, LearningCoefficient
 from grokprobe.task import Residues, Task
-from trainer.models.transformer import Activations
+from trainer.models.network import Activations, Network
 
 Weights = Mapping[str, NDArray[np.float32]]
 Logits = NDArray[np.float32]
 
-OUTPUTS = list(Activations._fields)
+OUTPUTS = list(Activations._fields)  # of all families; a network may lack some
 PARITY = 1e-4  # largest tolerated difference, as a share of the logits' range
 
 
@@ -85,17 +84,23 @@ def stamp(proto: onnx.ModelProto, run: str, step: int, task: Task) -> bytes:
     return data
 
 
-def export_graph(model: nn.Module, pairs: Residues) -> onnx.ModelProto:
+def offered(activations: Activations) -> list[str]:
+    """The outputs that a network has."""
+    return [name for name, value in activations._asdict().items() if value is not None]
+
+
+def export_graph(model: Network, pairs: Residues) -> onnx.ModelProto:
     """The graph of a network on the CPU; `pairs` (n, 2) are any valid pairs to trace it with."""
+    sample = torch.from_numpy(pairs)
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             model.eval(),
-            (torch.from_numpy(pairs),),
+            (sample,),
             dynamo=True,
             optimize=False,  # would fold weights into constants: see _simplify
             external_data=False,
             input_names=["pairs"],
-            output_names=OUTPUTS,
+            output_names=offered(model(sample)),
             dynamic_shapes={"pairs": {0: torch.export.Dim("batch")}},
             verbose=False,
         )
@@ -149,15 +154,19 @@ def strip(proto: onnx.ModelProto) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence what the exporter says about itself; errors and other warnings pass."""
-    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # "torchvision is not installed"
+    root = "torch.onnx._internal.exporter"
+    # "torchvision is not installed"; "None output ... is ignored", which is what we want.
+    loggers = [logging.getLogger(f"{root}.{name}") for name in ("_registration", "_core")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def open_session(model: bytes) -> ort.InferenceSession:

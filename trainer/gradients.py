@@ -18,7 +18,8 @@ from grokprobe.store.manifest import LearningCoefficient
 from grokprobe.task import Residues
 from trainer.config import Config
 from trainer.data import Grid
-from trainer.models.transformer import Transformer
+from trainer.models import make_network
+from trainer.models.network import Network
 from trainer.progress import Reporter
 from trainer.sgld import learning_coefficient, network_loss
 from trainer.snapshot import Snapshot
@@ -41,17 +42,18 @@ def triples(modulus: int) -> Residues:
     return np.stack(np.unravel_index(order[:TRIPLES], shape), axis=1).astype(np.int64)
 
 
-def gradient_symmetricity(model: Transformer) -> tuple[float, float] | None:
+def gradient_symmetricity(model: Network) -> tuple[float, float] | None:
     """The mean over triples and its standard error; None where a gradient is zero.
 
-    None too where the network adds the two embeddings, which makes it 1 by construction: constant
-    attention read at the equals sign. (Read at b, the operand's own residual tells them apart.)
-    Computed on the model's device and in its precision: give it float64 weights.
+    None too where the network adds the two embeddings, which makes it 1 by construction. Where each
+    operand has a vocabulary of its own, its embedding is that one's. Computed on the model's device
+    and in its precision: give it float64 weights.
     """
-    if model.equals and model.section.attention_rate == 0:
+    if model.adds_embeddings:
         return None
-    a, b, c = torch.from_numpy(triples(model.modulus)).to(model.W_E.device).T
-    first, second = (model.W_E.detach()[operand].requires_grad_() for operand in (a, b))
+    tables = [table.detach() for table in model.embeddings()]
+    a, b, c = torch.from_numpy(triples(model.modulus)).to(tables[0].device).T
+    first, second = (t[rows].requires_grad_() for t, rows in zip(tables, (a, b), strict=True))
     own_rows = torch.arange(len(c), device=c.device)[:, None].expand(-1, 2)
     logits = model.activations(first, second, own_rows).logits
     asked = logits.gather(1, c[:, None]).sum()  # a row has no gradient but its own triple's
@@ -63,7 +65,7 @@ def gradient_symmetricity(model: Transformer) -> tuple[float, float] | None:
     return cosines.mean().item(), cosines.std().item() / len(cosines) ** 0.5
 
 
-def gradient_measures(model: Transformer) -> dict[str, float | None]:
+def gradient_measures(model: Network) -> dict[str, float | None]:
     """Every measure of a checkpoint that needs gradients, by its name in the manifest."""
     return dict(zip(NAMES, gradient_symmetricity(model) or (None, None), strict=True))
 
@@ -76,7 +78,7 @@ class Gradients:
     ) -> None:
         """`device` samples the learning coefficient; the measures need only milliseconds."""
         self._section, self._last = config.local_learning_coefficient, config.training.steps
-        self._network = Transformer(config.model, config.task.modulus, seed=0).double()
+        self._network = make_network(config.model, config.task.modulus, seed=0).double()
         self._pairs, self._answers = grid.train_part(device)
         self._reporter = reporter
 

@@ -27,8 +27,9 @@ from trainer.data import Grid, make_grid
 from trainer.export import Exported, Graph, check_parity, export_graph, open_session, run_logits
 from trainer.gradients import gradient_measures
 from trainer.layout import Layout, ShuffleSplit
-from trainer.mapping import Network, read_network
-from trainer.models.transformer import Transformer
+from trainer.mapping import ForeignNetwork, read_network
+from trainer.models import make_network
+from trainer.models.network import Network
 from trainer.origin import steps_of, train_mask
 from trainer.progress import Reporter
 from trainer.publish import Publication
@@ -42,7 +43,7 @@ class Found:
 
     where: str
     step: int
-    network: Network
+    network: ForeignNetwork
     train: Mask | None
 
 
@@ -62,7 +63,7 @@ def import_files(
     manifest = describe(
         run,
         grid,
-        architecture=msgspec.to_builtins(first.network.section),
+        architecture=first.network.architecture,
         config={
             "layout": msgspec.to_builtins(layout),
             "files": sorted(file.sha256 for file in files),
@@ -72,7 +73,7 @@ def import_files(
     return publish(settings, manifest, grid, _export(found, grid, run), reporter)
 
 
-def _task(layout: Layout, network: Network) -> Task:
+def _task(layout: Layout, network: ForeignNetwork) -> Task:
     return Task(operation=layout.task.operation, modulus=network.modulus)
 
 
@@ -88,8 +89,7 @@ def _checkpoints(contents: Contents, layout: Layout, limit: int) -> list[Found]:
     try:
         make_grid(task, None)
     except InvalidInput as error:
-        message = f"{error}, by the vocabulary of {layout.tensors.W_E.source} and model.tokens"
-        raise InvalidInput(contents.where, message) from None
+        raise InvalidInput(contents.where, f"{error}, by {networks[0].modulus_by}") from None
     train = train_mask(layout.split, task, contents, limit)
     both = zip(wheres, steps, networks, strict=True)
     return [Found(where, step, network, train) for where, step, network in both]
@@ -114,11 +114,11 @@ def _export(found: Sequence[Found], grid: Grid, run: str) -> list[Exported]:
     Raises InvalidInput where logits are not finite, ParityError.
     """
     sample, everything = (torch.from_numpy(pairs) for pairs in (grid.sample(), grid.pairs))
-    first = _model(found[0].network)
+    first = model_of(found[0].network)
     graph = Graph(export_graph(first, grid.sample()), run, grid.task)
     exported = []
     for one in found:
-        model = _model(one.network)
+        model = model_of(one.network)
         with torch.no_grad():
             finite = bool(model(everything).logits.isfinite().all())
             expected = model(sample).logits
@@ -133,9 +133,9 @@ def _export(found: Sequence[Found], grid: Grid, run: str) -> list[Exported]:
     return exported
 
 
-def _model(network: Network) -> Transformer:
+def model_of(network: ForeignNetwork) -> Network:
     """The network in torch; biases that the file lacks stay 0."""
-    model = Transformer(network.section, network.modulus, seed=0)
+    model = make_network(network.section, network.modulus, seed=0)
     weights = {name: torch.from_numpy(weight) for name, weight in network.weights.items()}
     model.load_state_dict(weights, strict=False)
     return model

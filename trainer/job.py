@@ -13,7 +13,7 @@ from trainer.export import export_graph
 from trainer.interruption import Interruption
 from trainer.learner import Learner
 from trainer.member import Member
-from trainer.models.transformer import Transformer
+from trainer.models import make_network
 from trainer.progress import Reporter
 from trainer.runs import Runs, opened
 from trainer.session import Session
@@ -109,7 +109,7 @@ class Training:
             if published := self._worker.call(member.first_model):
                 return onnx.load_from_string(published)
         config = members[0].config
-        network = Transformer(config.model, config.task.modulus, config.training.seed)
+        network = make_network(config.model, config.task.modulus, config.training.seed)
         return export_graph(network, members[0].grid.sample())
 
     def _restore(self, learner: Learner, members: Sequence[Member], session: Session) -> None:

@@ -1,48 +1,33 @@
 """A layout: how the checkpoints that somebody else trained are read (layouts/*.toml).
 
-Each tensor of a file is described by its axes, in the file's own order, as einops writes them:
-"heads d_head d_model", or "d_model (heads d_head)" where two lie in one. What they become is fixed
-by CANONICAL, so transposing and reshaping need no other words.
+A layout is of one family. Each tensor of a file is described by its axes (tensors.py).
 """
 
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
 from grokprobe.errors import InvalidInput
 from grokprobe.task import Operation, Seed
 from trainer import sections
-from trainer.config import NetworkSection, Positive, Step
-from trainer.sections import Section
+from trainer.architecture import Activation, Layers, Positive, TransformerShape
+from trainer.config import Step
+from trainer.sections import Section, Sources
+from trainer.tensors import (
+    OF_EMBEDDED_MLP,
+    OF_LAYER,
+    OF_ONE_HOT_MLP,
+    OF_TRANSFORMER,
+    MLPTensors,
+    Tensor,
+    TransformerTensors,
+    check_tensor,
+)
 
 LAYOUTS = Path(__file__).parent / "layouts"
-
-# The parameters of models/transformer.py. vocabulary = p, and one more where "=" is a token.
-CANONICAL = {
-    "W_E": "vocabulary d_model",
-    "W_pos": "tokens d_model",
-    "W_Q": "d_model (heads d_head)",
-    "W_K": "d_model (heads d_head)",
-    "W_V": "d_model (heads d_head)",
-    "W_O": "(heads d_head) d_model",
-    "W_in": "d_model d_mlp",
-    "W_out": "d_mlp d_model",
-    "W_U": "d_model p",
-    "b_Q": "(heads d_head)",
-    "b_K": "(heads d_head)",
-    "b_V": "(heads d_head)",
-    "b_O": "d_model",
-    "b_in": "d_mlp",
-    "b_out": "d_model",
-    "b_U": "p",
-}
-BOUND = r"-?[0-9]{1,9}|p"
-AXIS = r"\w+|\(\w+(?: \w+)*\)"
-AXES = re.compile(rf"(?:{AXIS})(?: (?:{AXIS}))*")
-PART = re.compile(rf"({BOUND})|({BOUND})?:({BOUND})?")
 
 
 class TaskSection(Section, frozen=True, kw_only=True):
@@ -52,10 +37,19 @@ class TaskSection(Section, frozen=True, kw_only=True):
     modulus: Annotated[int, msgspec.Meta(ge=3)] | None = None
 
 
-class LayoutModelSection(NetworkSection, frozen=True, kw_only=True):
+class TransformerModel(
+    TransformerShape, frozen=True, kw_only=True, tag_field="family", tag="transformer"
+):
     """What the tensors do not tell."""
 
+    layers: Layers | None = None  # needed where no {layer} in the name of W_Q tells it
     heads: Positive | None = None  # needed where no tensor has `heads` as an axis of its own
+
+
+class MLPModel(Section, frozen=True, kw_only=True, tag_field="family", tag="mlp"):
+    """What the tensors do not tell."""
+
+    activation: Activation = "quadratic"
 
 
 class FileSection(Section, frozen=True, kw_only=True):
@@ -101,94 +95,66 @@ class ShuffleSplit(Section, frozen=True, kw_only=True, tag_field="kind", tag="sh
 Split = UnknownSplit | MaskSplit | PairsSplit | ShuffleSplit
 
 
-class Tensor(Section, frozen=True, kw_only=True):
-    """One parameter: its name in the file and its axes there, after slicing."""
-
-    source: str
-    axes: str
-    slice: str = ""  # as numpy's, of integers and p: ":, :p"
-    optional: bool = False  # of a bias: files without it are networks without it
-
-    @property
-    def names(self) -> list[str]:
-        """The axes without their grouping."""
-        return re.findall(r"\w+", self.axes)
-
-    @property
-    def groups(self) -> list[list[str]]:
-        """The axes of each dimension."""
-        return [re.findall(r"\w+", part) for part in re.findall(AXIS, self.axes)]
-
-
-def index(cut: str, p: int | None) -> tuple[slice | int, ...]:
-    """A `slice` as an index of arrays. Raises InvalidInput if it needs p and that is unknown."""
-
-    def number(text: str) -> int | None:
-        if text == "p" and p is None:
-            raise InvalidInput("task.modulus", f"must be stated, because slice {cut!r} uses p")
-        return p if text == "p" else int(text) if text else None
-
-    found: list[slice | int] = []
-    for part in filter(None, (part.strip() for part in cut.split(","))):
-        match = PART.fullmatch(part)
-        if match is None:
-            raise InvalidInput("slice", f"{part!r} is not START:STOP of integers and p")
-        single, start, stop = (number(text or "") for text in match.groups())
-        found.append(slice(start, stop) if single is None else single)
-    return tuple(found)
-
-
-class TensorsSection(Section, frozen=True, kw_only=True):
-    """Where each parameter is; a bias that is not listed is one that the network lacks."""
-
-    W_E: Tensor
-    W_pos: Tensor
-    W_Q: Tensor
-    W_K: Tensor
-    W_V: Tensor
-    W_O: Tensor
-    W_in: Tensor
-    W_out: Tensor
-    W_U: Tensor
-    b_Q: Tensor | None = None
-    b_K: Tensor | None = None
-    b_V: Tensor | None = None
-    b_O: Tensor | None = None
-    b_in: Tensor | None = None
-    b_out: Tensor | None = None
-    b_U: Tensor | None = None
-
-
-class Layout(Section, frozen=True, kw_only=True):
-    """A whole layout: what `run.json` carries of an imported run."""
+class BaseLayout(Section, frozen=True, kw_only=True):
+    """What a layout of any family says."""
 
     task: TaskSection = TaskSection()
-    model: LayoutModelSection = LayoutModelSection()
     file: FileSection = FileSection()
     step: StepSection = StepSection()
     split: Split = UnknownSplit()
-    tensors: TensorsSection
+
+
+class TransformerLayout(BaseLayout, frozen=True, kw_only=True):
+    """A whole layout: what `run.json` carries of an imported run."""
+
+    model: TransformerModel = TransformerModel()
+    tensors: TransformerTensors
 
     @property
-    def parameters(self) -> dict[str, Tensor]:
-        """The tensors that are listed, by parameter, in the order of CANONICAL."""
-        listed = {name: getattr(self.tensors, name) for name in CANONICAL}
-        return {name: tensor for name, tensor in listed.items() if tensor is not None}
+    def canonical(self) -> dict[str, str]:
+        """The axes of each parameter of such a network, those of a layer once."""
+        norm = self.model.layer_norm
+        absent = {"none": "ln", "post": "ln_final"}.get(norm, "-")
+        axes = OF_TRANSFORMER | OF_LAYER
+        return {name: each for name, each in axes.items() if not name.startswith(absent)}
+
+    @property
+    def listed(self) -> dict[str, Tensor]:
+        """The tensors of those parameters that are listed, {layer} still in them."""
+        return self.tensors.listed(self.canonical)
+
+    def parameters(self, layers: int) -> dict[str, Tensor]:
+        """The tensors of a network of so many layers, by its parameters."""
+        if layers == 1 and self.model.layer_norm == "none":
+            return {name: tensor.of_layer(0) for name, tensor in self.listed.items()}
+        others = {name: tensor for name, tensor in self.listed.items() if name not in OF_LAYER}
+        return others | {
+            f"blocks.{layer}.{name}": tensor.of_layer(layer)
+            for layer in range(layers)
+            for name, tensor in self.listed.items()
+            if name in OF_LAYER
+        }
 
 
-def _check_tensor(name: str, tensor: Tensor) -> None:
-    field = f"tensors.{name}"
-    expected = re.findall(r"\w+", CANONICAL[name])
-    named = sorted(axis for axis in tensor.names if axis != "1")
-    if not AXES.fullmatch(tensor.axes) or named != sorted(expected):
-        message = f"must have the axes {', '.join(expected)}, each once, got {tensor.axes!r}"
-        raise InvalidInput(f"{field}.axes", message)
-    if tensor.optional and not name.startswith("b_"):
-        raise InvalidInput(f"{field}.optional", "only a bias can be left out")
-    try:
-        index(tensor.slice, p=1)
-    except InvalidInput as error:
-        raise InvalidInput(f"{field}.slice", error.message) from None
+class MLPLayout(BaseLayout, frozen=True, kw_only=True):
+    """The same of an MLP."""
+
+    model: MLPModel = MLPModel()
+    tensors: MLPTensors
+
+    @property
+    def canonical(self) -> dict[str, str]:
+        """The axes of each parameter of such a network."""
+        return OF_ONE_HOT_MLP if self.tensors.W_E is None else OF_EMBEDDED_MLP
+
+    @property
+    def listed(self) -> dict[str, Tensor]:
+        """The tensors that are listed."""
+        return self.tensors.listed(self.canonical)
+
+
+Layout = TransformerLayout | MLPLayout
+FAMILIES: dict[str, type[Layout]] = {"transformer": TransformerLayout, "mlp": MLPLayout}
 
 
 def _check_step(step: StepSection) -> None:
@@ -206,20 +172,42 @@ def _check_step(step: StepSection) -> None:
         raise InvalidInput("step.pattern", f"must have one group, the number, got {step.pattern!r}")
 
 
+def _check_listed(layout: Layout) -> None:
+    """Raise InvalidInput for a tensor that goes with another, or with a LayerNorm, and is alone."""
+    for name in layout.canonical:
+        if name.startswith("ln") and name not in layout.listed:
+            assert isinstance(layout, TransformerLayout)
+            message = f"must be listed where model.layer_norm is {layout.model.layer_norm}"
+            raise InvalidInput(f"tensors.{name}", message)
+    if getattr(layout.tensors, "W_E_b", None) is not None and "W_E" not in layout.listed:
+        raise InvalidInput("tensors.W_E_b", "is b's embedding; list that of a, W_E, too")
+
+
 def check(layout: Layout) -> None:
     """What no single field's limits can say. Raises InvalidInput with the dotted field."""
     if layout.task.operation == "random":
         raise InvalidInput(
             "task.operation", "a random table is drawn by whoever trains; not this one"
         )
-    for name, tensor in layout.parameters.items():
-        _check_tensor(name, tensor)
+    for name, tensor in layout.listed.items():
+        check_tensor(name, tensor, layout.canonical[name])
+    _check_listed(layout)
     _check_step(layout.step)
     split = layout.split
     if isinstance(split, MaskSplit | PairsSplit) and (split.file is None) == (split.field is None):
         raise InvalidInput(
             "split", f"{split.__struct_config__.tag} needs a file or a field, one of them"
         )
+
+
+def _kind(raw: dict[str, Any], source: str, sources: Sources) -> type[Layout]:
+    """The kind of layout that is meant, a transformer's unless [model] says otherwise."""
+    model = raw.get("model")
+    family = model.get("family", "transformer") if isinstance(model, dict) else "transformer"
+    if family not in FAMILIES:
+        where = f"{sources.get('model.family', source)}: model.family"
+        raise InvalidInput(where, f"unknown family, known: {', '.join(FAMILIES)}, got {family!r}")
+    return FAMILIES[family]
 
 
 def load(name: str, assignments: Iterable[str] = (), step: int | None = None) -> Layout:
@@ -234,4 +222,5 @@ def load(name: str, assignments: Iterable[str] = (), step: int | None = None) ->
     if step is not None:
         raw["step"] = {"number": step}
         sources["step.number"] = "--step"
-    return sections.decode(raw, Layout, check, path.name, sources)
+    kind = _kind(raw, path.name, sources)
+    return sections.decode(raw, kind, check, path.name, sources)

@@ -18,7 +18,7 @@ from trainer.capture import Captured
 from trainer.config import Config
 from trainer.data import Grid
 from trainer.loss import LOSSES
-from trainer.models.transformer import Transformer
+from trainer.models import make_network
 from trainer.optimisers import make_optimisers, set_rate, share_of_rate
 from trainer.snapshot import Snapshot, take
 from trainer.transforms import Transforms
@@ -41,7 +41,7 @@ class Learner:
         self._batches = Batches(configs, grids, device)
         self._samples = [torch.from_numpy(grid.sample()).to(device) for grid in grids]
         networks = [
-            Transformer(c.model, c.task.modulus, c.training.seed).to(device) for c in configs
+            make_network(c.model, c.task.modulus, c.training.seed).to(device) for c in configs
         ]
         self._network = networks[0]  # the form of all
         if len(networks) == 1:

@@ -1,4 +1,4 @@
-"""From the tensors of somebody else's file to the parameters of models/transformer.py.
+"""From the tensors of somebody else's file to the parameters of a network of models/.
 
 The sizes of the network are read off the tensors by the names of their axes: two tensors that
 disagree about one are an error that names both, in the file's own terms.
@@ -7,41 +7,51 @@ disagree about one are an error that names both, in the file's own terms.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import takewhile
 from math import prod
-from typing import Any, Literal
+from typing import Any
 
 import einops
 import msgspec
 import numpy as np
 import torch
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from grokprobe.errors import InvalidInput
-from trainer.config import ModelSection
+from trainer.architecture import MOST_LAYERS, MLPSection, ModelSection, TransformerSection
 from trainer.export import Weights
-from trainer.layout import CANONICAL, Layout, Tensor, index
+from trainer.layout import Layout, MLPLayout, TransformerLayout
 from trainer.measure import weight_norms
 from trainer.sections import unknown
+from trainer.tensors import LAYER, LAYER_NORMS, Tensor, index
 
 State = Mapping[str, Any]  # the tensors of one checkpoint, by their names in the file
 
 
 @dataclass(frozen=True)
-class Network:
+class ForeignNetwork:
     """One checkpoint in our terms."""
 
-    section: ModelSection
+    section: ModelSection  # but for its initialisation, which nobody knows
     modulus: int
+    modulus_by: str  # who said so
     weights: Weights  # all but biases that the file lacks
     norms: dict[str, float | None]  # of the file's tensors, whole, each once
 
     @property
     def facts(self) -> dict[str, Any]:
         """What all checkpoints of a run share."""
-        return {"modulus": self.modulus, **msgspec.structs.asdict(self.section)}
+        return {"modulus": self.modulus, **self.architecture}
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """The section, as `run.json` has it."""
+        facts: dict[str, Any] = msgspec.to_builtins(self.section)
+        return {name: fact for name, fact in facts.items() if name != "initialisation"}
 
 
-def read_network(where: str, state: State, layout: Layout) -> Network:
+def read_network(where: str, state: State, layout: Layout) -> ForeignNetwork:
     """The network that a state dictionary holds.
 
     Raises InvalidInput, beginning with `where`, for a tensor that is unknown, missing, of another
@@ -50,29 +60,58 @@ def read_network(where: str, state: State, layout: Layout) -> Network:
     tensors = _listed(state, layout, where)
     arrays = {t.source: _array(state[t.source], f"{where}: {t.source}") for t in tensors.values()}
     sizes = Sizes(layout, where)
-    cut = {name: _cut(arrays[t.source], t, sizes, where) for name, t in tensors.items()}
+    ordered = sorted(tensors.items(), key=lambda item: "p" in item[1].slice)  # others may tell p
+    cut = {name: _cut(arrays[t.source], t, sizes, where) for name, t in ordered}
     for name, tensor in tensors.items():  # axes that share one, now that all others are known
         _note(tensor, cut[name], sizes, alone=False)
-    facts = msgspec.structs.asdict(layout.model)
-    facts |= {axis: sizes[axis] for axis in ("d_model", "heads", "d_head", "d_mlp")}
     distinct = {str(_address(state[source])): array for source, array in arrays.items()}
-    return Network(
-        ModelSection(**facts, biases=_biases(tensors)),
+    axes = {name: layout.canonical[_base(name)] for name in tensors}
+    return ForeignNetwork(
+        _section(layout, tensors, sizes),
         sizes["p"],
-        {name: _arranged(cut[name], t, CANONICAL[name], sizes) for name, t in tensors.items()},
+        sizes.who("p"),
+        {name: _arranged(cut[name], t, axes[name], sizes) for name, t in tensors.items()},
         weight_norms(distinct),
     )
+
+
+def _base(name: str) -> str:
+    """A parameter's name without its layer."""
+    return name.rpartition(".")[2]
+
+
+def _section(layout: Layout, tensors: Mapping[str, Tensor], sizes: "Sizes") -> ModelSection:
+    """The section of a network that has these parameters."""
+    bases = {_base(name) for name in tensors}
+    biases = {name for name in bases if name.startswith("b_")}
+    if isinstance(layout, MLPLayout):
+        section = MLPSection(
+            inputs="embedding" if "W_E" in bases else "one-hot",
+            join="concatenate" if "W_in_b" in bases else "add",
+            vocabularies="separate" if "W_E_b" in bases else "shared",
+            activation=layout.model.activation,
+            d_mlp=sizes["d_mlp"],
+            biases="all" if biases else "none",
+        )
+        return replace(section, d_model=sizes.get("d_model") or section.d_model)
+    facts = msgspec.structs.asdict(layout.model)
+    facts |= {axis: sizes[axis] for axis in ("d_model", "heads", "d_head", "d_mlp")}
+    facts["layers"] = sum(_base(name) == "W_Q" for name in tensors)
+    facts["biases"] = "none" if not biases else "mlp" if biases <= {"b_in", "b_out"} else "all"
+    return TransformerSection(**facts)
 
 
 class Sizes:
     """How long each axis is, and who said so first."""
 
     def __init__(self, layout: Layout, where: str) -> None:
-        self._where = where
-        self._equals = int(layout.model.tokens == "a b =")
-        self._known = {"1": (1, "its name"), "tokens": (2 + self._equals, "model.tokens")}
-        if layout.model.heads is not None:
-            self._known["heads"] = (layout.model.heads, "model.heads")
+        self._where, self._equals = where, 0
+        self._known = {"1": (1, "its name")}
+        if isinstance(layout, TransformerLayout):
+            self._equals = int(layout.model.tokens == "a b =")
+            self._known["tokens"] = (2 + self._equals, "model.tokens")
+            if layout.model.heads is not None:
+                self._known["heads"] = (layout.model.heads, "model.heads")
         if layout.task.modulus is not None:
             self._know_modulus(layout.task.modulus, "task.modulus")
 
@@ -82,6 +121,10 @@ class Sizes:
 
     def __getitem__(self, axis: str) -> int:
         return self._known[axis][0]
+
+    def who(self, axis: str) -> str:
+        """Who said how long it is."""
+        return self._known[axis][1]
 
     def get(self, axis: str) -> int | None:
         """The length of an axis; None if nobody has said so yet."""
@@ -101,13 +144,13 @@ class Sizes:
             raise InvalidInput(self._where, f"{message} by {others}")
         for axis in missing:
             self._known[axis] = (length // rest, who)
-            if axis == "vocabulary":
-                self._know_modulus(length // rest - self._equals, who)
+            if axis in ("p", "vocabulary"):
+                self._know_modulus(length // rest - self._equals * (axis != "p"), who)
 
 
 def _listed(state: State, layout: Layout, where: str) -> dict[str, Tensor]:
     """The tensors of the layout that are there, by parameter."""
-    parameters, ignored = layout.parameters, layout.file.ignore
+    parameters, ignored = _parameters(state, layout), layout.file.ignore
     for name, tensor in parameters.items():
         if tensor.source not in state and not tensor.optional:
             message = unknown(tensor.source, state, "tensor of this file")
@@ -115,9 +158,28 @@ def _listed(state: State, layout: Layout, where: str) -> dict[str, Tensor]:
     sources = {tensor.source for tensor in parameters.values()}
     for name in state:
         if name not in sources and not any(fnmatchcase(name, pattern) for pattern in ignored):
-            message = "is not in the layout: list it, or file.ignore it if it is no parameter"
-            raise InvalidInput(where, f"{name} {message}")
+            raise InvalidInput(where, f"{name} {_left_over(name, layout)}")
     return {name: tensor for name, tensor in parameters.items() if tensor.source in state}
+
+
+def _left_over(name: str, layout: Layout) -> str:
+    """Why a tensor of the file is no parameter."""
+    if isinstance(layout, TransformerLayout):
+        norms = layout.tensors.listed(LAYER_NORMS)
+        if any(fnmatchcase(name, t.source.replace(LAYER, "*")) for t in norms.values()):
+            return f"is of a LayerNorm, but model.layer_norm is {layout.model.layer_norm}"
+    return "is not in the layout: list it, or file.ignore it if it is no parameter"
+
+
+def _parameters(state: State, layout: Layout) -> dict[str, Tensor]:
+    """The tensors of the layout, by parameter; the file tells how many layers there are."""
+    if isinstance(layout, MLPLayout):
+        return layout.listed
+    query, layers = layout.tensors.W_Q, layout.model.layers
+    if layers is None:
+        names = (query.of_layer(number).source for number in range(MOST_LAYERS))
+        layers = sum(1 for _ in takewhile(state.__contains__, dict.fromkeys(names)))
+    return layout.parameters(max(1, layers))
 
 
 def _address(leaf: Any) -> int:
@@ -172,9 +234,3 @@ def _arranged(
     lengths = {axis: sizes[axis] for axis in tensor.names if axis != "1"}
     arranged = einops.rearrange(array, f"{tensor.axes} -> {canonical}", **lengths)
     return np.ascontiguousarray(arranged, dtype=np.float32)
-
-
-def _biases(found: Mapping[str, Tensor]) -> Literal["none", "mlp", "all"]:
-    """The least of the kinds of network that has the biases that a file has."""
-    biases = {name for name in found if name.startswith("b_")}
-    return "none" if not biases else "mlp" if biases <= {"b_in", "b_out"} else "all"

@@ -35,23 +35,66 @@ def _is_struct(hint: Any) -> bool:
     return isinstance(hint, type) and issubclass(hint, msgspec.Struct)
 
 
+def _tag(kind: type[msgspec.Struct]) -> tuple[str, str]:
+    """The field that tells a kind of record from others, and its word."""
+    config = kind.__struct_config__
+    return config.tag_field or "", str(config.tag or "")
+
+
+def _kinds(raw: Mapping[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """The type of each section: of several kinds of record, the one whose tag a table has.
+
+    A table without the tag is of the kind of the section's default. One whose tag is unknown has
+    no record for its type: msgspec says so.
+    """
+    hints = get_type_hints(kind)
+    defaults = {f.name: f.default for f in msgspec.structs.fields(kind)}
+    for name, hint in hints.items():
+        kinds = {_tag(part): part for part in get_args(hint) if _is_struct(part)}
+        table, default = raw.get(name), defaults[name]
+        usual = _tag(type(default))[1] if isinstance(default, msgspec.Struct) else ""
+        for (field, word), part in kinds.items():
+            if isinstance(table, dict) and table.get(field, usual) == word:
+                hints[name] = part
+    return hints
+
+
+def _tagged(raw: Mapping[str, Any], kinds: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables with the tags that go without saying."""
+    tagged = dict(raw)
+    for name, kind in kinds.items():
+        if name in raw and _is_struct(kind) and _tag(kind)[0]:
+            tagged[name] = dict([_tag(kind)]) | raw[name]
+    return tagged
+
+
 def _check_fields(
-    raw: Mapping[str, Any], kind: type[msgspec.Struct], sources: Sources, source: str
+    raw: Mapping[str, Any], hints: Mapping[str, Any], sources: Sources, source: str
 ) -> None:
     """Raise InvalidInput for the first key that no section has."""
-    hints = get_type_hints(kind)
     for section in raw:
         if section not in hints:
             message = unknown(section, hints, "section")
             raise InvalidInput(f"{sources.get(section, source)}: {section}", message)
         if not isinstance(raw[section], dict):
             raise InvalidInput(f"{source}: {section}", "is a section, write its fields under it")
-        known = hints[section].__struct_fields__ if _is_struct(hints[section]) else raw[section]
-        for key in raw[section]:
-            if key not in known:
-                field = f"{section}.{key}"
-                message = unknown(key, known, f"field of [{section}]")
-                raise InvalidInput(f"{sources.get(field, source)}: {field}", message)
+        _check_table(section, raw[section], hints[section], sources, source)
+
+
+def _check_table(
+    section: str, table: Mapping[str, Any], kind: Any, sources: Sources, source: str
+) -> None:
+    """Raise InvalidInput for the first key that a section has not."""
+    if not _is_struct(kind):
+        return  # many kinds, and a tag that none of them has
+    tag, word = _tag(kind)
+    known = [*kind.__struct_fields__, *([tag] if tag else [])]
+    what = f"field of [{section}]" + (f" where {tag} is {word}" if tag else "")
+    for key in table:
+        if key not in known:
+            field = f"{section}.{key}"
+            message = unknown(key, known, what)
+            raise InvalidInput(f"{sources.get(field, source)}: {field}", message)
 
 
 def _words(hint: Any) -> list[str]:
@@ -63,15 +106,17 @@ def _words(hint: Any) -> list[str]:
     return [word for part in get_args(hint) for word in _words(part)]
 
 
-def _admitted(kind: Any, field: str) -> list[str]:
+def _admitted(kinds: Mapping[str, Any], field: str) -> list[str]:
     """The words that a dotted field admits; none where any will do."""
-    for name in field.split("."):
+    first, *rest = field.split(".")
+    kind = kinds.get(first)
+    for name in rest:
         kind = get_type_hints(kind).get(name) if _is_struct(kind) else kind
     return _words(kind)
 
 
 def _complaint(
-    error: msgspec.ValidationError, raw: Mapping[str, Any], kind: type[msgspec.Struct]
+    error: msgspec.ValidationError, raw: Mapping[str, Any], kinds: Mapping[str, Any]
 ) -> tuple[str, str]:
     """The dotted field and the message of a msgspec error ("... - at `$.section.field`")."""
     message, _, place = str(error).partition(" - at `$.")
@@ -79,7 +124,7 @@ def _complaint(
     section, _, key = field.partition(".")
     message = f"{message[0].lower()}{message[1:]}".replace("`", "")
     given = raw.get(section, {}).get(key)
-    if isinstance(given, str) and (words := _admitted(kind, field)):
+    if isinstance(given, str) and (words := _admitted(kinds, field)):
         message = f"unknown {key}, known: {', '.join(words)}"
     return field, f"{message}, got {given!r}" if given is not None else message
 
@@ -97,12 +142,13 @@ def decode(
     Raises InvalidInput that names the source and the dotted field.
     """
     sources = sources or {}
-    _check_fields(raw, kind, sources, source)
+    kinds = _kinds(raw, kind)
+    _check_fields(raw, kinds, sources, source)
     try:
-        record = msgspec.convert(raw, kind)
+        record = msgspec.convert(_tagged(raw, kinds), kind)
         check(record)
     except msgspec.ValidationError as error:
-        field, message = _complaint(error, raw, kind)
+        field, message = _complaint(error, raw, kinds)
     except InvalidInput as error:
         field, message = error.path, error.message
     else:

@@ -49,7 +49,6 @@ class RunManifest(Record, frozen=True, kw_only=True):
 
     run: str
     created_at: datetime
-    group: str | None = None  # of an ensemble or a sweep
     task: TaskRecord
     architecture: dict[str, Any]
     optimiser: dict[str, Any]

@@ -21,76 +21,54 @@ The textbook form is the slow twin in tests/reference.py.
 """
 
 from math import sqrt
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from trainer.config import ModelSection
-
-ACTIVATIONS = {"relu": torch.relu, "gelu": functional.gelu, "quadratic": torch.square}
-
-
-class Activations(NamedTuple):
-    """What the ONNX contract promises, by its names; n pairs."""
-
-    logits: Tensor  # (n, p): no equals column, nothing ever predicts "="
-    neurons: Tensor  # (n, d_mlp), after the activation
-    attention: Tensor  # (n, heads, tokens): the last position's
-    embedding: Tensor  # (p, d_model): residue rows only
-    unembedding: Tensor  # (p, d_model)
-    neuron_logit_map: Tensor  # (p, d_mlp)
+from trainer.architecture import TransformerSection
+from trainer.models import initial
+from trainer.models.network import ACTIVATIONS, Activations, Network, plus
 
 
-def _plus(x: Tensor, bias: Tensor | None) -> Tensor:
-    return x if bias is None else x + bias
+class Transformer(Network):
+    """Parameters and forward pass."""
 
-
-class Transformer(nn.Module):
-    """Parameters and forward pass; initial weights are drawn on the CPU whatever trains."""
-
-    def __init__(self, section: ModelSection, modulus: int, seed: int) -> None:
-        """N(0, 1/d_model) for every matrix but W_U, which is N(0, 1/p); biases 0."""
+    def __init__(self, section: TransformerSection, modulus: int, seed: int) -> None:
         super().__init__()
         d_model, d_mlp = section.d_model, section.d_mlp
         self.modulus, self.section = modulus, section
         self.heads, self.d_head = section.heads, section.d_head
         self.equals = section.tokens == "a b ="
+        # Read at b, the operand's own residual tells the two apart.
+        self.adds_embeddings = self.equals and section.attention_rate == 0
         attended = self.heads * self.d_head
-        generator = torch.Generator().manual_seed(seed)
+        weights = initial.of_transformer(section, modulus, seed)
 
-        def drawn(rows: int, columns: int, fan: int = d_model) -> nn.Parameter:
-            return nn.Parameter(torch.randn(rows, columns, generator=generator) / sqrt(fan))
+        def bias(size: int, inputs: int, *where: str) -> nn.Parameter | None:
+            return weights.bias(size, inputs) if section.biases in where else None
 
-        def zeros(size: int, *where: str) -> nn.Parameter | None:
-            return nn.Parameter(torch.zeros(size)) if section.biases in where else None
+        vocabulary = modulus + self.equals  # the last row is the equals sign's
+        self.W_E = weights.matrix("W_E", vocabulary, d_model)
+        self.W_pos = weights.matrix("W_pos", 2 + self.equals, d_model)
+        self.W_Q = weights.matrix("W_Q", d_model, attended)  # columns: heads side by side
+        self.W_K = weights.matrix("W_K", d_model, attended)
+        self.W_V = weights.matrix("W_V", d_model, attended)
+        self.W_O = weights.matrix("W_O", attended, d_model)
+        self.W_in = weights.matrix("W_in", d_model, d_mlp)
+        self.b_in = bias(d_mlp, d_model, "mlp", "all")
+        self.W_out = weights.matrix("W_out", d_mlp, d_model)
+        self.b_out = bias(d_model, d_mlp, "mlp", "all")
+        self.W_U = weights.matrix("W_U", d_model, modulus)
+        self.b_Q, self.b_K, self.b_V = (bias(attended, d_model, "all") for _ in range(3))
+        self.b_O, self.b_U = bias(d_model, attended, "all"), bias(modulus, d_model, "all")
 
-        self.W_E = drawn(modulus + self.equals, d_model)  # the last row is the equals sign's
-        self.W_pos = drawn(2 + self.equals, d_model)
-        self.W_Q = drawn(d_model, attended)  # columns: heads side by side
-        self.W_K = drawn(d_model, attended)
-        self.W_V = drawn(d_model, attended)
-        self.W_O = drawn(attended, d_model)
-        self.W_in = drawn(d_model, d_mlp)
-        self.b_in = zeros(d_mlp, "mlp", "all")
-        self.W_out = drawn(d_mlp, d_model)
-        self.b_out = zeros(d_model, "mlp", "all")
-        self.W_U = drawn(d_model, modulus, fan=modulus)
-        self.b_Q, self.b_K, self.b_V = (zeros(attended, "all") for _ in range(3))
-        self.b_O, self.b_U = zeros(d_model, "all"), zeros(modulus, "all")
-
-    def forward(self, pairs: Tensor) -> Activations:
-        """All activations of `pairs`, int64 (n, 2) with values 0..p-1."""
+    def embeddings(self) -> tuple[Tensor, Tensor]:
+        """The embedding (p, d_model), before positions are added, twice."""
         embedding = self.W_E[: self.modulus]
-        return self.activations(embedding, embedding, pairs)
+        return embedding, embedding
 
     def activations(self, first: Tensor, second: Tensor, pairs: Tensor) -> Activations:
-        """All activations where row i of `first` embeds the operand a = i, of `second` b = i.
-
-        Both are the embedding (p, d_model) in `forward`; measures of the gradients pass one row a
-        pair, before positions are added, to have a leaf of its own for each.
-        """
+        """All activations of pairs (n, 2), their embeddings given (Network.activations)."""
         vectors = [first + self.W_pos[0], second + self.W_pos[1]]
         if self.equals:
             vectors.append(self.W_E[self.modulus :] + self.W_pos[2])  # (1, d_model)
@@ -100,11 +78,11 @@ class Transformer(nn.Module):
         def of_last(table: Tensor) -> Tensor:  # what x_l alone decides: one row, or one for each b
             return table if self.equals else table.index_select(0, pairs[:, 1])
 
-        last = _plus(vectors[-1], self.b_O)
-        into_mlp = of_last(_plus(last @ self.W_in, self.b_in))
+        last = plus(vectors[-1], self.b_O)
+        into_mlp = of_last(plus(last @ self.W_in, self.b_in))
         activation = ACTIVATIONS[self.section.activation]
         neurons = activation(torch.addmm(into_mlp, z, self.W_O @ self.W_in))
-        direct = of_last(_plus(_plus(last, self.b_out) @ self.W_U, self.b_U))
+        direct = of_last(plus(plus(last, self.b_out) @ self.W_U, self.b_U))
         logits = torch.addmm(torch.addmm(direct, z, self.W_O @ self.W_U), neurons, neuron_logit_map)
         embedding = self.W_E[: self.modulus]
         return Activations(logits, neurons, attention, embedding, self.W_U.T, neuron_logit_map.T)
@@ -132,7 +110,7 @@ class Transformer(nn.Module):
 
     def _heads(self, vectors: Tensor, W: Tensor, bias: Tensor | None) -> Tensor:
         """The images of vectors (rows, d_model) under W, head by head: (rows, heads, d_head)."""
-        return _plus(vectors @ W, bias).view(-1, self.heads, self.d_head)
+        return plus(vectors @ W, bias).view(-1, self.heads, self.d_head)
 
     @staticmethod
     def _scores_of_equals(query: Tensor, keys: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, ...]:

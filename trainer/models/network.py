@@ -1,0 +1,54 @@
+"""What every network is: pairs in, Activations out, in one form for training and export.
+
+A forward pass is traced with a batch of any size, mapped over stacked parameters and captured in a
+CUDA graph. So it branches on the configuration alone, never on values, and makes no tensor from
+Python numbers.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+ACTIVATIONS = {"relu": torch.relu, "gelu": functional.gelu, "quadratic": torch.square}
+
+
+class Activations(NamedTuple):
+    """What the ONNX contract promises, by its names; n pairs. None: the network has no such."""
+
+    logits: Tensor  # (n, p): no equals column, nothing ever predicts "="
+    neurons: Tensor | None = None  # (n, d_mlp), after the activation
+    attention: Tensor | None = None  # (n, heads, tokens): the last position's
+    embedding: Tensor | None = None  # (p, d_model): residue rows only
+    unembedding: Tensor | None = None  # (p, d_model)
+    neuron_logit_map: Tensor | None = None  # (p, d_mlp), where it is exact
+
+
+class Network(nn.Module):
+    """The base of the families; initial weights are drawn on the CPU whatever trains."""
+
+    modulus: int
+    adds_embeddings: bool  # the logits depend on the sum of the two embeddings alone
+
+    def embeddings(self) -> tuple[Tensor, Tensor]:
+        """The tables (p, width) whose rows stand for the operands a and b."""
+        raise NotImplementedError
+
+    def activations(self, first: Tensor, second: Tensor, pairs: Tensor) -> Activations:
+        """All activations where row i of `first` embeds the operand a = i, of `second` b = i.
+
+        They are `embeddings` in `forward`; measures of the gradients pass one row a pair, to have
+        a leaf of its own for each.
+        """
+        raise NotImplementedError
+
+    def forward(self, pairs: Tensor) -> Activations:
+        """All activations of `pairs`, int64 (n, 2) with values 0..p-1."""
+        first, second = self.embeddings()
+        return self.activations(first, second, pairs)
+
+
+def plus(x: Tensor, bias: Tensor | None) -> Tensor:
+    """`x` with a bias, where there is one."""
+    return x if bias is None else x + bias
