@@ -152,8 +152,12 @@ def load(path: Path, assignments: Iterable[str] = ()) -> Config:
     return decode(raw, path.name, sources)
 
 
+def slug(stem: str) -> str:
+    """A file's stem as a run's name, or its beginning: `My Sweep` -> `my-sweep`."""
+    return (re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).lstrip("._-") or "run")[:63]
+
+
 def default_run_name(stem: str, config: Config) -> str:
     """`STEM-sSEED-CONFIG8`: the same configuration always gets the same name."""
     ending = f"-s{config.training.seed}-{config.sha256[:8]}"
-    slug = re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).lstrip("._-") or "run"
-    return check_run_name(slug[: 63 - len(ending)] + ending)
+    return check_run_name(slug(stem)[: 63 - len(ending)] + ending)

@@ -22,6 +22,7 @@ from trainer.models.transformer import Transformer
 from trainer.progress import Reporter
 from trainer.publish import Publication
 from trainer.schedule import published_steps
+from trainer.standing import standing
 from trainer.train import prepare, train
 from trainer.worker import Worker
 
@@ -50,6 +51,7 @@ class Job:
     grid: Grid
     device: torch.device
     reporter: Reporter
+    group: str | None = None
 
 
 def describe(job: Job) -> RunManifest:
@@ -71,19 +73,38 @@ def describe(job: Job) -> RunManifest:
         seed=config.training.seed,
         config=msgspec.to_builtins(config),
         config_sha256=config.sha256,
+        group=job.group,
     )
 
 
-def start(settings: Settings, config: Config, run: str, reporter: Reporter) -> int:
+def start(
+    settings: Settings, config: Config, run: str, reporter: Reporter, *, group: str | None = None
+) -> int:
     """Train a new run; return the exit status.
 
     Raises RunExists or RunDeleted before anything is trained, and any error of publication.
     """
-    job = Job(run, config, draw(config.task), prepare(config.training), reporter)
+    job = Job(run, config, draw(config.task), prepare(config.training), reporter, group)
     with Worker() as worker, opened(worker, settings) as backends:
         publication = Publication(backends, describe(job), job.grid, reporter)
         worker.call(publication.create)
         return _train_and_publish(job, worker, publication)
+
+
+def train_or_resume(
+    settings: Settings, config: Config, run: str, reporter: Reporter, *, group: str | None = None
+) -> int:
+    """Train a new run, go on with an interrupted one, leave a complete one as it is.
+
+    Raises InvalidInput for a run of another configuration, RunFailed for one that has failed.
+    """
+    published = standing(settings, [(run, config)])
+    if run not in published:
+        return start(settings, config, run, reporter, group=group)
+    ended = published[run]
+    if ended is not None and ended.status == "failed":
+        raise RunFailed(f"run {run!r} failed: {ended.reason}")
+    return resume(settings, run, reporter)
 
 
 def resume(settings: Settings, run: str, reporter: Reporter) -> int:

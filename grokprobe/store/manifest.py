@@ -55,6 +55,7 @@ class RunManifest(Record, frozen=True, kw_only=True):
     seed: int | None  # null where others trained, as an empty optimiser is
     config: dict[str, Any]  # what `resume` starts from; of an imported run its layout and files
     config_sha256: str
+    group: str | None = None  # what the runs of one sweep have in common
 
 
 class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
