@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -184,9 +183,10 @@ def work(arguments: argparse.Namespace) -> int:
     if arguments.command == "sweep" and not _one_cell(arguments):
         return sweep_here(arguments, settings)
     act = PREPARE[arguments.command](arguments, settings)
+    from trainer.exposition import metered
     from trainer.progress import make_reporter
 
-    with closing(make_reporter(settings)) as reporter:
+    with metered(settings, make_reporter(settings)) as reporter:
         return act(reporter)
 
 

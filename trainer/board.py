@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from grokprobe.settings import Settings
 from trainer.progress import print_json, wants_text
@@ -108,7 +109,7 @@ class TextBoard:
         room = max(1, self._console.height - OUTSIDE_ROWS)
         shown = sorted(self._rows, key=lambda row: IMPORTANT.index(row.status))[:room]
         for row in sorted(shown, key=lambda row: row.cell.index):
-            table.add_row(*_cells(row), style=COLOURS.get(row.status))
+            table.add_row(*map(Text, _cells(row)), style=COLOURS.get(row.status))
         done = sum(row.done for row in self._rows)
         table.caption = f"{done} of {len(self._rows)} complete"
         return table

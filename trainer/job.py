@@ -143,6 +143,7 @@ def _train_and_publish(job: Job, worker: Worker, publication: Publication) -> in
     """Train to the end, to a signal or to a failure; return the exit status."""
     worker.call(publication.begin)
     worker.bound = job.config.checkpoints.queue
+    job.reporter.publishing(worker)
     interruption = Interruption(job.reporter.close)
     with interruption.handled():
         try:

@@ -4,7 +4,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, Protocol, TextIO
 
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from grokprobe.settings import Settings
 from grokprobe.store.manifest import CheckpointManifest
+from trainer.worker import Worker
 
 PROGRESS_S = 5.0  # between two lines about steps alone
 SHOWN = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
@@ -41,8 +42,8 @@ class Reporter(Protocol):
     def published(self, manifest: CheckpointManifest) -> None:
         """A checkpoint can be read by anyone now."""
 
-    def queue(self, depth: Callable[[], int], bound: int) -> None:
-        """How many checkpoints wait for publication can be asked from now on, by any thread."""
+    def publishing(self, worker: Worker) -> None:
+        """All that this worker is posted from now on are checkpoints to publish."""
 
     def warn(self, message: str, kind: Trouble = "other") -> None:
         """Something failed that training survives."""
@@ -107,7 +108,7 @@ class TextReporter:
                 self._accuracy += f" {name.removesuffix('_accuracy')} {value:.2f}"
         self._print(line)
 
-    def queue(self, depth: Callable[[], int], bound: int) -> None:
+    def publishing(self, worker: Worker) -> None:
         """Nothing: there is no room on the line."""
 
     def warn(self, message: str, kind: Trouble = "other") -> None:
@@ -164,7 +165,7 @@ class JsonReporter:
         facts = shown(manifest.measures)
         self._print("checkpoint", run=manifest.run, step=manifest.step, **facts)
 
-    def queue(self, depth: Callable[[], int], bound: int) -> None:
+    def publishing(self, worker: Worker) -> None:
         """Nothing: the metrics show it."""
 
     def warn(self, message: str, kind: Trouble = "other") -> None:
