@@ -203,6 +203,41 @@ def test_a_sweep_interrupted_and_continued(tmp_path: Path) -> None:
     assert manifest.group == "tiny"
 
 
+def test_a_second_ctrl_c_insists(tmp_path: Path) -> None:
+    """Both children end, whatever they do, and neither has failed: the same command goes on."""
+    path = tiny(tmp_path, '"training.seed" = [0, 1]\n', steps=10**6)
+    with sweeping(tmp_path, str(path), "--jobs", "2") as process:
+        assert process.stdout is not None
+        begun: set[int] = set()
+        while len(begun) < 2:
+            begun.add(json.loads(process.stdout.readline())["cell"])
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+    assert errors == ""
+    assert process.returncode in (130, 143)  # of two signals at once, either may come first
+    ended = [event for event in events(output) if event["event"] == "cell"]
+    assert [event["status"] for event in ended] == ["interrupted", "interrupted"]
+
+
+def test_a_sweep_is_refused_before_any_cell_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The last cell's name is taken by another configuration: of all cells, or of that one."""
+    path = tiny(tmp_path, '"training.seed" = [0, 1]\n', steps=20)
+    settings, cell = settings_at(tmp_path), load(path).cells[1]
+    other = tiny_config(training=TINY["training"] | {"steps": 5}, local_learning_coefficient={})
+    assert start(settings, other, cell.run, JsonReporter()) == 0
+    capsys.readouterr()
+    monkeypatch.setenv("GROKPROBE_HOME", str(tmp_path))
+    assert main(["sweep", str(path)]) == main(["sweep", str(path), "--index", "1"]) == 2
+    output, errors = capsys.readouterr()
+    assert output == ""
+    for line in errors.splitlines():
+        assert line.startswith(f"error: run '{cell.run}': exists with another configuration: ")
+        assert "training.steps is 5 there, 20 here; training.seed is 0 there, 1 here" in line
+
+
 def test_one_cell_fails_and_the_others_go_on(tmp_path: Path) -> None:
     """Two at once; the exit status and the last line tell, and telling again costs no training."""
     path = tiny(tmp_path, '"optimiser.weight_decay" = [1000.0, 1.0]\n', steps=60)

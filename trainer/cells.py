@@ -76,7 +76,7 @@ class Cells:
         finally:
             if child.returncode is None and sys.exc_info()[0]:
                 child.terminate()
-            _conclude(row, await child.wait())
+            _conclude(row, await child.wait(), asked=self.signal > 0)
             self._children.discard(child)
         if row.status in ("failed", "refused"):
             row.reason = last or row.reason
@@ -94,11 +94,14 @@ class Cells:
         return last
 
 
-def _conclude(row: Row, code: int) -> None:
-    """What the exit status says: 0 done, 2 refused, 1 and all others failed."""
+def _conclude(row: Row, code: int, *, asked: bool) -> None:
+    """What the exit status says: 0 done, 2 refused, 1 and all others failed.
+
+    A child that a signal ended after it was `asked` to stop was killed by a second Ctrl-C.
+    """
     if code == 0:
         row.status = row.facts.get("status", "complete")
-    elif code in INTERRUPTED:
+    elif code in INTERRUPTED or (asked and code < 0):
         row.status = "interrupted"
     else:
         row.status = "refused" if code == REFUSED else "failed"
