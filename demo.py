@@ -109,8 +109,8 @@ def train(v1: str) -> int:
     if known and known["status"] == "complete":
         print(f"{RUN} is trained already: {known['checkpoint_count']} checkpoints")
         return 0
-    start = ("resume", RUN) if known else ("train", "--preset", "quickstart", "--run", RUN)
-    with running("trainer", *start) as trainer:
+    preset = ("--preset", "quickstart", "--run", RUN, "--resume")
+    with running("trainer", "train", *preset) as trainer:
         return int(trainer.wait())
 
 

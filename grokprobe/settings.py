@@ -17,6 +17,8 @@ PREFIX = "GROKPROBE_"
 
 Count = Annotated[int, msgspec.Meta(gt=0)]
 ORIGINS = r"^(\*|https?://[^/,\s]+(\s*,\s*https?://[^/,\s]+)*)?$"
+PROM_FILE = r"^(.*\.prom)?$"  # the collector of node_exporter reads no other
+GATEWAY = r"^(https?://[^/@\s]+(/[^@\s]*)?)?$"
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
@@ -42,6 +44,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cors_origins: Annotated[str, msgspec.Meta(pattern=ORIGINS)] = ""
     require_gpu: bool = False
     tracing: bool = False
+    trainer_metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0  # 0: not served
+    trainer_metrics_file: Annotated[str, msgspec.Meta(pattern=PROM_FILE)] = ""
+    pushgateway_url: Annotated[str, msgspec.Meta(pattern=GATEWAY)] = ""
     log_format: Literal["auto", "text", "json"] = "auto"
 
     @property
@@ -59,6 +64,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 ALLOWED = {
     "GROKPROBE_CORS_ORIGINS": "expected * or origins such as https://example.org, with commas",
     "GROKPROBE_LOG_FORMAT": "expected auto, text or json",
+    "GROKPROBE_PUSHGATEWAY_URL": "expected an address such as http://pushgateway:9091, no password",
+    "GROKPROBE_TRAINER_METRICS_FILE": "expected a path that ends in .prom",
 }
 
 

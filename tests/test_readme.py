@@ -15,10 +15,13 @@ from grokprobe.settings import Settings, variable
 from service.auth import Keys
 from service.metrics import Metrics
 from tests.served import Quickstart
-from tests.trained import Trained
+from tests.trained import Trained, manifests
 from trainer.architecture import MLPSection
 from trainer.config import PRESETS, Config, decode
 from trainer.ensemble import EnsembleSection
+from trainer.metrics import MeteredReporter, TrainerMetrics
+from trainer.progress import JsonReporter
+from trainer.worker import Worker
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -124,6 +127,8 @@ def test_every_setting_is_documented_with_its_default() -> None:
             "s3_endpoint": "none",
             "cors_origins": "none",
             "api_keys_file": "none",
+            "trainer_metrics_file": "none",
+            "pushgateway_url": "none",
         }
         assert rows[variable(field)] == words.get(field, f"`{shown}`")
 
@@ -147,6 +152,24 @@ def test_every_metric_is_documented() -> None:
             name = f"{metric.name}_total" if metric.type == "counter" else metric.name
             assert f"`{name}" in README, name
     assert "`grokprobe_requests_total{route,method,status}`" in README
+
+
+def test_every_metric_of_the_trainer_is_documented(trained: Trained) -> None:
+    """Each has a row, the one that needs a GPU too, and no other has one."""
+    metrics = TrainerMetrics()
+    reporter = MeteredReporter(metrics, JsonReporter())
+    reporter.start("tiny", 400, "cpu")
+    reporter.step(0, 1.0)
+    with Worker() as worker:
+        reporter.publishing(worker)
+    reporter.published(manifests(trained)[-1])
+    found = {
+        f"{metric.name}_total" if metric.type == "counter" else metric.name
+        for metric in metrics.registry.collect()
+    }
+    rows = re.findall(r"^\| (`grokprobe_trainer_.*?) \|", README, re.MULTILINE)
+    listed = {name for row in rows for name in re.findall(r"`(grokprobe_trainer_\w+)", row)}
+    assert listed == found | {"grokprobe_trainer_device_memory_bytes"}
 
 
 def test_the_line_that_makes_a_key(tmp_path: Path) -> None:

@@ -28,8 +28,9 @@ from tests.trained import (
     tiny_config,
 )
 from trainer import publish
-from trainer.job import RunFailed, resume, start
+from trainer.job import resume, start
 from trainer.progress import JsonReporter
+from trainer.runs import RunFailed
 from trainer.schedule import published_steps
 
 

@@ -1,10 +1,10 @@
 """`python -m trainer COMMAND`: exit status 0 done, 1 failed, 2 refused, 128 + signal."""
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -22,6 +22,8 @@ from grokprobe.task import Operation, Task
 from trainer import ensemble
 from trainer.config import preset
 from trainer.layout import load as load_layout
+from trainer.sweep import INDEX_VARIABLE, index_from, listing
+from trainer.sweep import load as load_sweep
 
 if TYPE_CHECKING:
     from trainer.progress import Reporter
@@ -44,6 +46,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     train.add_argument("--resume", action="store_true", help="go on with the run if it exists")
     resume = commands.add_parser("resume", help="go on with a run that was stopped")
     resume.add_argument("run", metavar="RUN")
+    _add_sweep(commands)
     _add_imports(commands)
     return parser.parse_args(arguments)
 
@@ -57,6 +60,26 @@ def _add_assignments(parser: argparse.ArgumentParser, example: str) -> None:
         default=[],
         help=f"change one field, for example {example}; may be repeated",
     )
+
+
+def _add_sweep(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    grid = commands.add_parser("sweep", help="train the runs of a grid, all or one of them")
+    grid.add_argument("file", metavar="FILE", type=Path, help="TOML with a [grid]")
+    grid.add_argument("--run", metavar="NAME", help="the group; the file's name if left out")
+    part = grid.add_mutually_exclusive_group()
+    part.add_argument(
+        "--index", metavar="N", type=int, help=f"one cell alone; else ${INDEX_VARIABLE}, else all"
+    )
+    part.add_argument("--jobs", metavar="K", type=_count, help="cells at once; 1 if left out")
+    part.add_argument("--list", action="store_true", help="print the cells, train nothing")
+
+
+def _count(text: str) -> int:
+    """A number of processes; argparse makes the error."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
 
 
 def _add_imports(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -99,6 +122,28 @@ def prepare_resume(arguments: argparse.Namespace, settings: Settings) -> Act:
     return lambda reporter: resume(settings, run, reporter)
 
 
+def prepare_sweep(arguments: argparse.Namespace, settings: Settings) -> Act:
+    """`sweep --index`: one cell, trained or resumed, as an Indexed Job or `sweep` starts it."""
+    sweep = load_sweep(arguments.file, arguments.run)
+    cell = sweep.cell(arguments.index, arguments.index_from)
+    from trainer.job import start
+
+    return lambda reporter: start(
+        settings, cell.config, cell.run, reporter, group=sweep.group, go_on=True
+    )
+
+
+def sweep_here(arguments: argparse.Namespace, settings: Settings) -> int:
+    """`sweep` without an index: every cell in a process of its own, or their list."""
+    sweep = load_sweep(arguments.file, arguments.run)
+    if arguments.list:
+        print(*listing(sweep), sep="\n")
+        return 0
+    from trainer.cells import train_all
+
+    return train_all(sweep, settings, arguments.jobs or 1)
+
+
 def prepare_import(arguments: argparse.Namespace, settings: Settings) -> Act:
     """`import`: weights by a layout."""
     layout = load_layout(arguments.layout, arguments.assignments, arguments.step)
@@ -120,9 +165,19 @@ def prepare_import_onnx(arguments: argparse.Namespace, settings: Settings) -> Ac
 PREPARE = {
     "train": prepare_train,
     "resume": prepare_resume,
+    "sweep": prepare_sweep,
     "import": prepare_import,
     "import-onnx": prepare_import_onnx,
 }
+
+
+def _one_cell(arguments: argparse.Namespace) -> bool:
+    """Whether a sweep is about one cell, whose index and its source are then in `arguments`."""
+    arguments.index_from = "--index"
+    if arguments.index is None and not (arguments.list or arguments.jobs):
+        arguments.index_from = INDEX_VARIABLE
+        arguments.index = index_from(os.environ)
+    return arguments.index is not None
 
 
 def work(arguments: argparse.Namespace) -> int:
@@ -131,10 +186,13 @@ def work(arguments: argparse.Namespace) -> int:
     if settings.store_url.startswith("memory:"):
         message = "a run in memory would be gone when this program ends; choose a store that stays"
         raise SettingError("GROKPROBE_STORE_URL", message)
+    if arguments.command == "sweep" and not _one_cell(arguments):
+        return sweep_here(arguments, settings)
     act = PREPARE[arguments.command](arguments, settings)
+    from trainer.exposition import metered
     from trainer.progress import make_reporter
 
-    with closing(make_reporter(settings)) as reporter:
+    with metered(settings, make_reporter(settings)) as reporter:
         return act(reporter)
 
 

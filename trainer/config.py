@@ -128,17 +128,6 @@ def decode(raw: Mapping[str, Any], source: str, sources: Sources | None = None) 
     return sections.decode(raw, Config, _check, source, sources)
 
 
-def differences(one: Config, other: Config) -> list[str]:
-    """`section.field is X there, Y here` for every field in which `one`, there, differs."""
-    there, here = (msgspec.to_builtins(config) for config in (one, other))
-    return [
-        f"{section}.{field} is {there[section].get(field)!r} there, {value!r} here"
-        for section, fields in here.items()
-        for field, value in fields.items()
-        if there[section].get(field) != value
-    ]
-
-
 def preset(name: str) -> Path:
     """The file of a preset. Raises InvalidInput that lists the presets."""
     return sections.shipped(name, PRESETS, "preset")
@@ -153,12 +142,12 @@ def load(path: Path, assignments: Iterable[str] = ()) -> Config:
     return decode(raw, path.name, sources)
 
 
+def slug(stem: str) -> str:
+    """A file's stem as a run's name, or its beginning: `My Sweep` -> `my-sweep`."""
+    return (re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).lstrip("._-") or "run")[:63]
+
+
 def default_run_name(stem: str, config: Config) -> str:
     """`STEM-sSEED-CONFIG8`: the same configuration always gets the same name."""
     ending = f"-s{config.training.seed}-{config.sha256[:8]}"
     return check_run_name(slug(stem)[: 63 - len(ending)] + ending)
-
-
-def slug(stem: str) -> str:
-    """A file's stem as a run's name may begin."""
-    return re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).lstrip("._-") or "run"

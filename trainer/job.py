@@ -15,15 +15,11 @@ from trainer.learner import Learner
 from trainer.member import Member
 from trainer.models import make_network
 from trainer.progress import Reporter
-from trainer.runs import Runs, opened
+from trainer.runs import RunFailed, Runs, opened
 from trainer.session import Session
 from trainer.state import decode, environment
 from trainer.train import prepare, train
 from trainer.worker import Worker
-
-
-class RunFailed(GrokprobeError):
-    """Training ended where it cannot go on; `complete.json` says so too."""
 
 
 class OutOfMemory(GrokprobeError):
@@ -94,6 +90,7 @@ class Training:
         for member in members:
             member.prepare(graph, device)
         self._worker.bound = config.checkpoints.queue * len(members)
+        self._reporter.publishing(self._worker)
         session = Session(members, self._worker, interruption, self._reporter)
         with interruption.handled(), _enough_memory(members):
             learner = Learner([m.config for m in members], [m.grid for m in members], device)

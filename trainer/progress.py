@@ -1,17 +1,20 @@
 """What a trainer says while it works: a bar for people, JSON lines for programs."""
 
 import json
+import math
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from grokprobe.settings import Settings
 from grokprobe.store.manifest import CheckpointManifest
+from trainer.worker import Worker
 
+PROGRESS_S = 5.0  # between two lines about steps alone
 SHOWN = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
 
@@ -19,6 +22,9 @@ def shown(measures: Mapping[str, float | None]) -> dict[str, float]:
     """The losses and accuracies of train and test; of all pairs where the split is unknown."""
     names = SHOWN if measures["train_loss"] is not None else ("loss", "accuracy")
     return {name: value for name in names if (value := measures[name]) is not None}
+
+
+Trouble = Literal["store", "index", "metrics", "other"]  # what a warning is about
 
 
 class Reporter(Protocol):
@@ -36,7 +42,10 @@ class Reporter(Protocol):
     def published(self, manifest: CheckpointManifest) -> None:
         """A checkpoint can be read by anyone now."""
 
-    def warn(self, message: str) -> None:
+    def publishing(self, worker: Worker) -> None:
+        """All that this worker is posted from now on are checkpoints to publish."""
+
+    def warn(self, message: str, kind: Trouble = "other") -> None:
         """Something failed that training survives."""
 
     def end(self, run: str, status: str, step: int, message: str) -> None:
@@ -99,7 +108,10 @@ class TextReporter:
                 self._accuracy += f" {name.removesuffix('_accuracy')} {value:.2f}"
         self._print(line)
 
-    def warn(self, message: str) -> None:
+    def publishing(self, worker: Worker) -> None:
+        """Nothing: there is no room on the line."""
+
+    def warn(self, message: str, kind: Trouble = "other") -> None:
         """Print a warning above the bar."""
         self._print(f"warning: {message}")
 
@@ -114,19 +126,36 @@ class TextReporter:
             self._bar.stop()
 
 
+def print_json(event: Mapping[str, Any]) -> None:
+    """One line on stdout, in one write: another thread's must not come in between."""
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
+
+
 class JsonReporter:
     """One JSON object a line on stdout; nothing for a single step."""
 
+    def __init__(self) -> None:
+        self._run = ""
+        self._told_at, self._told_step = math.inf, 0  # of the latest `progress`
+
     def _print(self, event: str, **facts: Any) -> None:
-        print(json.dumps({"event": event, **facts}), flush=True)
+        print_json({"event": event, **facts})
 
     def start(self, run: str, steps: int, device: str) -> None:
         """`start`"""
-        self._began = time.monotonic()
+        self._run, self._told_at = run, math.inf
         self._print("start", run=run, steps=steps, device=device)
 
     def step(self, step: int, loss: float) -> None:
-        """Nothing: there are thousands."""
+        """`progress`, every PROGRESS_S: there are thousands of steps."""
+        now = time.monotonic()
+        if self._told_at == math.inf:  # the first step of this process, which need not be 0
+            self._told_at, self._told_step = now, step
+        if (passed := now - self._told_at) >= PROGRESS_S:
+            rate = round((step - self._told_step) / passed, 3)
+            self._told_at, self._told_step = now, step
+            self._print("progress", run=self._run, step=step, train_loss=loss, steps_per_s=rate)
 
     def sampled(self, step: int, draw: int, draws: int) -> None:
         """Nothing: there are hundreds."""
@@ -136,9 +165,12 @@ class JsonReporter:
         facts = shown(manifest.measures)
         self._print("checkpoint", run=manifest.run, step=manifest.step, **facts)
 
-    def warn(self, message: str) -> None:
+    def publishing(self, worker: Worker) -> None:
+        """Nothing: the metrics show it."""
+
+    def warn(self, message: str, kind: Trouble = "other") -> None:
         """`warning`"""
-        self._print("warning", message=message)
+        self._print("warning", kind=kind, message=message)
 
     def end(self, run: str, status: str, step: int, message: str) -> None:
         """`end`"""
@@ -148,7 +180,11 @@ class JsonReporter:
         """Nothing to do."""
 
 
-def make_reporter(settings: Settings) -> Reporter:
+def wants_text(settings: Settings, stream: TextIO) -> bool:
     """By GROKPROBE_LOG_FORMAT: auto is text on a terminal and JSON elsewhere."""
-    text = settings.log_format == "text" or (settings.log_format == "auto" and sys.stdout.isatty())
-    return TextReporter() if text else JsonReporter()
+    return settings.log_format == "text" or (settings.log_format == "auto" and stream.isatty())
+
+
+def make_reporter(settings: Settings) -> Reporter:
+    """Text or JSON lines, as the settings want it."""
+    return TextReporter() if wants_text(settings, sys.stdout) else JsonReporter()

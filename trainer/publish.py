@@ -118,7 +118,8 @@ class Publication:
         except CatalogueUnavailable as error:
             self._reporter.warn(
                 f"{error}; everything is published, bring the index up to date later with "
-                "`python -m grokprobe reindex`"
+                "`python -m grokprobe reindex`",
+                "index",
             )
 
     async def _index(self, manifest: CheckpointManifest | None) -> None:
@@ -134,7 +135,7 @@ class Publication:
         except CatalogueUnavailable as error:
             self._index_is_behind = True
             self._index_again_at = time.monotonic() + INDEX_RETRY_S
-            self._reporter.warn(f"{error}; training goes on, the index follows later")
+            self._reporter.warn(f"{error}; training goes on, the index follows later", "index")
 
     async def _store(self, action: Callable[[], Awaitable[T]]) -> T:
         """Do it, again and again for RETRY_S while object storage does not answer."""
@@ -145,6 +146,6 @@ class Publication:
             except StoreUnavailable as error:
                 if time.monotonic() + pause > deadline:
                     raise
-                self._reporter.warn(f"{error}; trying again in {pause:g} s")
+                self._reporter.warn(f"{error}; trying again in {pause:g} s", "store")
             await asyncio.sleep(pause)
             pause = min(2 * pause, 10.0)

@@ -6,17 +6,22 @@ from contextlib import contextmanager
 
 import msgspec
 
-from grokprobe.errors import InvalidInput, RunExists, RunNotFound
+from grokprobe.errors import GrokprobeError, InvalidInput, RunExists, RunNotFound
 from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends, open_backends
 from grokprobe.store.manifest import Completion, RunManifest, TaskRecord, now, task_of
 from grokprobe.store.states import States
-from trainer.config import Config, decode, differences
+from trainer.config import Config, decode
 from trainer.data import Grid, draw, make_grid
 from trainer.member import Member
 from trainer.progress import Reporter
 from trainer.publish import Publication
+from trainer.standing import check_same
 from trainer.worker import Worker
+
+
+class RunFailed(GrokprobeError):
+    """Training ended where it cannot go on; `complete.json` says so too."""
 
 
 @contextmanager
@@ -78,7 +83,7 @@ class Runs:
     def known(self, manifest: RunManifest) -> Member | None:
         """A run to go on with; None if it has ended: then its index is brought up to date.
 
-        Raises InvalidInput if there is nothing to train: the run was imported.
+        Raises RunFailed if it ended so, InvalidInput if there is nothing to train: an import.
         """
         run = manifest.run
         mask = self._worker.call(self._archive.train_mask, run)
@@ -88,6 +93,8 @@ class Runs:
             ended = Publication(self._backends, manifest, grid, self._reporter)
             self._worker.call(ended.reconcile)
             self._worker.call(States(self._archive.objects).clear, run)
+            if completion.status == "failed":
+                raise RunFailed(f"run {run!r} failed: {completion.reason}")
             self._reporter.end(run, completion.status, completion.step, _ended(completion))
             return None
         if "files" in manifest.config:
@@ -107,7 +114,7 @@ class Runs:
         published = {run: self._published(run) for run in configs}
         for run, manifest in published.items():
             if manifest is not None:
-                _check_same(manifest, configs[run])
+                check_same(manifest, configs[run])
                 if not go_on:
                     raise RunExists(run)
         members = [
@@ -123,13 +130,3 @@ def _ended(completion: Completion) -> str:
         f"run {completion.run} is {completion.status} at step {completion.step}{reason}: "
         "there is nothing to resume"
     )
-
-
-def _check_same(manifest: RunManifest, config: Config) -> None:
-    """Raise InvalidInput, with the differences, if a run was made by another configuration."""
-    run = manifest.run
-    if "files" in manifest.config:
-        raise InvalidInput(f"run {run!r}", "was imported; choose another name with --run")
-    if found := differences(decode(manifest.config, f"run {run}"), config):
-        message = f"exists with another configuration ({'; '.join(found)})"
-        raise InvalidInput(f"run {run!r}", f"{message}; choose another name with --run")

@@ -1,6 +1,7 @@
 """The publisher's thread: an event loop of its own, work done one piece after another."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +25,13 @@ class Worker:
         self._runner = asyncio.Runner()
         self._posted: deque[Future[None]] = deque()
         self.failed = False
+        # Told of each posted call that has run: its seconds, and whether it failed.
+        self.done: Callable[[float, bool], None] = lambda seconds, failed: None
+
+    @property
+    def depth(self) -> int:
+        """How many posted calls wait; any thread may ask."""
+        return sum(not (f.running() or f.done()) for f in self._posted.copy())
 
     def __enter__(self) -> Self:
         return self
@@ -54,11 +62,14 @@ class Worker:
         def run() -> None:
             if self.failed:
                 return
+            began = time.monotonic()
             try:
                 self._runner.run(function(*args, **kwargs))
             except BaseException:
                 self.failed = True
                 raise
+            finally:
+                self.done(time.monotonic() - began, self.failed)
 
         while self._posted and (self._posted[0].done() or len(self._posted) > self.bound):
             self._posted.popleft().result()
