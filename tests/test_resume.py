@@ -23,6 +23,7 @@ from tests.trained import Trained, archive, events, manifests, settings_at, tiny
 from trainer.job import resume, start, start_all
 from trainer.member import Member
 from trainer.progress import JsonReporter
+from trainer.runs import RunFailed
 
 KILLS = 20
 LONGEST_S = 0.4  # of training before a kill
@@ -360,3 +361,44 @@ def test_a_full_disk_stops_training_and_publishes_nothing_wrong(
         assert run.objects() == trained.objects()
     finally:
         subprocess.run(["umount", "-l", str(store)], check=True)
+
+
+def test_too_little_memory_says_what_to_lower(tmp_path: Path) -> None:
+    """One line, no traceback, and no checkpoint."""
+    run = Trained(settings_at(tmp_path), "large", tiny_config())
+    sizes = ("--set", "model.d_mlp=65536", "--set", "model.d_model=65536")
+    code = (
+        "import resource, sys, torch; resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32));"
+        "from trainer.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = ("train", "--config", configured(tmp_path), "--run", "large", *sizes)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command],
+        env={**os.environ, "GROKPROBE_HOME": run.settings.home},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "error: too little memory of the device for 'large'" in done.stderr
+    assert "lower model.d_mlp or model.d_model, or set training.batch" in done.stderr
+    assert manifests(run) == []
+
+
+def test_a_member_that_ends_early_is_published_as_ended(tmp_path: Path) -> None:
+    """While the others train: interrupted and gone on with, they do not begin again."""
+    hot = {"learning_rate": 1.0, "weight_decay": 1000.0}
+    configs = {"hot": tiny_config(optimiser=hot), "cool": tiny_config()}
+    settings = settings_at(tmp_path)
+    assert start_all(settings, configs, "group", Until(12), group="group") == 130
+    completion = asyncio.run(archive(settings).completion("hot"))
+    assert completion is not None
+    assert completion.status == "failed"
+    newest = states(Trained(settings, "cool", configs["cool"]))[0][0].record.step
+    assert newest > completion.step
+    with pytest.raises(RunFailed, match="'hot' failed"):
+        start_all(settings, configs, "group", JsonReporter(), group="group", go_on=True)
+    completion = asyncio.run(archive(settings).completion("cool"))
+    assert completion is not None
+    assert completion.status == "complete"

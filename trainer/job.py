@@ -55,8 +55,11 @@ def start_all(
     """`start` for runs that are trained side by side as an ensemble of that name."""
     prepare(next(iter(configs.values())).training)  # refuses before anything is published
     with Worker() as worker, opened(worker, settings) as backends:
-        members = Runs(worker, backends, reporter).members(configs, group, go_on)
-        return Training(worker, reporter)(members, name) if members else 0
+        members, failures = Runs(worker, backends, reporter).members(configs, group, go_on)
+        status = Training(worker, reporter)(members, name) if members else 0
+        if failures and not status:
+            raise RunFailed("; ".join(failures))
+        return status
 
 
 def resume(settings: Settings, run: str, reporter: Reporter) -> int:
@@ -86,13 +89,13 @@ class Training:
         device = prepare(config.training)
         for member in members:
             self._worker.call(member.begin)
-        graph = self._graph(members)
-        for member in members:
-            member.prepare(graph, device)
         self._worker.bound = config.checkpoints.queue * len(members)
         self._reporter.publishing(self._worker)
         session = Session(members, self._worker, interruption, self._reporter)
         with interruption.handled(), _enough_memory(members):
+            graph = self._graph(members)
+            for member in members:
+                member.prepare(graph, device)
             learner = Learner([m.config for m in members], [m.grid for m in members], device)
             self._restore(learner, members, session)
             self._reporter.start(name, config.training.steps, str(device))
@@ -166,12 +169,14 @@ def _enough_memory(members: Sequence[Member]) -> Iterator[None]:
     """Say what to lower where the device has too little memory."""
     try:
         yield
-    except (torch.OutOfMemoryError, RuntimeError) as error:
-        cause = str(error).splitlines()[0]
-        if not isinstance(error, torch.OutOfMemoryError) and "not enough memory" not in cause:
+    except (MemoryError, RuntimeError) as error:  # torch's own kind for a GPU is a RuntimeError
+        cause = " ".join(str(error).splitlines()[:1])
+        on_gpu = isinstance(error, torch.OutOfMemoryError)
+        if not (on_gpu or isinstance(error, MemoryError) or "can't allocate memory" in cause):
             raise
-        lower = "the members of the ensemble" if len(members) > 1 else "model.d_mlp"
+        lower = "the number of members" if len(members) > 1 else "model.d_mlp or model.d_model"
         raise OutOfMemory(
-            f"too little device memory ({cause}); lower {lower} or training.batch. "
-            "What is published stays, and the runs can be resumed"
+            f"too little memory of the device for {members[0].run!r} ({cause}); lower {lower}, or "
+            "set training.batch. What is published stays, but its configuration cannot be changed: "
+            "choose another name"
         ) from None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import onnx
 import torch
 
+from grokprobe.errors import PublicationConflict
 from grokprobe.store.backends import Backends
 from grokprobe.store.manifest import (
     CheckpointManifest,
@@ -63,7 +64,7 @@ class Member(Publication):
         """What publishing needs of torch: the exported graph, and a network for gradients."""
         self._graph = Graph(graph, self.run, self.grid.task)
         self._gradients = Gradients(self.config, self.grid, device, self._reporter)
-        self._environment = environment(device)
+        self._environment, self._on_gpu = environment(device), device.type == "cuda"
 
     async def first_model(self) -> bytes | None:
         """The ONNX file of the first checkpoint; None if there is none yet."""
@@ -96,7 +97,9 @@ class Member(Publication):
         try:
             await self._publish(snapshot, between)
         except NotFinite as error:
-            self.end = End("failed", error.step, str(error))
+            await self._finish(End("failed", error.step, str(error)))
+        except PublicationConflict as error:
+            raise self._advised(error, snapshot.step) from None
 
     async def _publish(self, snapshot: Snapshot, between: Sequence[Snapshot]) -> None:
         manifest, model = self._measured(snapshot)
@@ -110,11 +113,12 @@ class Member(Publication):
         if self._watch.settled:
             steps = self.config.training.settle_steps
             reason = f"test accuracy has been at least 0.99 for {steps} steps"
-            self.end = End("stopped", snapshot.step, reason)
+            await self._finish(End("stopped", snapshot.step, reason))
 
     async def fail(self, step: int) -> None:
         """The train loss is not finite at that step: the run has ended before it."""
-        self.end = self.end or End("failed", step, str(NotFinite("train_loss", step)))
+        if not self.end:
+            await self._finish(End("failed", step, str(NotFinite("train_loss", step))))
 
     async def save(self, snapshot: Snapshot, between: Sequence[Snapshot] = ()) -> None:
         """Save the training state, in the slot that holds the older one."""
@@ -136,11 +140,26 @@ class Member(Publication):
             await self._store(lambda: self._states.clear(self.run, but=self._attempt))
 
     async def conclude(self, step: int) -> End:
-        """Say how the run has ended: at `step`, unless it did before."""
-        end = self.end or End("complete", step, "")
+        """The run has ended at `step`, unless it did before."""
+        return self.end or await self._finish(End("complete", step, ""))
+
+    async def _finish(self, end: End) -> End:
+        """Say how the run has ended, at once: other members may go on for long."""
+        self.end = end
         await self.complete(end.status, end.step, end.reason)
         await self._store(lambda: self._states.clear(self.run))
         return end
+
+    def _advised(self, error: PublicationConflict, step: int) -> PublicationConflict:
+        """What to do about a step that came out otherwise than it was published."""
+        if not self._on_gpu:
+            return error
+        advice = (
+            "a GPU does not give the same bits twice, and this attempt began before that step: "
+            f"delete the checkpoints of {self.run!r} from step {step} on from object storage, "
+            "reindex and resume"
+        )
+        return PublicationConflict(f"{error}; {advice}")
 
     def _measured(self, snapshot: Snapshot) -> tuple[CheckpointManifest, bytes]:
         """The manifest and the file of a snapshot. Raises ParityError, NotFinite."""

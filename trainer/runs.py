@@ -105,8 +105,8 @@ class Runs:
 
     def members(
         self, configs: Mapping[str, Config], group: str | None, go_on: bool
-    ) -> list[Member]:
-        """The runs of these configurations that are to be trained: new, or not ended yet.
+    ) -> tuple[list[Member], list[str]]:
+        """The runs of these configurations that are to be trained, and those that have failed.
 
         Raises RunExists unless asked to `go_on`, InvalidInput where a run exists with another
         configuration: both before anything is created.
@@ -117,11 +117,15 @@ class Runs:
                 check_same(manifest, configs[run])
                 if not go_on:
                     raise RunExists(run)
-        members = [
-            self.known(manifest) if manifest else self._new(run, configs[run], group)
-            for run, manifest in published.items()
-        ]
-        return [member for member in members if member]
+        members, failures = [], []
+        for run, manifest in published.items():
+            try:
+                member = self.known(manifest) if manifest else self._new(run, configs[run], group)
+            except RunFailed as error:
+                failures.append(str(error))
+                continue
+            members += [member] if member else []
+        return members, failures
 
 
 def _ended(completion: Completion) -> str:
