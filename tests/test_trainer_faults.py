@@ -150,7 +150,7 @@ def test_a_superseded_trainer_stops(
     settings = settings_at(tmp_path)
 
     class Rival(JsonReporter):
-        def start(self, run: str, steps: int, device: str) -> None:
+        def start(self, run: str, steps: int, device: str, first: int = 0) -> None:
             asyncio.run(archive(settings).start_attempt("tiny"))
 
     with pytest.raises(Superseded, match="attempt 1 of run 'tiny'"):
@@ -190,7 +190,7 @@ def test_a_store_that_refuses_stops_training_in_bounded_time(
     settings = settings_at(tmp_path)
 
     class Vandal(JsonReporter):
-        def start(self, run: str, steps: int, device: str) -> None:
+        def start(self, run: str, steps: int, device: str, first: int = 0) -> None:
             (tmp_path / "store/runs/tiny/checkpoints").write_text("not a directory")
 
     with pytest.raises(StoreUnavailable, match="checkpoints"):

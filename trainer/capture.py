@@ -15,16 +15,16 @@ WARM_UPS = 3
 
 
 class Captured:
-    """Does `work`; on a GPU from a recording. The tensor it returns is overwritten by the next."""
+    """Does `work`, if asked to from a recording: its result is overwritten by the next call."""
 
-    def __init__(self, work: Callable[[], Tensor], device: torch.device) -> None:
-        self._work, self._on_gpu, self._calls = work, device.type == "cuda", 0
+    def __init__(self, work: Callable[[], Tensor], capture: bool) -> None:
+        self._work, self._capture, self._calls = work, capture, 0
         self._graph: torch.cuda.CUDAGraph | None = None
         self._result: Tensor | None = None
 
     def __call__(self) -> Tensor:
         """Do it once."""
-        if not self._on_gpu:
+        if not self._capture:
             return self._work()
         self._calls += 1
         if self._calls <= WARM_UPS:

@@ -98,7 +98,7 @@ class Training:
                 member.prepare(graph, device)
             learner = Learner([m.config for m in members], [m.grid for m in members], device)
             self._restore(learner, members, session)
-            self._reporter.start(name, config.training.steps, str(device))
+            self._reporter.start(name, config.training.steps, str(device), learner.step)
             step = train(learner, config.training.steps, session)
             self._worker.flush()
             return self._conclude(members, session, learner, step, interruption.signal)

@@ -77,7 +77,9 @@ class Learner:
         """
         count = until - self.step
         history = torch.zeros(count, len(self.members), dtype=torch.float64, device=self.device)
-        self._captured = self._captured or Captured(self._work, self.device)
+        # A recorded step would keep the learning rate that muon takes as a number.
+        capture = self.device.type == "cuda" and self.configs[0].optimiser.name != "muon"
+        self._captured = self._captured or Captured(self._work, capture)
         for row in history:
             self._batches.load(self.step)
             self._set_rate()

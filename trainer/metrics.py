@@ -118,12 +118,12 @@ class MeteredReporter:
     def __init__(self, metrics: TrainerMetrics, reporter: Reporter) -> None:
         self._metrics, self._reporter = metrics, reporter
 
-    def start(self, run: str, steps: int, device: str) -> None:
+    def start(self, run: str, steps: int, device: str, first: int = 0) -> None:
         """Run, device, last step."""
         self._metrics.device, self._metrics.last_step = device, steps
         self._metrics.publication_seconds.labels(run)  # there from the start, with zeros
         self._metrics.run = run
-        self._reporter.start(run, steps, device)
+        self._reporter.start(run, steps, device, first)
 
     def step(self, step: int, loss: float) -> None:
         """Step and loss."""

@@ -30,8 +30,8 @@ Trouble = Literal["store", "index", "metrics", "other"]  # what a warning is abo
 class Reporter(Protocol):
     """`step` is called from the training thread, `sampled` and `published` from the publisher's."""
 
-    def start(self, run: str, steps: int, device: str) -> None:
-        """Training begins, or begins again."""
+    def start(self, run: str, steps: int, device: str, first: int = 0) -> None:
+        """Training begins, or goes on at step `first`; an ensemble under its group's name."""
 
     def step(self, step: int, loss: float) -> None:
         """`step` updates are done, and this is the train loss after them."""
@@ -69,23 +69,24 @@ class TextReporter:
         )
         self._task = self._bar.add_task("training", total=None, facts="")
         self._sampling = self._bar.add_task("sampling", visible=False, facts="")
-        self._began = time.monotonic()
+        self._run, self._first, self._began = "", 0, time.monotonic()
         self._accuracy, self._count = "", 0
 
     def _print(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def start(self, run: str, steps: int, device: str) -> None:
+    def start(self, run: str, steps: int, device: str, first: int = 0) -> None:
         """Show the bar."""
-        self._print(f"training {run} on {device}: {steps:,} steps")
+        going_on = f", from step {first:,}" if first else ""
+        self._print(f"training {run} on {device}: {steps:,} steps{going_on}")
         self._bar.update(self._task, total=steps)
-        self._began = time.monotonic()
+        self._run, self._first, self._began = run, first, time.monotonic()
         if self._console.is_terminal:
             self._bar.start()
 
     def step(self, step: int, loss: float) -> None:
         """Move the bar."""
-        rate = step / max(time.monotonic() - self._began, 1e-9)
+        rate = (step - self._first) / max(time.monotonic() - self._began, 1e-9)
         facts = f"loss {loss:.1e}{self._accuracy} {rate:.0f} steps/s {self._count} published"
         self._bar.update(self._task, completed=step, facts=facts)
 
@@ -99,7 +100,8 @@ class TextReporter:
         self._bar.update(self._sampling, visible=False)
         self._count += 1
         found = shown(manifest.measures)
-        line, self._accuracy = f"step {manifest.step:>6}", ""
+        member = f"{manifest.run} " if self._run not in ("", manifest.run) else ""
+        line, self._accuracy = f"{member}step {manifest.step:>6}", ""
         for name, value in found.items():
             if name.endswith("loss"):
                 line += f"  {name.replace('_', ' ')} {value:.2e}"
@@ -116,8 +118,9 @@ class TextReporter:
         self._print(f"warning: {message}")
 
     def end(self, run: str, status: str, step: int, message: str) -> None:
-        """Take the bar away and print the last word."""
-        self.close()
+        """Print the last word; the bar of an ensemble stays until all have had theirs."""
+        if run == self._run:
+            self.close()
         self._print(message)
 
     def close(self) -> None:
@@ -142,10 +145,10 @@ class JsonReporter:
     def _print(self, event: str, **facts: Any) -> None:
         print_json({"event": event, **facts})
 
-    def start(self, run: str, steps: int, device: str) -> None:
+    def start(self, run: str, steps: int, device: str, first: int = 0) -> None:
         """`start`"""
         self._run, self._told_at = run, math.inf
-        self._print("start", run=run, steps=steps, device=device)
+        self._print("start", run=run, steps=steps, device=device, first=first)
 
     def step(self, step: int, loss: float) -> None:
         """`progress`, every PROGRESS_S: there are thousands of steps."""
