@@ -1,5 +1,7 @@
 """Permits: how many there are, and when the refused are told to come back."""
 
+import time
+
 import pytest
 
 from service.admission import MAX_RETRY_S, Admission
@@ -46,6 +48,13 @@ def test_retry_after_follows_the_rate_of_service() -> None:
         assert [refused(admission) for _ in range(4)] == [2, 4, 6, 8]
 
 
+@pytest.fixture
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time passes: a busy machine takes seconds for a thousand refusals."""
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
+
+
+@pytest.mark.usefixtures("_at_once")
 def test_a_crowd_is_spread_over_the_time_it_takes() -> None:
     """A thousand refused while 250 a second are served: a quarter of them come back each second."""
     admission = Admission(Metrics(), 500)
@@ -56,6 +65,7 @@ def test_a_crowd_is_spread_over_the_time_it_takes() -> None:
     assert [told.count(second) for second in (1, 2, 3, 4)] == pytest.approx([250] * 4, abs=20)
 
 
+@pytest.mark.usefixtures("_at_once")
 def test_no_second_is_promised_to_more_than_there_are_permits() -> None:
     """They come back together, so most of a larger crowd would be refused again."""
     admission = Admission(Metrics(), 100)
