@@ -23,34 +23,51 @@ RUNS = {
     "pizza": "pizza, attention rate 0: Zhong et al. 2023",
     "clock": "pizza, attention rate 1",
 }
-CURVES = {"train_accuracy": ("train", QUIET), "test_accuracy": ("test", INK)}
 
 
-def curve(url: str, title: str) -> dict[str, Any]:
-    """Both accuracies of a run, over the logarithm of the step."""
-    rows = [
-        {"step": row["step"], "accuracy": row[name], "pairs": words}
-        for row in get(f"{url}/trajectory")["trajectory"]
-        for name, (words, _) in CURVES.items()
-        if row["step"]
-    ]
-    words, colours = zip(*CURVES.values(), strict=True)
+def chart(title: str, value: str, rows: list[dict[str, Any]], colours: dict[str, str]) -> Any:
+    """Lines over the logarithm of the step; a colour for each series."""
+    scale = {"domain": list(colours), "range": list(colours.values())}
     return {
         "title": title,
         "width": 300,
         "height": 110,
-        "data": {"values": rows},
-        "mark": {"type": "line", "point": {"size": 6}},
+        "data": {"values": [row for row in rows if row["step"]]},
+        "mark": "line",
         "encoding": {
-            "x": {"field": "step", "type": "quantitative", "scale": {"type": "log"}},
-            "y": {"field": "accuracy", "type": "quantitative", "scale": {"domain": [0, 1]}},
-            "color": {
-                "field": "pairs",
-                "type": "nominal",
-                "scale": {"domain": list(words), "range": list(colours)},
+            "x": {
+                "field": "step",
+                "type": "quantitative",
+                "scale": {"type": "log", "nice": False},
+                "axis": {"grid": False},
             },
+            "y": {"field": value, "type": "quantitative", "scale": {"domain": [0, 1]}},
+            "color": {"field": "series", "type": "nominal", "title": None, "scale": scale},
         },
     }
+
+
+def accuracies(url: str, title: str) -> Any:
+    """Train and test accuracy of a run."""
+    names = {"train": "train_accuracy", "test": "test_accuracy"}
+    rows = [
+        {"step": row["step"], "accuracy": row[name], "series": words}
+        for row in get(f"{url}/trajectory")["trajectory"]
+        for words, name in names.items()
+    ]
+    return chart(title, "accuracy", rows, {"train": QUIET, "test": INK})
+
+
+def symmetricities(urls: dict[str, str]) -> Any:
+    """Gradient symmetricity of both ends of attention rate."""
+    name = "gradient_symmetricity"
+    rows = [
+        {"step": row["step"], "symmetricity": row[name], "series": words}
+        for words, run in (("rate 0", "pizza"), ("rate 1", "clock"))
+        for row in get(f"{urls[run]}/trajectory?measures={name}")["trajectory"]
+    ]
+    colours = {"rate 0": "#7fa650", "rate 1": "#e0a030"}
+    return chart("gradient symmetricity by attention rate", "symmetricity", rows, colours)
 
 
 def facts(url: str) -> str:
@@ -70,7 +87,8 @@ def main() -> int:
     base = sys.argv[1] if len(sys.argv) > 1 else f"http://{settings.host}:{settings.port}"
     urls = {run: f"{base}/v1/runs/{run}" for run in RUNS}
     try:
-        charts = [curve(urls[run], title) for run, title in RUNS.items()]
+        charts = [accuracies(urls[run], title) for run, title in RUNS.items()]
+        charts.append(symmetricities(urls))
         print(*(facts(url) for url in urls.values()), sep="\n")
     except urllib.error.URLError as error:
         print(f"error: {base} does not answer for all of {', '.join(RUNS)} ({error.reason})")
@@ -80,7 +98,7 @@ def main() -> int:
         "background": "white",
         "columns": 2,
         "concat": charts,
-        "resolve": {"scale": {"x": "independent"}},
+        "resolve": {"scale": {"x": "independent", "color": "independent"}},
     }
     TARGET.write_text(vl_convert.vegalite_to_svg(picture))
     print(f"wrote {TARGET}")

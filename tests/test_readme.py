@@ -213,6 +213,7 @@ def test_every_preset_is_listed() -> None:
 
 
 def test_the_picture_is_there() -> None:
-    """The picture that the README shows is in the repository."""
-    [path] = re.findall(r"!\[[^]]*\]\(([^)]*)\)", README)
-    assert (ROOT / path).read_text().startswith("<svg")
+    """Each picture that the README shows is in the repository."""
+    paths = re.findall(r"!\[[^]]*\]\(([^)]*)\)", README)
+    assert paths == ["docs/emergence.svg", "docs/presets.svg"]
+    assert all((ROOT / path).read_text().startswith("<svg") for path in paths)
