@@ -68,7 +68,7 @@ def main() -> None:
     precisions = ["float32", "tf32"] if torch.cuda.is_available() else ["float32"]
     for precision in precisions:
         training = msgspec.structs.replace(config.training, precision=precision)
-        facts = environment(prepare(training))
+        facts = environment(prepare(training), 1)
         print(f"{name}, {precision}, {facts['device']}, {facts['threads']} threads")
         compare(msgspec.structs.replace(config, training=training), counts)
 

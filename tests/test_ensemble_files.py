@@ -94,6 +94,29 @@ def test_what_is_wrong_is_named(tmp_path: Path, table: str, message: str) -> Non
     assert str(caught.value).startswith("small.toml: ")
 
 
+def test_members_of_different_batches_are_refused_before_they_exist(tmp_path: Path) -> None:
+    """By the configurations alone."""
+    path = file(tmp_path, "train_fractions = [0.3, 0.6]")
+    with pytest.raises(InvalidInput, match=r"training\.batch: would be 25 and 40 pairs"):
+        load(path, ["training.batch=40"])
+    assert len(load(path, ["training.batch=20"])[0]) == 2
+
+
+def test_a_deleted_name_refuses_the_whole_ensemble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No other member is created."""
+    monkeypatch.setenv("GROKPROBE_HOME", str(tmp_path))
+    path = file(tmp_path, "seeds = [0, 1]")
+    _, runs = names("small", "pair", load(path)[0])
+    (tmp_path / "store").mkdir()
+    store = archive(settings_at(tmp_path))
+    asyncio.run(store.objects.create(f"runs/{runs[1]}/run.json", b"{}"))
+    asyncio.run(store.mark_deleted(runs[1]))
+    assert main(["train", "--config", str(path), "--run", "pair"]) == 2
+    assert asyncio.run(store.runs()) == []
+
+
 def test_an_ensemble_on_the_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

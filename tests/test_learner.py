@@ -12,7 +12,7 @@ from torch import Tensor
 from grokprobe.errors import InvalidInput
 from tests.test_train import learner_of, same
 from tests.trained import tiny_config
-from trainer.batches import Batches, batch_size, rows_of
+from trainer.batches import Batches, rows_of
 from trainer.config import Config, OptimiserSection
 from trainer.data import draw
 from trainer.learner import Learner
@@ -196,7 +196,7 @@ def test_an_epoch_sees_each_pair_at_most_once() -> None:
 def test_a_batch_is_half_of_all_at_most() -> None:
     """As Power et al. 2022; 0 is all of them."""
     for batch, expected in ((0, 101), (10, 10), (512, 50)):
-        assert batch_size(tiny_config(training={"batch": batch}), 101) == expected
+        assert tiny_config(training={"batch": batch}).batch_size(101) == expected
 
 
 def test_members_of_different_batch_sizes_are_refused() -> None:

@@ -100,7 +100,7 @@ def test_no_step_is_trained_twice(
     stopped = int(str(events(capsys.readouterr().out)[-1]["step"]))
     [newest, older], complaints = states(run)
     assert (newest.record.step, newest.record.attempt, complaints) == (stopped, 1, [])
-    assert older.record.step <= stopped
+    assert older.record.step < stopped
     seen: list[int] = []
 
     class Steps(JsonReporter):
@@ -243,6 +243,70 @@ def test_a_member_goes_on_alone(tmp_path: Path) -> None:
     assert completion is not None
     assert (completion.status, completion.step) == ("complete", 400)
     assert asyncio.run(archive(settings).completion("m0")) is None
+
+
+def steps_of(run: Trained) -> list[int]:
+    """The steps of a run's training states, newest first."""
+    return [state.record.step for state in states(run)[0]]
+
+
+def test_members_that_stand_apart_go_on_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One was resumed alone, one is new: no step is trained twice, and nobody begins again."""
+    configs = {f"m{seed}": tiny_config(training={"seed": seed}) for seed in range(4)}
+    settings = settings_at(tmp_path)
+    three = {run: configs[run] for run in ("m0", "m1", "m2")}
+    assert start_all(settings, three, "group", Until(15), group="group") == 130
+    alone = Trained(settings, "m1", configs["m1"])
+    stood = steps_of(Trained(settings, "m0", configs["m0"]))[0]
+    assert resume(settings, "m1", Until(3)) == 130
+    assert steps_of(alone)[0] > stood
+    capsys.readouterr()
+    assert start_all(settings, configs, "group", JsonReporter(), group="group", go_on=True) == 0
+    starts = [
+        int(str(e["first"])) for e in events(capsys.readouterr().out) if e["event"] == "start"
+    ]
+    assert len(starts) == 3
+    assert min(starts) == 0
+    for run, config in configs.items():
+        assert manifests(Trained(settings, run, config))[-1].step == 400
+        assert asyncio.run(archive(settings).verify(run)) == []
+
+
+def test_every_state_is_saved_before_anything_is_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed at any publication, all members have a state of that step: none is computed again."""
+    configs = {f"m{seed}": tiny_config(training={"seed": seed}) for seed in range(3)}
+    settings = settings_at(tmp_path)
+    runs = [Trained(settings, run, config) for run, config in configs.items()]
+    put, left = Member._put, [7]
+
+    class Killed(BaseException):
+        """The process is gone."""
+
+    async def dying(self: Member, *args: Any) -> None:
+        left[0] -= 1
+        if not left[0]:
+            raise Killed
+        await put(self, *args)
+
+    monkeypatch.setattr(Member, "_put", dying)
+    with pytest.raises(Killed):
+        start_all(settings, configs, "group", JsonReporter(), group="group")
+    published = max(manifest.step for run in runs for manifest in manifests(run))
+    assert published in set.intersection(*(set(steps_of(run)) for run in runs))
+
+
+def test_a_superseded_trainer_clears_no_newer_state(trained: Trained, tmp_path: Path) -> None:
+    """Not even if it had checked its attempt before the newer one began."""
+    run = interrupted(Trained(settings_at(tmp_path), "tiny", trained.config))
+    before = steps_of(run)
+    asyncio.run(States(archive(run.settings).objects).clear("tiny", below=1))
+    assert steps_of(run) == before
+    asyncio.run(States(archive(run.settings).objects).clear("tiny", below=2))
+    assert steps_of(run) == []
 
 
 # -- early stop and transitions -----------------------------------------------------------------

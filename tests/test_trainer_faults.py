@@ -101,6 +101,19 @@ def test_a_signal_ends_training_cleanly(
     assert last - 20 < published[-1] <= last
 
 
+def test_a_reader_that_goes_away_does_not_stop_training(tmp_path: Path) -> None:
+    """`trainer train ... | head -1`: the rest is done unheard."""
+    left = Trained(settings_at(tmp_path), "tiny", tiny_config())
+    with trainer(left, "train", "--config", configured(tmp_path), "--run", "tiny") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(timeout=60) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert "complete.json" in left.objects()
+
+
 def test_a_second_ctrl_c_ends_the_process_at_once() -> None:
     """Whatever it waits for: after the last act there is nothing but the status."""
     code = """

@@ -17,11 +17,6 @@ from trainer.config import Config
 from trainer.data import Grid
 
 
-def batch_size(config: Config, pairs: int) -> int:
-    """Train pairs of an update: `training.batch`, at most half of all; all where it is 0."""
-    return min(config.training.batch, pairs // 2) or pairs
-
-
 def rows_of(seed: int, step: int, size: int, pairs: int) -> NDArray[np.int64]:
     """The train pairs, by their number, of the update after `step`: (size,)."""
     epoch, batch = divmod(step, pairs // size)
@@ -47,7 +42,7 @@ class Batches:
         self._tables = [grid.train_part(device) for grid in grids]
         self._seeds = [config.training.seed for config in configs]
         counts = [len(answers) for _, answers in self._tables]
-        sizes = [batch_size(config, n) for config, n in zip(configs, counts, strict=True)]
+        sizes = [config.batch_size(n) for config, n in zip(configs, counts, strict=True)]
         self._drawn = sizes != counts
         if self._drawn and len(set(sizes)) > 1:
             raise InvalidInput("training.batch", f"would be {sizes} pairs in one ensemble")

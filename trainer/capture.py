@@ -6,6 +6,7 @@ replayed. What a step reads and writes must stay where it is. Recording does no 
 is one step, the first ones too.
 """
 
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -31,7 +32,8 @@ class Captured:
             return self._apart()
         if self._graph is None:
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
+            # The publisher's thread may wait for a copy meanwhile, which "global" would forbid.
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 self._result = self._work()
             self._graph = graph
         self._graph.replay()
@@ -41,7 +43,8 @@ class Captured:
     def _apart(self) -> Tensor:
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
+        with torch.cuda.stream(stream), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*capturable=True")  # it will be captured
             result = self._work()
         torch.cuda.current_stream().wait_stream(stream)
         return result

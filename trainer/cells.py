@@ -12,6 +12,7 @@ from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import Iterator
 from contextlib import suppress
 
+from grokprobe.errors import SettingError
 from grokprobe.settings import Settings, variable
 from trainer.board import Board, Row, make_board, parse_event
 from trainer.standing import standing
@@ -126,6 +127,10 @@ def train_all(sweep: Sweep, settings: Settings, jobs: int) -> int:
     interrupted, else 2. Raises InvalidInput, before any training, if a run exists with another
     configuration.
     """
+    last_port = settings.trainer_metrics_port + jobs - 1
+    if settings.trainer_metrics_port and last_port > 65_535:
+        message = f"{jobs} trainers would serve up to port {last_port}; choose a smaller one"
+        raise SettingError(variable("trainer_metrics_port"), message)
     ended = standing(settings, [(cell.run, cell.config) for cell in sweep.cells])
     rows = [Row(cell) for cell in sweep.cells]
     for row in rows:

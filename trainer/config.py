@@ -107,6 +107,15 @@ class Config(Section, frozen=True, kw_only=True):
     local_learning_coefficient: LearningCoefficientSection = LearningCoefficientSection()
 
     @property
+    def train_pairs(self) -> int:
+        """How many pairs the split draws for training."""
+        return int(split(self.task.task, self.task.train_fraction, self.task.split_seed).sum())
+
+    def batch_size(self, pairs: int) -> int:
+        """Train pairs of an update: `training.batch`, at most half of all; all where it is 0."""
+        return min(self.training.batch, pairs // 2) or pairs
+
+    @property
     def sha256(self) -> str:
         """The digest of the configuration: SHA-256 of its JSON with sorted keys."""
         return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()

@@ -34,7 +34,7 @@ FIELDS = {
     "train_fractions": ("task", "train_fraction"),
 }
 
-Values = Annotated[list[int | float], msgspec.Meta(min_length=1, max_length=MOST_MEMBERS)]
+Values = Annotated[list[int | float], msgspec.Meta(min_length=1)]
 
 
 class EnsembleSection(Section, frozen=True, kw_only=True):
@@ -70,7 +70,19 @@ def load(path: Path, assignments: Iterable[str] = ()) -> tuple[list[Config], boo
             cell.setdefault(section, {})[field] = value
             of[f"{section}.{field}"] = f"{path.name}: ensemble.{name}"
         configs.append(decode(cell, path.name, of))
+    _check_batches(configs, path.name)
     return configs, True
+
+
+def _check_batches(configs: Sequence[Config], name: str) -> None:
+    """Raise InvalidInput where members would need batches of different sizes."""
+    if not configs[0].training.batch:
+        return
+    tasks = {config.task: config for config in configs}  # seeds and rates do not matter
+    sizes = {config.batch_size(config.train_pairs) for config in tasks.values()}
+    if len(sizes) > 1:
+        found = " and ".join(map(str, sorted(sizes)))
+        raise InvalidInput(f"{name}: training.batch", f"would be {found} pairs in one ensemble")
 
 
 def _check(file: _File) -> None:

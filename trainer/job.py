@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import onnx
 import torch
 
 from grokprobe.errors import GrokprobeError
 from grokprobe.settings import Settings
+from grokprobe.store.states import State
 from trainer.config import Config
 from trainer.export import export_graph
 from trainer.interruption import Interruption
@@ -20,6 +22,9 @@ from trainer.session import Session
 from trainer.state import decode, environment
 from trainer.train import prepare, train
 from trainer.worker import Worker
+
+States = Mapping[int, State]  # by step
+Environment = Mapping[str, str | int]
 
 
 class OutOfMemory(GrokprobeError):
@@ -74,6 +79,36 @@ def resume(settings: Settings, run: str, reporter: Reporter) -> int:
         return Training(worker, reporter)([member], run) if member else 0
 
 
+@dataclass
+class Cohort:
+    """Members that can go on from one step: all have a state of it, or it is the first."""
+
+    members: list[Member]
+    states: list[States]
+    steps: set[int]
+
+    @property
+    def step(self) -> int:
+        """The newest."""
+        return max(self.steps)
+
+
+def _cohorts(members: Sequence[Member], found: Sequence[States]) -> list[Cohort]:
+    """Members with a step in common together: those added, or resumed alone, stand elsewhere."""
+    cohorts: list[Cohort] = []
+    for member, states in zip(members, found, strict=True):
+        steps = set(states) or {0}
+        for cohort in cohorts:
+            if cohort.steps & steps:
+                cohort.members.append(member)
+                cohort.states.append(states)
+                cohort.steps &= steps
+                break
+        else:
+            cohorts.append(Cohort([member], [states], steps))
+    return cohorts
+
+
 class Training:
     """Trains runs side by side, from where they stand to their ends."""
 
@@ -81,27 +116,83 @@ class Training:
         self._worker, self._reporter = worker, reporter
 
     def __call__(self, members: Sequence[Member], name: str) -> int:
-        """Train runs side by side from where they stand; return the exit status.
+        """Train runs to their ends; return the exit status.
 
+        Side by side as far as they stand at a common step; others one group after another.
         Raises RunFailed if one of them left the numbers, OutOfMemory.
         """
-        config, interruption = members[0].config, Interruption(self._reporter.close)
-        device = prepare(config.training)
+        interruption = Interruption(self._reporter.close)
+        device = prepare(members[0].config.training)
         for member in members:
             self._worker.call(member.begin)
-        self._worker.bound = config.checkpoints.queue * len(members)
         self._reporter.publishing(self._worker)
-        session = Session(members, self._worker, interruption, self._reporter)
+        self._worker.bound = members[0].config.checkpoints.queue
+        failures: list[str] = []
         with interruption.handled(), _enough_memory(members):
-            graph = self._graph(members)
-            for member in members:
-                member.prepare(graph, device)
-            learner = Learner([m.config for m in members], [m.grid for m in members], device)
-            self._restore(learner, members, session)
-            self._reporter.start(name, config.training.steps, str(device), learner.step)
-            step = train(learner, config.training.steps, session)
-            self._worker.flush()
-            return self._conclude(members, session, learner, step, interruption.signal)
+            for cohort in _cohorts(members, self._found(members)):
+                failures += self._train(cohort, device, interruption, name)
+                if interruption.signal:
+                    for failure in failures:
+                        self._reporter.warn(failure)
+                    return 128 + interruption.signal
+        if failures:
+            raise RunFailed("; ".join(failures))
+        return 0
+
+    def _found(self, members: Sequence[Member]) -> list[States]:
+        """The sound training states of each member, by step."""
+        found = [self._worker.call(member.find_states) for member in members]
+        return [{state.record.step: state for state in states} for states in found]
+
+    def _train(
+        self, cohort: Cohort, device: torch.device, interruption: Interruption, name: str
+    ) -> list[str]:
+        """Train members that stand at one step; return what is to be said of those that failed."""
+        members, config = cohort.members, cohort.members[0].config
+        graph = self._graph(members)
+        for member in members:
+            member.prepare(graph, device, len(members))
+        session = Session(members, self._worker, interruption, self._reporter)
+        learner = Learner([m.config for m in members], [m.grid for m in members], device)
+        for number, member in enumerate(members):
+            if state := cohort.states[number].get(cohort.step):
+                self._compare(state.record.environment, environment(device, len(members)))
+                session.restore(number, learner, decode(state.tensors))
+            self._worker.call(member.hear, [s for s in session.scheduled if s < cohort.step])
+        self._reporter.start(name, config.training.steps, str(device), learner.step)
+        step = train(learner, config.training.steps, session)
+        self._worker.flush()
+        return self._conclude(members, session, learner, step)
+
+    def _conclude(
+        self, members: Sequence[Member], session: Session, learner: Learner, step: int
+    ) -> list[str]:
+        """Say how each run has ended, or save where it stands."""
+        failures = []
+        for number, member in enumerate(members):
+            if member.end is None and step < member.config.training.steps:
+                kept = tuple(session.kept[number])
+                self._worker.call(member.save, learner.snapshot(number), kept)
+                words = (
+                    f"stopped at step {step}; go on with `python -m trainer resume {member.run}`"
+                )
+                self._reporter.end(member.run, "running", step, words)
+                continue
+            end = self._worker.call(member.conclude, step)
+            if end.status == "failed":
+                failures.append(f"run {member.run!r} failed: {end.reason}")
+            else:
+                words = f"run {member.run} is {end.status} at step {end.step}"
+                self._reporter.end(member.run, end.status, end.step, words)
+        return failures
+
+    def _compare(self, saved: Environment, here: Environment) -> None:
+        """Warn where results will not be those of an uninterrupted run bit for bit."""
+        if differ := [
+            f"{n} {saved.get(n)}, now {here[n]}" for n in here if saved.get(n) != here[n]
+        ]:
+            words = "the training state was saved with " + ", ".join(differ)
+            self._reporter.warn(f"{words}: results may differ in their last bits")
 
     def _graph(self, members: Sequence[Member]) -> onnx.ModelProto:
         """The graph of the first published checkpoint, or of the network if there is none yet."""
@@ -111,57 +202,6 @@ class Training:
         config = members[0].config
         network = make_network(config.model, config.task.modulus, config.training.seed)
         return export_graph(network, members[0].grid.sample())
-
-    def _restore(self, learner: Learner, members: Sequence[Member], session: Session) -> None:
-        """Go to the newest step of which every member has a sound training state, if there is."""
-        found = [
-            {state.record.step: state for state in self._worker.call(member.find_states)}
-            for member in members
-        ]
-        step = max(set.intersection(*(set(states) for states in found)), default=0)
-        for number, (member, states) in enumerate(zip(members, found, strict=True)):
-            if step in states:
-                self._compare(states[step].record.environment, learner.device)
-                session.restore(number, learner, decode(states[step].tensors))
-            self._worker.call(member.hear, [s for s in session.scheduled if s < step])
-
-    def _compare(self, saved: Mapping[str, str | int], device: torch.device) -> None:
-        """Warn where results will not be those of an uninterrupted run bit for bit."""
-        here = environment(device)
-        if differ := [
-            f"{n} {saved.get(n)}, now {here[n]}" for n in here if saved.get(n) != here[n]
-        ]:
-            words = "the training state was saved with " + ", ".join(differ)
-            self._reporter.warn(f"{words}: results may differ in their last bits")
-
-    def _conclude(
-        self,
-        members: Sequence[Member],
-        session: Session,
-        learner: Learner,
-        step: int,
-        signal: int,
-    ) -> int:
-        steps, failures, status = members[0].config.training.steps, [], 0
-        for number, member in enumerate(members):
-            if member.end is None and step < steps:
-                kept = tuple(session.kept[number])
-                self._worker.call(member.save, learner.snapshot(number), kept)
-                words = (
-                    f"stopped at step {step}; go on with `python -m trainer resume {member.run}`"
-                )
-                self._reporter.end(member.run, "running", step, words)
-                status = 128 + signal
-                continue
-            end = self._worker.call(member.conclude, step)
-            if end.status == "failed":
-                failures.append(f"run {member.run!r} failed: {end.reason}")
-            else:
-                words = f"run {member.run} is {end.status} at step {end.step}"
-                self._reporter.end(member.run, end.status, end.step, words)
-        if failures and not status:
-            raise RunFailed("; ".join(failures))
-        return status
 
 
 @contextmanager

@@ -7,7 +7,6 @@ depends on another's weights. The optimiser sees each member's part as tensors o
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +53,12 @@ class Learner:
         )
         self._transforms = Transforms(configs[0].optimiser)
 
+        self._owner = {
+            id(weights): optimiser
+            for optimiser in self._optimisers
+            for group in optimiser.param_groups
+            for weights in group["params"]
+        }
         self._share_of_rate = -1.0
         self._captured: Captured | None = None  # made by `advance`
 
@@ -88,8 +93,11 @@ class Learner:
         return history.tolist()
 
     def _work(self) -> Tensor:
+        allowed = torch.backends.cuda.matmul.allow_tf32
+        torch.backends.cuda.matmul.allow_tf32 = self._section.precision == "tf32"
         losses = self._losses()
         self._differentiate(losses)
+        torch.backends.cuda.matmul.allow_tf32 = allowed  # what is published is float32
         return losses.detach()
 
     def _losses(self) -> Tensor:
@@ -159,26 +167,19 @@ class Learner:
             if kind == SLOW:
                 self._transforms.slow[id(self.members[member][name])] = tensor
             else:
-                self._state_of(self.members[member][name])[kind] = tensor
+                weights = self.members[member][name]
+                self._owner[id(weights)].state[weights][kind] = tensor
 
     def _moments(self, member: int) -> dict[str, Tensor]:
         """What optimiser and transforms keep of a member's parameters, by `kind.name`."""
         kept = {}
         for name, weights in self.members[member].items():
-            for kind, value in self._state_of(weights).items():
+            for kind, value in self._owner[id(weights)].state[weights].items():
                 if isinstance(value, Tensor):
                     kept[f"{kind}.{name}"] = value
             if id(weights) in self._transforms.slow:
                 kept[f"{SLOW}.{name}"] = self._transforms.slow[id(weights)]
         return kept
-
-    def _state_of(self, weights: Tensor) -> dict[str, Any]:
-        """What the optimiser of a parameter keeps of it."""
-        for optimiser in self._optimisers:
-            if any(weights is own for group in optimiser.param_groups for own in group["params"]):
-                state: dict[str, Any] = optimiser.state[weights]
-                return state
-        raise AssertionError("every parameter has its optimiser")
 
 
 def _stacked(networks: Sequence[nn.Module]) -> tuple[dict[str, Tensor], list[dict[str, Tensor]]]:

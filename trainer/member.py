@@ -1,6 +1,6 @@
 """One run in training: what becomes of its snapshots.
 
-For each published step, in this order: measure, save the training state, write model and manifest,
+For each scheduled step, in this order: measure, save the training state, write model and manifest,
 index. So whatever is published can be gone on from, and no published step is computed again. The
 functions run one after another on the publisher's thread.
 """
@@ -43,6 +43,16 @@ class End:
     reason: str
 
 
+@dataclass(frozen=True)
+class Ready:
+    """A scheduled step that has been measured."""
+
+    snapshot: Snapshot
+    between: Sequence[Snapshot]  # that are to be published too
+    manifest: CheckpointManifest
+    model: bytes
+
+
 class Member(Publication):
     """A run of its own, alone or in an ensemble. Raises as Publication does."""
 
@@ -58,13 +68,17 @@ class Member(Publication):
         self.run, self.config, self.grid = manifest.run, config, grid
         self.end: End | None = None
         self._states, self._saves = States(backends.archive.objects), 0
+        self._saved_step: int | None = None
         self._watch = Watch(config)
 
-    def prepare(self, graph: onnx.ModelProto, device: torch.device) -> None:
-        """What publishing needs of torch: the exported graph, and a network for gradients."""
+    def prepare(self, graph: onnx.ModelProto, device: torch.device, members: int = 1) -> None:
+        """What publishing needs of torch: the exported graph, and a network for gradients.
+
+        `members` learn as one computation, on whose shape the bits of each depend.
+        """
         self._graph = Graph(graph, self.run, self.grid.task)
         self._gradients = Gradients(self.config, self.grid, device, self._reporter)
-        self._environment, self._on_gpu = environment(device), device.type == "cuda"
+        self._environment, self._on_gpu = environment(device, members), device.type == "cuda"
 
     async def first_model(self) -> bytes | None:
         """The ONNX file of the first checkpoint; None if there is none yet."""
@@ -88,32 +102,37 @@ class Member(Publication):
             self._watch.see(manifest.step, manifest.measures["test_accuracy"])
 
     async def publish(self, snapshot: Snapshot, between: Sequence[Snapshot] = ()) -> None:
-        """Publish a scheduled step; if test accuracy has jumped, before it those `between`.
+        """Publish a scheduled step of this run alone (publish_step)."""
+        await publish_step([(self, (snapshot, between))])
 
-        Nothing is done once the run has ended, which this may find.
+    async def measure(self, snapshot: Snapshot, between: Sequence[Snapshot]) -> Ready | None:
+        """What is to be published of a scheduled step: those `between` too if accuracy has jumped.
+
+        None once the run has ended, which this may find.
         """
         if self.end:
-            return
+            return None
         try:
-            await self._publish(snapshot, between)
+            manifest, model = self._measured(snapshot)
         except NotFinite as error:
             await self._finish(End("failed", error.step, str(error)))
-        except PublicationConflict as error:
-            raise self._advised(error, snapshot.step) from None
+            return None
+        jumped = self._watch.jumped(manifest.measures["test_accuracy"])
+        return Ready(snapshot, between if jumped else (), manifest, model)
 
-    async def _publish(self, snapshot: Snapshot, between: Sequence[Snapshot]) -> None:
-        manifest, model = self._measured(snapshot)
-        accuracy = manifest.measures["test_accuracy"]
-        dense = between if self._watch.jumped(accuracy) else ()
-        await self.save(snapshot, dense)
-        for one in dense:
-            await self._put(*self._measured(one))
-        await self._put(manifest, model)
-        self._watch.see(snapshot.step, accuracy)
+    async def put(self, ready: Ready) -> None:
+        """Write and index what is ready, and judge whether the run is over."""
+        try:
+            for one in ready.between:
+                await self._put(*self._measured(one))
+            await self._put(ready.manifest, ready.model)
+        except PublicationConflict as error:
+            raise self._advised(error, ready.snapshot.step) from None
+        self._watch.see(ready.snapshot.step, ready.manifest.measures["test_accuracy"])
         if self._watch.settled:
             steps = self.config.training.settle_steps
             reason = f"test accuracy has been at least 0.99 for {steps} steps"
-            await self._finish(End("stopped", snapshot.step, reason))
+            await self._finish(End("stopped", ready.snapshot.step, reason))
 
     async def fail(self, step: int) -> None:
         """The train loss is not finite at that step: the run has ended before it."""
@@ -121,7 +140,9 @@ class Member(Publication):
             await self._finish(End("failed", step, str(NotFinite("train_loss", step))))
 
     async def save(self, snapshot: Snapshot, between: Sequence[Snapshot] = ()) -> None:
-        """Save the training state, in the slot that holds the older one."""
+        """Save the training state, in the slot that holds the older one; each step once."""
+        if snapshot.step == self._saved_step:
+            return
         snapshot.wait()
         tensors = encode([*between, snapshot])
         record = StateRecord(
@@ -135,9 +156,9 @@ class Member(Publication):
         )
         await self._check_attempt()
         await self._store(lambda: self._states.save(record, tensors, self._saves % 2))
-        self._saves += 1
+        self._saves, self._saved_step = self._saves + 1, snapshot.step
         if self._saves == 1:
-            await self._store(lambda: self._states.clear(self.run, but=self._attempt))
+            await self._store(lambda: self._states.clear(self.run, below=self._attempt))
 
     async def conclude(self, step: int) -> End:
         """The run has ended at `step`, unless it did before."""
@@ -147,7 +168,7 @@ class Member(Publication):
         """Say how the run has ended, at once: other members may go on for long."""
         self.end = end
         await self.complete(end.status, end.step, end.reason)
-        await self._store(lambda: self._states.clear(self.run))
+        await self._store(lambda: self._states.clear(self.run, below=self._attempt + 1))
         return end
 
     def _advised(self, error: PublicationConflict, step: int) -> PublicationConflict:
@@ -176,3 +197,19 @@ class Member(Publication):
             self._gradients.learning_coefficient(snapshot),
         )
         return self._describe(exported, session), model
+
+
+Part = tuple[Member, tuple[Snapshot, Sequence[Snapshot]]]  # of a step, and those `between`
+
+
+async def publish_step(parts: Sequence[Part]) -> None:
+    """Publish a scheduled step of every member: all states are saved before anything is published.
+
+    So members that are killed here have all a state of this step, or have published nothing of it.
+    """
+    measured = [(member, await member.measure(*what)) for member, what in parts]
+    ready = [(member, found) for member, found in measured if found]
+    for member, found in ready:
+        await member.save(found.snapshot, found.between)
+    for member, found in ready:
+        await member.put(found)

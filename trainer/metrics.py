@@ -20,6 +20,7 @@ from trainer.worker import Worker
 PREFIX = "grokprobe_trainer_"
 # A checkpoint takes tens of milliseconds; one whose learning coefficient is sampled, minutes.
 PUBLICATION_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600)
+WORST_FIRST = ("failed", "running", "stopped", "complete")
 SHOWN = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
 
@@ -28,6 +29,7 @@ class TrainerMetrics(Collector):
 
     def __init__(self) -> None:
         self.run, self.device, self.status = "", "", "running"
+        self.ends: dict[str, str] = {}  # by run
         self.first_step: int | None = None
         self.step = self.last_step = 0
         self.train_loss: float | None = None
@@ -161,9 +163,12 @@ class MeteredReporter:
         self._reporter.warn(message, kind)
 
     def end(self, run: str, status: str, step: int, message: str) -> None:
-        """The status; a run that is resumed later is `running` still."""
+        """The status, of an ensemble the worst; a run that is resumed later is `running` still."""
         self._metrics.run = self._metrics.run or run
-        self._metrics.status, self._metrics.step = status, step
+        self._metrics.ends[run] = status
+        ends = self._metrics.ends.values()
+        self._metrics.status = next(status for status in WORST_FIRST if status in ends)
+        self._metrics.step = step
         self._reporter.end(run, status, step, message)
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -130,9 +131,15 @@ class TextReporter:
 
 
 def print_json(event: Mapping[str, Any]) -> None:
-    """One line on stdout, in one write: another thread's must not come in between."""
-    sys.stdout.write(json.dumps(event) + "\n")
-    sys.stdout.flush()
+    """One line on stdout, in one write: another thread's must not come in between.
+
+    Where nobody reads any more, training goes on unheard.
+    """
+    try:
+        sys.stdout.write(json.dumps(event) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class JsonReporter:

@@ -108,6 +108,7 @@ class Publication:
             checkpoints=findings.checkpoints,
             nulls=findings.nulls,
         )
+        await self._check_attempt()  # again: reading every checkpoint takes its time
         await self._store(lambda: self._archive.publish_completion(completion))
         await self.reconcile()
 

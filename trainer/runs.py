@@ -80,6 +80,12 @@ class Runs:
         self._worker.call(member.create)
         return member
 
+    def _made_meanwhile(self, run: str, config: Config) -> Member | None:
+        """A run that another trainer created between two looks."""
+        manifest = self._worker.call(self._archive.run, run)
+        check_same(manifest, config)
+        return self.known(manifest)
+
     def known(self, manifest: RunManifest) -> Member | None:
         """A run to go on with; None if it has ended: then its index is brought up to date.
 
@@ -108,12 +114,14 @@ class Runs:
     ) -> tuple[list[Member], list[str]]:
         """The runs of these configurations that are to be trained, and those that have failed.
 
-        Raises RunExists unless asked to `go_on`, InvalidInput where a run exists with another
-        configuration: both before anything is created.
+        Raises RunExists unless asked to `go_on`, RunDeleted, or InvalidInput where a run is of
+        another configuration: all before anything is created.
         """
         published = {run: self._published(run) for run in configs}
         for run, manifest in published.items():
-            if manifest is not None:
+            if manifest is None:
+                self._worker.call(self._archive.refuse_deleted, run)
+            else:
                 check_same(manifest, configs[run])
                 if not go_on:
                     raise RunExists(run)
@@ -121,6 +129,10 @@ class Runs:
         for run, manifest in published.items():
             try:
                 member = self.known(manifest) if manifest else self._new(run, configs[run], group)
+            except RunExists:
+                if not go_on:
+                    raise
+                member = self._made_meanwhile(run, configs[run])
             except RunFailed as error:
                 failures.append(str(error))
                 continue

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from trainer.config import Config
 from trainer.interruption import Interruption
 from trainer.learner import Learner
-from trainer.member import Member
+from trainer.member import Member, Part, publish_step
 from trainer.progress import Reporter
 from trainer.schedule import published_steps
 from trainer.snapshot import Snapshot
@@ -48,15 +48,17 @@ class Session:
 
     def reached(self, learner: Learner) -> None:
         """Post the publication of a scheduled step; keep others."""
+        parts: list[Part] = []
         for number, member in enumerate(self._members):
             if number in self._lost or member.end:
                 continue
             if learner.step not in self._published:
                 self.kept[number].append(learner.snapshot(number, moments=False))
                 continue
-            between = tuple(self.kept[number])
+            parts.append((member, (learner.snapshot(number), tuple(self.kept[number]))))
             self.kept[number].clear()
-            self._worker.post(member.publish, learner.snapshot(number), between)
+        if parts:
+            self._worker.post(publish_step, parts)
 
     def failed(self, member: int, step: int) -> None:
         """End the member's run, once."""

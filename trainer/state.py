@@ -40,12 +40,13 @@ def decode(data: bytes) -> list[Snapshot]:
     ]
 
 
-def environment(device: torch.device) -> dict[str, str | int]:
+def environment(device: torch.device, members: int) -> dict[str, str | int]:
     """What the bits of a result depend on beside configuration and code."""
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_model(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
+        "members": members,  # that learn as one computation
         "torch": str(torch.__version__),
         "numpy": np.__version__,
         "python": platform.python_version(),

@@ -23,6 +23,7 @@ from trainer import sections
 from trainer.config import Config, decode, default_run_name, preset, slug
 
 MOST_CELLS = 10_000
+MOST_DIGITS = 9  # of an index; far more would be no number to Python
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"  # what Kubernetes tells a pod of an Indexed Job
 
 Tables = dict[str, Any]
@@ -151,6 +152,6 @@ def index_from(environ: Mapping[str, str]) -> int | None:
     text = environ.get(INDEX_VARIABLE)
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit()):
-        raise InvalidInput(INDEX_VARIABLE, f"is not the index of a cell: {text!r}")
+    if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS):
+        raise InvalidInput(INDEX_VARIABLE, f"is not the index of a cell: {text!r:.60}")
     return int(text)

@@ -50,7 +50,6 @@ def prepare(section: TrainingSection) -> torch.device:
     device = torch.device("cuda" if found and section.device != "cpu" else "cpu")
     if section.precision == "tf32" and device.type != "cuda":
         raise InvalidInput("training.precision", "tf32 is a GPU's; here there is none to train on")
-    torch.backends.cuda.matmul.allow_tf32 = section.precision == "tf32"
     return device
 
 

@@ -49,7 +49,7 @@ class Archive(ArchiveReader):
         digest = None if train_mask is None else split_sha256(train_mask)
         if digest != manifest.task.split_sha256:
             raise PublicationConflict(f"run {run!r}: task.split_sha256 is not of this train mask")
-        await self._refuse_deleted(run)
+        await self.refuse_deleted(run)
         if await self.objects.exists(names.run_path(run)):
             raise RunExists(run)
         if train_mask is not None:
@@ -68,7 +68,7 @@ class Archive(ArchiveReader):
         run, step = check_run_name(manifest.run), manifest.step
         if (sha256(model), len(model)) != (manifest.model.sha256, manifest.model.bytes):
             raise PublicationConflict(f"run {run!r} step {step}: model.sha256 is not of this model")
-        await self._refuse_deleted(run)
+        await self.refuse_deleted(run)
         path = names.manifest_path(run, step)
         published = await self._record(path, CheckpointManifest, run=run, step=step)
         if published is not None:  # compared first: it names the fields, bytes alone cannot
@@ -79,13 +79,13 @@ class Archive(ArchiveReader):
     async def publish_completion(self, completion: Completion) -> Completion:
         """Write `complete.json`, by the rule of `publish_checkpoint`."""
         run = check_run_name(completion.run)
-        await self._refuse_deleted(run)
+        await self.refuse_deleted(run)
         path = names.completion_path(run)
         return await self._create_record(path, completion, f"the completion of run {run!r}")
 
     async def start_attempt(self, run: str) -> int:
         """Take the next free attempt number, 1 for the first. Raises RunDeleted."""
-        await self._refuse_deleted(check_run_name(run))
+        await self.refuse_deleted(check_run_name(run))
         paths = await self.objects.below(names.attempts_prefix(run))
         attempt = 1 + max((names.attempt_of(path) or 0 for path in paths), default=0)
         while not await self._claim_attempt(run, attempt):
@@ -94,7 +94,7 @@ class Archive(ArchiveReader):
 
     async def check_attempt(self, run: str, attempt: int) -> None:
         """Raise Superseded if a newer attempt has started, RunDeleted if the run is deleted."""
-        await self._refuse_deleted(run)
+        await self.refuse_deleted(run)
         # Each start takes the next free number, so the newest is above ours if the next exists.
         if await self.objects.exists(names.attempt_path(run, attempt + 1)):
             raise Superseded(
@@ -125,7 +125,8 @@ class Archive(ArchiveReader):
         await gather(self.objects.remove, records)
         await gather(self.objects.remove, sorted(set(doomed) - set(records)))
 
-    async def _refuse_deleted(self, run: str) -> None:
+    async def refuse_deleted(self, run: str) -> None:
+        """Raise RunDeleted if the name was used and its run deleted."""
         if await self.objects.exists(names.tombstone_path(run)):
             raise RunDeleted(run)
 

@@ -11,6 +11,7 @@ import re
 RUNS = "runs"
 
 _MANIFEST = re.compile(r".*/checkpoints/(\d{10})/manifest\.json")
+_STATE_FILE = re.compile(r".*/state/([1-9]\d*)/[^/]+")
 _STATE = re.compile(r".*/state/([1-9]\d*)/([01])\.json")
 _ATTEMPT = re.compile(r".*/state/attempts/([1-9]\d*)\.json")
 
@@ -88,6 +89,12 @@ def state_record_path(run: str, attempt: int, slot: int) -> str:
 def step_of(path: str) -> int | None:
     """The step whose manifest lies at `path`; None where something else lies."""
     match = _MANIFEST.fullmatch(path)
+    return int(match[1]) if match else None
+
+
+def state_attempt_of(path: str) -> int | None:
+    """The attempt whose training state the object at `path` belongs to; None for others."""
+    match = _STATE_FILE.fullmatch(path)
     return int(match[1]) if match else None
 
 

@@ -6,6 +6,7 @@ trainer that was superseded cannot spoil what its successor reads.
 """
 
 from dataclasses import dataclass
+from math import inf
 
 from grokprobe.errors import CheckpointCorrupt
 from grokprobe.store import names
@@ -54,12 +55,10 @@ class States:
                 return sound, complaints
         return [], complaints
 
-    async def clear(self, run: str, but: int | None = None) -> None:
-        """Remove the states of every attempt but one; not the attempts."""
+    async def clear(self, run: str, below: float = inf) -> None:
+        """Remove the states of the attempts below a number; not the attempts."""
         paths = await self._objects.below(names.state_prefix(run))
-        kept = [names.attempts_prefix(run)]
-        kept += [names.training_state_prefix(run, but)] if but else []
-        doomed = [path for path in paths if not any(path.startswith(f"{k}/") for k in kept)]
+        doomed = [path for path in paths if (names.state_attempt_of(path) or inf) < below]
         await gather(self._objects.remove, [path for path in doomed if path.endswith(".json")])
         await gather(self._objects.remove, [path for path in doomed if not path.endswith(".json")])
 
