@@ -19,7 +19,7 @@ import pytest
 from grokprobe.errors import InvalidInput, RunExists
 from grokprobe.store.states import State, States
 from tests.test_trainer_faults import configured, trainer
-from tests.trained import Trained, archive, events, manifests, settings_at, tiny_config
+from tests.trained import TINY_STEPS, Trained, archive, events, manifests, settings_at, tiny_config
 from trainer.job import resume, start, start_all
 from trainer.member import Member
 from trainer.progress import JsonReporter
@@ -111,6 +111,13 @@ def test_no_step_is_trained_twice(
     assert seen == list(range(stopped, 401))
     assert run.objects() == trained.objects()
     assert states(run) == ([], [])
+
+
+def test_a_signal_after_the_last_step_changes_nothing(trained: Trained, tmp_path: Path) -> None:
+    """The run is complete, and the exit status says so."""
+    run = Trained(settings_at(tmp_path), "tiny", trained.config)
+    assert start(run.settings, run.config, "tiny", Until(len(TINY_STEPS))) == 0
+    assert run.objects() == trained.objects()
 
 
 def torn(path: Path) -> None:

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from grokprobe.errors import InvalidInput
 from grokprobe.settings import Settings
+from grokprobe.store.backends import open_backends
 from tests.trained import TINY, Trained, archive, events, settings_at, tiny_config
 from trainer.__main__ import main
 from trainer.board import Row, TextBoard
@@ -155,6 +156,13 @@ def sweeping(home: Path, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
         finally:
             if process.poll() is None:
                 process.terminate()
+    asyncio.run(stop_redis(home))
+
+
+async def stop_redis(home: Path) -> None:
+    """A trainer that was killed leaves its Redis to the next, who stops it at the end."""
+    async with open_backends(settings_at(home)):
+        pass
 
 
 def swept(home: Path, *arguments: str) -> tuple[int, list[dict[str, Any]]]:

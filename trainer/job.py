@@ -19,6 +19,7 @@ from trainer.models import make_network
 from trainer.progress import Reporter
 from trainer.runs import RunFailed, Runs, opened
 from trainer.session import Session
+from trainer.snapshot import Snapshot
 from trainer.state import decode, environment
 from trainer.train import prepare, train
 from trainer.worker import Worker
@@ -128,13 +129,16 @@ class Training:
         self._reporter.publishing(self._worker)
         self._worker.bound = members[0].config.checkpoints.queue
         failures: list[str] = []
+        done = True
         with interruption.handled(), _enough_memory(members):
             for cohort in _cohorts(members, self._found(members)):
-                failures += self._train(cohort, device, interruption, name)
-                if interruption.signal:
-                    for failure in failures:
-                        self._reporter.warn(failure)
-                    return 128 + interruption.signal
+                done = not interruption.signal and self._train(
+                    cohort, device, interruption, name, failures
+                )
+        if not done:
+            for failure in failures:
+                self._reporter.warn(failure)
+            return 128 + interruption.signal
         if failures:
             raise RunFailed("; ".join(failures))
         return 0
@@ -145,9 +149,14 @@ class Training:
         return [{state.record.step: state for state in states} for states in found]
 
     def _train(
-        self, cohort: Cohort, device: torch.device, interruption: Interruption, name: str
-    ) -> list[str]:
-        """Train members that stand at one step; return what is to be said of those that failed."""
+        self,
+        cohort: Cohort,
+        device: torch.device,
+        interruption: Interruption,
+        name: str,
+        failures: list[str],
+    ) -> bool:
+        """Train members that stand at one step; return whether all have ended, note failures."""
         members, config = cohort.members, cohort.members[0].config
         graph = self._graph(members)
         for member in members:
@@ -160,31 +169,37 @@ class Training:
                 session.restore(number, learner, decode(state.tensors))
             self._worker.call(member.hear, [s for s in session.scheduled if s < cohort.step])
         self._reporter.start(name, config.training.steps, str(device), learner.step)
-        step = train(learner, config.training.steps, session)
+        train(learner, config.training.steps, session)
         self._worker.flush()
-        return self._conclude(members, session, learner, step)
+        kept = [tuple(snapshots) for snapshots in session.kept]
+        ended = [
+            self._conclude(member, learner, number, kept[number], failures)
+            for number, member in enumerate(members)
+        ]
+        return all(ended)
 
     def _conclude(
-        self, members: Sequence[Member], session: Session, learner: Learner, step: int
-    ) -> list[str]:
-        """Say how each run has ended, or save where it stands."""
-        failures = []
-        for number, member in enumerate(members):
-            if member.end is None and step < member.config.training.steps:
-                kept = tuple(session.kept[number])
-                self._worker.call(member.save, learner.snapshot(number), kept)
-                words = (
-                    f"stopped at step {step}; go on with `python -m trainer resume {member.run}`"
-                )
-                self._reporter.end(member.run, "running", step, words)
-                continue
-            end = self._worker.call(member.conclude, step)
-            if end.status == "failed":
-                failures.append(f"run {member.run!r} failed: {end.reason}")
-            else:
-                words = f"run {member.run} is {end.status} at step {end.step}"
-                self._reporter.end(member.run, end.status, end.step, words)
-        return failures
+        self,
+        member: Member,
+        learner: Learner,
+        number: int,
+        kept: Sequence[Snapshot],
+        failures: list[str],
+    ) -> bool:
+        """Say how a run has ended, or save where it stands; return whether it has ended."""
+        run, step = member.run, learner.step
+        if member.end is None and step < member.config.training.steps:
+            self._worker.call(member.save, learner.snapshot(number), kept)
+            words = f"stopped at step {step}; go on with `python -m trainer resume {run}`"
+            self._reporter.end(run, "running", step, words)
+            return False
+        end = self._worker.call(member.conclude, step)
+        if end.status == "failed":
+            failures.append(f"run {run!r} failed: {end.reason}")
+        else:
+            words = f"run {run} is {end.status} at step {end.step}"
+            self._reporter.end(run, end.status, end.step, words)
+        return True
 
     def _compare(self, saved: Environment, here: Environment) -> None:
         """Warn where results will not be those of an uninterrupted run bit for bit."""
