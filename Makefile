@@ -19,7 +19,7 @@ demo: .venv/.installed-demo
 	@$(BIN)/python demo.py
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -10,6 +10,14 @@ from tests.served import Quickstart, Served, serving, train_quickstart
 from tests.trained import Trained, train_tiny
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where two processes run the tests, a file stays together, and what needs the quickstart."""
+    for item in items:
+        whole = "quickstart" if "quickstart" in getattr(item, "fixturenames", ()) else item.path
+        item.add_marker(pytest.mark.xdist_group(str(whole)))
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """The run `tiny`, complete; for tests that change nothing."""
