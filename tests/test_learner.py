@@ -1,5 +1,7 @@
 """What an update is made of: rates, transforms, batches, losses; and going on from a snapshot."""
 
+import ctypes
+import resource
 from collections.abc import Iterator
 from math import cos, pi
 from typing import Any
@@ -17,6 +19,7 @@ from trainer.config import Config, OptimiserSection
 from trainer.data import draw
 from trainer.learner import Learner
 from trainer.loss import LOSSES
+from trainer.models.network import take_rows
 from trainer.optimisers import make_optimisers, set_rate, share_of_rate
 from trainer.state import decode, encode
 from trainer.train import prepare
@@ -68,6 +71,37 @@ def test_schedules_go_down_to_zero_after_the_warm_up() -> None:
 def test_no_warm_up_is_the_whole_rate_at_once() -> None:
     """`warmup_steps = 0` is not a division by zero."""
     assert share_of_rate(OptimiserSection(warmup_steps=0), 0, 1) == 1
+
+
+# -- memory ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("own_indices", [False, True])
+def test_rows_of_many_tables_are_taken_at_once(own_indices: bool) -> None:
+    """Values and gradients bit for bit those of torch, mapped and not."""
+    tables = torch.randn(3, 7, 2, 4, requires_grad=True)
+    indices = torch.randint(7, (3, 50)) if own_indices else torch.randint(7, (50,)).expand(3, -1)
+    weights = torch.randn(3, 50, 2, 4)
+    expected = torch.stack([t.index_select(0, i) for t, i in zip(tables, indices, strict=True)])
+    alone = torch.stack([take_rows(t, i) for t, i in zip(tables, indices, strict=True)])
+    mapped = torch.vmap(take_rows, in_dims=(0, 0 if own_indices else None))(
+        tables, indices if own_indices else indices[0]
+    )
+    (gradient,) = torch.autograd.grad((expected * weights).sum(), tables)
+    for taken in (alone, mapped):
+        assert torch.equal(taken, expected)
+        assert torch.equal(torch.autograd.grad((taken * weights).sum(), tables)[0], gradient)
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not the GNU C library")
+def test_memory_is_kept_for_the_next_step() -> None:
+    """64 MiB again and again are no new pages."""
+    faults = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        torch.ones(2**24)
+        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    assert min(faults[1:]) < 1000  # of 16,384
 
 
 # -- optimisers and transforms ------------------------------------------------------------------

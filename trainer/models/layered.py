@@ -35,7 +35,7 @@ from torch.nn import functional
 
 from trainer.architecture import TransformerSection
 from trainer.models import initial
-from trainer.models.network import ACTIVATIONS, Activations, Network, plus
+from trainer.models.network import ACTIVATIONS, Activations, Network, plus, take_rows
 
 
 class Stream(NamedTuple):
@@ -58,7 +58,7 @@ def spread(rows: Tensor, of: Tensor | None) -> Tensor:
         return rows
     if rows.shape[0] == 1:  # a fixed number where `of` is given: the equals sign's
         return rows.expand(of.shape[0], *rows.shape[1:])
-    return rows.index_select(0, of)
+    return take_rows(rows, of)
 
 
 class Block(nn.Module):

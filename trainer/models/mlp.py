@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from trainer.architecture import MLPSection
 from trainer.models import initial
-from trainer.models.network import ACTIVATIONS, Activations, Network, plus
+from trainer.models.network import ACTIVATIONS, Activations, Network, plus, take_rows
 
 
 class MLP(Network):
@@ -65,8 +65,8 @@ class MLP(Network):
             of_b = second @ (self.W_in if self.W_in_b is None else self.W_in_b)
         else:
             of_a, of_b = first, second
-        joined = plus(of_a, self.b_in).index_select(0, pairs[:, 0])
-        neurons = self.activation(joined + of_b.index_select(0, pairs[:, 1]))
+        joined = take_rows(plus(of_a, self.b_in), pairs[:, 0])
+        neurons = self.activation(joined + take_rows(of_b, pairs[:, 1]))
         logits = plus(neurons @ self.W_out, self.b_out)
         embedding, _ = self.embeddings()
         return Activations(logits, neurons, embedding=embedding, neuron_logit_map=self.W_out.T)

@@ -5,7 +5,7 @@ CUDA graph. So it branches on the configuration alone, never on values, and make
 Python numbers.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +47,49 @@ class Network(nn.Module):
         """All activations of `pairs`, int64 (n, 2) with values 0..p-1."""
         first, second = self.embeddings()
         return self.activations(first, second, pairs)
+
+
+class _Rows(torch.autograd.Function):
+    """`take_rows`, whose mapped form takes rows of all tables at once.
+
+    torch's own gathers single elements there and scatters them back, an index for each: two to
+    five times as slow.
+    """
+
+    @staticmethod
+    def forward(table: Tensor, index: Tensor) -> Tensor:
+        return table.index_select(0, index)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        table, index = inputs
+        ctx.save_for_backward(index)
+        ctx.shape = table.shape
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (index,) = ctx.saved_tensors
+        return gradient.new_zeros(ctx.shape).index_add_(0, index, gradient), None
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[int | None, int | None], table: Tensor, index: Tensor
+    ) -> tuple[Tensor, int]:
+        tables, indices = (
+            x.expand(info.batch_size, *x.shape) if dim is None else x.movedim(dim, 0)
+            for x, dim in zip((table, index), in_dims, strict=True)
+        )
+        first = torch.arange(info.batch_size, device=table.device)[:, None] * tables.shape[1]
+        taken = take_rows(tables.flatten(0, 1), (indices + first).flatten())
+        return taken.view(*indices.shape, *tables.shape[2:]), 0
+
+
+def take_rows(table: Tensor, index: Tensor) -> Tensor:
+    """The rows of a table (m, ...) at int64 `index` (n,): (n, ...)."""
+    if torch.compiler.is_exporting():
+        return table.index_select(0, index)
+    taken: Tensor = _Rows.apply(table, index)  # type: ignore[no-untyped-call]
+    return taken
 
 
 def plus(x: Tensor, bias: Tensor | None) -> Tensor:

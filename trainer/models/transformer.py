@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from trainer.architecture import TransformerSection
 from trainer.models import initial
-from trainer.models.network import ACTIVATIONS, Activations, Network, plus
+from trainer.models.network import ACTIVATIONS, Activations, Network, plus, take_rows
 
 
 class Transformer(Network):
@@ -76,7 +76,7 @@ class Transformer(Network):
         neuron_logit_map = self.W_out @ self.W_U  # (d_mlp, p)
 
         def of_last(table: Tensor) -> Tensor:  # what x_l alone decides: one row, or one for each b
-            return table if self.equals else table.index_select(0, pairs[:, 1])
+            return table if self.equals else take_rows(table, pairs[:, 1])
 
         last = plus(vectors[-1], self.b_O)
         into_mlp = of_last(plus(last @ self.W_in, self.b_in))
@@ -102,8 +102,8 @@ class Transformer(Network):
         weights = torch.stack(score(query, keys, a, b), dim=-1).softmax(dim=-1)
         if rate != 1:
             weights = rate * weights + (1 - rate)
-        z = weights[..., 0:1] * values.index_select(0, a)
-        z = z + weights[..., 1:2] * values.index_select(0, b + len(vectors[0]))
+        z = weights[..., 0:1] * take_rows(values, a)
+        z = z + weights[..., 1:2] * take_rows(values, b + len(vectors[0]))
         if self.equals:
             z = z + weights[..., 2:3] * values[-1]
         return weights, z.flatten(1)
@@ -117,7 +117,7 @@ class Transformer(Network):
         """The scores (n, heads) of a, b and =, all from one table of 2p + 1 rows."""
         table = (keys * query).sum(2)
         equals = table[-1:].expand(a.shape[0], -1)  # len(a) would fix the exported batch
-        return table.index_select(0, a), table.index_select(0, b + len(keys) // 2), equals
+        return take_rows(table, a), take_rows(table, b + len(keys) // 2), equals
 
     @staticmethod
     def _scores_of_b(query: Tensor, keys: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
@@ -125,4 +125,4 @@ class Transformer(Network):
         of_a, of_b = keys[: -len(query)], keys[-len(query) :]
         table = torch.einsum("bhd,ahd->bah", query, of_a).flatten(0, 1)
         own = (of_b * query).sum(2)
-        return table.index_select(0, b * len(of_a) + a), own.index_select(0, b)
+        return take_rows(table, b * len(of_a) + a), take_rows(own, b)
