@@ -95,13 +95,13 @@ def test_rows_of_many_tables_are_taken_at_once(own_indices: bool) -> None:
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not the GNU C library")
 def test_memory_is_kept_for_the_next_step() -> None:
-    """64 MiB again and again are no new pages."""
+    """64 MiB again and again are no new pages, once alignment has found its room."""
     faults = []
-    for _ in range(3):
+    for _ in range(20):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         torch.ones(2**24)
         faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-    assert min(faults[1:]) < 1000  # of 16,384
+    assert faults[-1] < 1000  # of 16,384
 
 
 # -- optimisers and transforms ------------------------------------------------------------------
