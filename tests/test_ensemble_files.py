@@ -94,6 +94,14 @@ def test_what_is_wrong_is_named(tmp_path: Path, table: str, message: str) -> Non
     assert str(caught.value).startswith("small.toml: ")
 
 
+def test_a_section_that_is_no_table_is_named(tmp_path: Path) -> None:
+    """As without an ensemble."""
+    path = tmp_path / "small.toml"
+    path.write_text("training = 3\n[ensemble]\nseeds = [0, 1]", encoding="utf-8")
+    with pytest.raises(InvalidInput, match=r"small\.toml: training: is a section"):
+        load(path)
+
+
 def test_members_of_different_batches_are_refused_before_they_exist(tmp_path: Path) -> None:
     """By the configurations alone."""
     path = file(tmp_path, "train_fractions = [0.3, 0.6]")

@@ -10,13 +10,12 @@ These are what can differ between networks that one computation trains (learner.
 there are sweeps.
 """
 
-import copy
 import hashlib
 from collections.abc import Iterable, Sequence
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
@@ -63,11 +62,10 @@ def load(path: Path, assignments: Iterable[str] = ()) -> tuple[list[Config], boo
     lists = {n: values for n in FIELDS if (values := getattr(file.ensemble, n)) is not None}
     configs = []
     for values in product(*lists.values()):
-        cell: dict[str, Any] = copy.deepcopy(raw)
-        of = dict(sources)
+        cell, of = raw, dict(sources)
         for name, value in zip(lists, values, strict=True):
             section, field = FIELDS[name]
-            cell.setdefault(section, {})[field] = value
+            cell = sections.put(cell, section, field, value)
             of[f"{section}.{field}"] = f"{path.name}: ensemble.{name}"
         configs.append(decode(cell, path.name, of))
     _check_batches(configs, path.name)

@@ -186,10 +186,14 @@ def read(path: Path, assignments: Iterable[str] = ()) -> tuple[dict[str, Any], d
     for text in assignments:
         section, field, value = _assignment(text)
         sources[section] = sources[f"{section}.{field}"] = "--set"
-        table = raw.setdefault(section, {})
-        if isinstance(table, dict):  # if not, decode says so
-            table[field] = value
+        raw = put(raw, section, field, value)
     return raw, sources
+
+
+def put(tables: Mapping[str, Any], section: str, field: str, value: Any) -> dict[str, Any]:
+    """The tables with one field changed; a section that is no table stays, and decode says so."""
+    table = tables.get(section, {})
+    return {**tables, section: {**table, field: value} if isinstance(table, dict) else table}
 
 
 def shipped(name: str, folder: Path, what: str) -> Path:

@@ -119,11 +119,10 @@ def _over(below: Any, table: Any) -> Any:
 
 
 def _cell(index: int, base: Tables, varying: Mapping[str, Any], group: str, name: str) -> Cell:
-    tables = dict(base)
     for dotted, value in varying.items():
         section, _, field = dotted.partition(".")
-        tables[section] = tables.get(section, {}) | {field: value}
-    config = decode(tables, f"{name}, cell {index}")
+        base = sections.put(base, section, field, value)
+    config = decode(base, f"{name}, cell {index}")
     return Cell(index, default_run_name(group, config), config, varying)
 
 
