@@ -40,6 +40,25 @@ def attend(
     return pattern, z @ W["W_O"] + W.get("b_O", 0.0)
 
 
+def embedded(W: Mapping[str, Tensor], pairs: Tensor) -> Tensor:
+    """Tokens [a, b] or, with a third position, [a, b, =]: (n, tokens, d_model)."""
+    equals = torch.full((len(pairs), len(W["W_pos"]) - 2), len(W["W_E"]) - 1)
+    return W["W_E"][torch.cat([pairs, equals], dim=1)] + W["W_pos"]
+
+
+def of_last_token(
+    W: Mapping[str, Tensor], logits: Tensor, neurons: Tensor, pattern: Tensor
+) -> dict[str, Tensor]:
+    """What a transformer shows, of all positions the last, but for the neuron-logit map."""
+    return {
+        "logits": logits[:, -1],
+        "neurons": neurons[:, -1],
+        "attention": pattern[:, :, -1],
+        "embedding": W["W_E"][: W["W_U"].shape[1]],
+        "unembedding": W["W_U"].T,
+    }
+
+
 def transformer(
     W: Mapping[str, Tensor],
     pairs: Tensor,
@@ -49,23 +68,16 @@ def transformer(
     scale: float | None = None,
     activation: Callable[[Tensor], Tensor] = torch.relu,
 ) -> dict[str, Tensor]:
-    """The one-layer transformer on tokens [a, b] or, with a third position, [a, b, =]."""
-    equals = torch.full((len(pairs), len(W["W_pos"]) - 2), len(W["W_E"]) - 1)
-    residual = W["W_E"][torch.cat([pairs, equals], dim=1)] + W["W_pos"]
+    """The one-layer transformer."""
+    residual = embedded(W, pairs)
     causal = torch.ones(len(W["W_pos"]), len(W["W_pos"]), dtype=torch.bool).tril()
     pattern, attended = attend(W, residual, heads, rate, scale, causal)
     residual = residual + attended
     neurons = activation(residual @ W["W_in"] + W.get("b_in", 0.0))
     residual = residual + neurons @ W["W_out"] + W.get("b_out", 0.0)
     logits = residual @ W["W_U"] + W.get("b_U", 0.0)
-    return {
-        "logits": logits[:, -1],
-        "neurons": neurons[:, -1],
-        "attention": pattern[:, :, -1],
-        "embedding": W["W_E"][: W["W_U"].shape[1]],
-        "unembedding": W["W_U"].T,
-        "neuron_logit_map": (W["W_out"] @ W["W_U"]).T,
-    }
+    neuron_logit_map = (W["W_out"] @ W["W_U"]).T
+    return of_last_token(W, logits, neurons, pattern) | {"neuron_logit_map": neuron_logit_map}
 
 
 def layer_norm(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
@@ -86,8 +98,7 @@ def layered(
         there = section.layer_norm == where
         return layer_norm(x, W[f"{prefix}_w"], W[f"{prefix}_b"]) if there else x
 
-    equals = torch.full((len(pairs), len(W["W_pos"]) - 2), len(W["W_E"]) - 1)
-    x = W["W_E"][torch.cat([pairs, equals], dim=1)] + W["W_pos"]
+    x = embedded(W, pairs)
     tokens = x.shape[1]
     seen = torch.ones(tokens, tokens, dtype=torch.bool)
     seen = seen.tril() if section.causal else seen
@@ -103,13 +114,10 @@ def layered(
         x = normed("post", f"blocks.{i}.ln2", x)
     logits = normed("pre", "ln_final", x) @ W["W_U"] + W.get("b_U", 0.0)
     exact = section.layer_norm == "none"
+    neuron_logit_map = (block["W_out"] @ W["W_U"]).T if exact else None
     return {
-        "logits": logits[:, -1],
-        "neurons": neurons[:, -1],
-        "attention": pattern[:, :, -1],
-        "embedding": W["W_E"][: W["W_U"].shape[1]],
-        "unembedding": W["W_U"].T,
-        "neuron_logit_map": (block["W_out"] @ W["W_U"]).T if exact else None,
+        **of_last_token(W, logits, neurons, pattern),
+        "neuron_logit_map": neuron_logit_map,
     }
 
 

@@ -67,7 +67,7 @@ def test_twenty_kills_leave_the_bytes_of_none(trained: Trained, tmp_path: Path) 
     command: tuple[str, ...] = ("train", "--config", configured(tmp_path), "--run", "tiny")
     seen: list[int] = []
     for number in range(KILLS):
-        with trainer(killed, *command, "--resume") as process:
+        with trainer(killed.settings.home, *command, "--resume") as process:
             assert process.stdout is not None
             assert json.loads(process.stdout.readline() or "{}").get("event") in ("start", "end")
             time.sleep(moments.uniform(0, LONGEST_S))
@@ -395,6 +395,21 @@ def test_a_stopped_run_with_kills_has_the_same_bytes(
 # -- failures ---------------------------------------------------------------------------------
 
 
+def trained_after(
+    statements: str, run: Trained, *arguments: str
+) -> "subprocess.CompletedProcess[str]":
+    """`train` to its end in a process of its own, which begins with some statements."""
+    program = "import sys; from trainer.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    return subprocess.run(
+        [sys.executable, "-c", f"{statements}; {program}", "train", *arguments],
+        env={**os.environ, "GROKPROBE_HOME": run.settings.home},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small file system needs root to be mounted")
 def test_a_full_disk_stops_training_and_publishes_nothing_wrong(
     trained: Trained, tmp_path: Path
@@ -408,19 +423,8 @@ def test_a_full_disk_stops_training_and_publishes_nothing_wrong(
         pytest.skip("this machine lets nobody mount a file system")
     try:
         run = Trained(settings_at(tmp_path), "tiny", trained.config)
-        code = (
-            "import trainer.publish, sys; trainer.publish.RETRY_S = 1.0;"
-            "from trainer.__main__ import main; sys.exit(main(sys.argv[1:]))"
-        )
-        command = ("train", "--config", configured(tmp_path), "--run", "tiny")
-        done = subprocess.run(
-            [sys.executable, "-c", code, *command],
-            env={**os.environ, "GROKPROBE_HOME": run.settings.home},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=100,
-        )
+        impatient = "import trainer.publish; trainer.publish.RETRY_S = 1.0"
+        done = trained_after(impatient, run, "--config", configured(tmp_path), "--run", "tiny")
         assert done.returncode == 1
         assert done.stderr.count("\n") == 1
         assert "object storage cannot write runs/tiny/" in done.stderr
@@ -438,19 +442,9 @@ def test_too_little_memory_says_what_to_lower(tmp_path: Path) -> None:
     """One line, no traceback, and no checkpoint."""
     run = Trained(settings_at(tmp_path), "large", tiny_config())
     sizes = ("--set", "model.d_mlp=65536", "--set", "model.d_model=65536")
-    code = (
-        "import resource, sys, torch; resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32));"
-        "from trainer.__main__ import main; sys.exit(main(sys.argv[1:]))"
-    )
-    command = ("train", "--config", configured(tmp_path), "--run", "large", *sizes)
-    done = subprocess.run(
-        [sys.executable, "-c", code, *command],
-        env={**os.environ, "GROKPROBE_HOME": run.settings.home},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-    )
+    limited = "import resource, torch; resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32))"
+    command = ("--config", configured(tmp_path), "--run", "large", *sizes)
+    done = trained_after(limited, run, *command)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "error: too little memory of the device for 'large'" in done.stderr
     assert "lower model.d_mlp or model.d_model, or set training.batch" in done.stderr

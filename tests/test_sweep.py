@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
@@ -18,6 +16,7 @@ from rich.console import Console
 from grokprobe.errors import InvalidInput
 from grokprobe.settings import Settings
 from grokprobe.store.backends import open_backends
+from tests.test_trainer_faults import trainer
 from tests.trained import TINY, Trained, archive, events, settings_at, tiny_config
 from trainer.__main__ import main
 from trainer.board import Row, TextBoard
@@ -143,19 +142,13 @@ def test_a_run_of_another_configuration_is_refused_with_the_difference(
 @contextmanager
 def sweeping(home: Path, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
     """`sweep` in a process of its own."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "trainer", "sweep", *arguments],
-        env={**os.environ, "GROKPROBE_HOME": str(home), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
+    with trainer(str(home), "sweep", *arguments, OMP_NUM_THREADS="1") as process:
         try:
             yield process
         finally:
             if process.poll() is None:
-                process.terminate()
+                process.terminate()  # not killed: it stops its cells
+                process.communicate()
     asyncio.run(stop_redis(home))
 
 

@@ -35,11 +35,11 @@ from trainer.schedule import published_steps
 
 
 @contextmanager
-def trainer(run: Trained, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def trainer(home: str, *arguments: str, **environment: str) -> Iterator["subprocess.Popen[str]"]:
     """A trainer in a process of its own, killed at the end if it still runs."""
     process = subprocess.Popen(
         [sys.executable, "-m", "trainer", *arguments],
-        env={**os.environ, "GROKPROBE_HOME": run.settings.home},
+        env={**os.environ, "GROKPROBE_HOME": home, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -65,7 +65,9 @@ def configured(folder: Path) -> str:
 def test_a_killed_run_resumed_has_the_same_bytes(trained: Trained, tmp_path: Path) -> None:
     """kill -9 in the middle, resume: every object equals that of the run never interrupted."""
     killed = Trained(settings_at(tmp_path), "tiny", trained.config)
-    with trainer(killed, "train", "--config", configured(tmp_path), "--run", "tiny") as process:
+    with trainer(
+        killed.settings.home, "train", "--config", configured(tmp_path), "--run", "tiny"
+    ) as process:
         assert process.stdout is not None
         for _ in range(4):  # start, steps 0, 1, 4
             process.stdout.readline()
@@ -83,7 +85,7 @@ def test_a_signal_ends_training_cleanly(
     """The queue is flushed, the run stays open, the last line says how to go on."""
     stopped = Trained(settings_at(tmp_path), "tiny", tiny_config())
     arguments = ("train", "--config", configured(tmp_path), "--run", "tiny")
-    with trainer(stopped, *arguments, "--set", "training.steps=20000") as process:
+    with trainer(stopped.settings.home, *arguments, "--set", "training.steps=20000") as process:
         assert process.stdout is not None
         while '"step": 1' not in process.stdout.readline():
             pass
@@ -104,7 +106,9 @@ def test_a_signal_ends_training_cleanly(
 def test_a_reader_that_goes_away_does_not_stop_training(tmp_path: Path) -> None:
     """`trainer train ... | head -1`: the rest is done unheard."""
     left = Trained(settings_at(tmp_path), "tiny", tiny_config())
-    with trainer(left, "train", "--config", configured(tmp_path), "--run", "tiny") as process:
+    with trainer(
+        left.settings.home, "train", "--config", configured(tmp_path), "--run", "tiny"
+    ) as process:
         assert process.stdout is not None
         process.stdout.readline()
         process.stdout.close()
