@@ -4,6 +4,7 @@ One table for trainer and service, because either must refuse a name that neithe
 """
 
 import difflib
+import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,6 +54,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def origins(self) -> frozenset[str]:
         """The origins whose pages may read the service; `*` is all of them."""
         return frozenset(filter(None, (o.strip() for o in self.cors_origins.split(","))))
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether nobody but this machine reaches `host`."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
     @property
     def home_path(self) -> Path:

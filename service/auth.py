@@ -12,7 +12,6 @@ they were; one that holds none lets nobody in.
 import functools
 import hashlib
 import hmac
-import ipaddress
 import logging
 import math
 import re
@@ -149,20 +148,13 @@ def open_keys(settings: Settings) -> Keys | None:
     """
     if settings.api_keys_file:
         return Keys(Path(settings.api_keys_file).expanduser())
-    if settings.allow_anonymous or _is_loopback(settings.host):
+    if settings.allow_anonymous or settings.on_loopback:
         return None
     raise SettingError(
         variable("host"),
         f"others reach {settings.host}: name who may ask in {variable('api_keys_file')}, or let "
         f"everybody with {variable('allow_anonymous')}=true",
     )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def protect(app: ASGIApp, keys: Keys, metrics: Metrics, open_metrics: bool) -> ASGIApp:

@@ -1,6 +1,5 @@
 """Where the metrics of a training can be had: on a port, in a file, at a Pushgateway."""
 
-import ipaddress
 import socket
 import socketserver
 import threading
@@ -56,7 +55,7 @@ def served(settings: Settings, metrics: TrainerMetrics) -> Iterator[int]:
 def _server(settings: Settings, registry: CollectorRegistry) -> Server:
     host, port = settings.host, settings.trainer_metrics_port
     name = variable("trainer_metrics_port")
-    if not (settings.open_metrics or _is_loopback(host)):
+    if not (settings.open_metrics or settings.on_loopback):
         message = f"asks for no key on {host}, which {variable('open_metrics')}=false forbids"
         raise SettingError(name, message)
 
@@ -72,13 +71,6 @@ def _server(settings: Settings, registry: CollectorRegistry) -> Server:
         message = f"{host}:{port} cannot be had ({error.strerror}); choose another port"
         raise SettingError(name, message) from None
     return server
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class Beat:

@@ -59,10 +59,10 @@ def start_all(
     go_on: bool = False,
 ) -> int:
     """`start` for runs that are trained side by side as an ensemble of that name."""
-    prepare(next(iter(configs.values())).training)  # refuses before anything is published
+    device = prepare(next(iter(configs.values())).training)  # may refuse: nothing is published yet
     with Worker() as worker, opened(worker, settings) as backends:
         members, failures = Runs(worker, backends, reporter).members(configs, group, go_on)
-        status = Training(worker, reporter)(members, name) if members else 0
+        status = Training(worker, reporter, device)(members, name) if members else 0
         if failures and not status:
             raise RunFailed("; ".join(failures))
         return status
@@ -77,7 +77,9 @@ def resume(settings: Settings, run: str, reporter: Reporter) -> int:
     """
     with Worker() as worker, opened(worker, settings) as backends:
         member = Runs(worker, backends, reporter).known(worker.call(backends.archive.run, run))
-        return Training(worker, reporter)([member], run) if member else 0
+        if member is None:
+            return 0
+        return Training(worker, reporter, prepare(member.config.training))([member], run)
 
 
 @dataclass
@@ -113,8 +115,8 @@ def _cohorts(members: Sequence[Member], found: Sequence[States]) -> list[Cohort]
 class Training:
     """Trains runs side by side, from where they stand to their ends."""
 
-    def __init__(self, worker: Worker, reporter: Reporter) -> None:
-        self._worker, self._reporter = worker, reporter
+    def __init__(self, worker: Worker, reporter: Reporter, device: torch.device) -> None:
+        self._worker, self._reporter, self._device = worker, reporter, device
 
     def __call__(self, members: Sequence[Member], name: str) -> int:
         """Train runs to their ends; return the exit status.
@@ -123,7 +125,6 @@ class Training:
         Raises RunFailed if one of them left the numbers, OutOfMemory.
         """
         interruption = Interruption(self._reporter.close)
-        device = prepare(members[0].config.training)
         for member in members:
             self._worker.call(member.begin)
         self._reporter.publishing(self._worker)
@@ -132,9 +133,7 @@ class Training:
         done = True
         with interruption.handled(), _enough_memory(members):
             for cohort in _cohorts(members, self._found(members)):
-                done = not interruption.signal and self._train(
-                    cohort, device, interruption, name, failures
-                )
+                done = not interruption.signal and self._train(cohort, interruption, name, failures)
         if not done:
             for failure in failures:
                 self._reporter.warn(failure)
@@ -151,13 +150,12 @@ class Training:
     def _train(
         self,
         cohort: Cohort,
-        device: torch.device,
         interruption: Interruption,
         name: str,
         failures: list[str],
     ) -> bool:
         """Train members that stand at one step; return whether all have ended, note failures."""
-        members, config = cohort.members, cohort.members[0].config
+        members, config, device = cohort.members, cohort.members[0].config, self._device
         graph = self._graph(members)
         for member in members:
             member.prepare(graph, device, len(members))

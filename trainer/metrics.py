@@ -14,14 +14,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from grokprobe.store.manifest import CheckpointManifest
-from trainer.progress import Reporter, Trouble
+from trainer.progress import SHOWN, Reporter, Trouble
 from trainer.worker import Worker
 
 PREFIX = "grokprobe_trainer_"
 # A checkpoint takes tens of milliseconds; one whose learning coefficient is sampled, minutes.
 PUBLICATION_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600)
 WORST_FIRST = ("failed", "running", "stopped", "complete")
-SHOWN = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
 
 class TrainerMetrics(Collector):

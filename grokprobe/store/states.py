@@ -65,7 +65,7 @@ class States:
     async def _read(self, run: str, attempt: int, slot: int) -> tuple[State | None, str, float]:
         """The state of a slot, or what is wrong with it, and its step."""
         path = names.state_record_path(run, attempt, slot)
-        step = float("inf")  # unknown, so perhaps the newest
+        step = inf  # unknown, so perhaps the newest
         try:
             record = decode(await self._objects.read(path) or b"", StateRecord, path)
             step = record.step

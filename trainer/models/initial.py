@@ -24,10 +24,13 @@ EMBEDDINGS = ("W_E", "W_E_b", "W_pos")
 class InitialWeights:
     """Draws one parameter after the other."""
 
-    def __init__(self, seed: int, divisors: Mapping[str, float] | None) -> None:
-        """What divides N(0, 1), by parameter and "" for all others; None: torch's defaults."""
+    def __init__(self, seed: int, divisors: Mapping[str, float] | None, biases: str) -> None:
+        """What divides N(0, 1), by parameter and "" for all others; None: torch's defaults.
+
+        `biases` is the section's word for those that the network has.
+        """
         self._generator = torch.Generator().manual_seed(seed)
-        self._divisors = divisors
+        self._divisors, self._biases = divisors, biases
 
     def matrix(self, name: str, rows: int, columns: int, inputs: int | None = None) -> nn.Parameter:
         """A weight matrix, a row an input (`inputs` where more share it); or embeddings."""
@@ -37,8 +40,10 @@ class InitialWeights:
         normal = torch.randn(rows, columns, generator=self._generator)
         return nn.Parameter(normal / divisors.get(name, divisors[""]))
 
-    def bias(self, size: int, inputs: int) -> nn.Parameter:
-        """The bias of a matrix with so many inputs."""
+    def bias(self, size: int, inputs: int, *words: str) -> nn.Parameter | None:
+        """The bias of a matrix with so many inputs; None unless `biases` is one of the words."""
+        if self._biases not in words:
+            return None
         if self._divisors is None:
             return self._uniform((size,), inputs)
         return nn.Parameter(torch.zeros(size))
@@ -51,16 +56,17 @@ class InitialWeights:
 def of_transformer(section: TransformerSection, modulus: int, seed: int) -> InitialWeights:
     """The initial weights of a transformer."""
     if section.initialisation == "pytorch":
-        return InitialWeights(seed, None)
+        return InitialWeights(seed, None, section.biases)
     divisors = {"": sqrt(section.d_model), "W_U": sqrt(modulus)}
     if section.initialisation == "pizza":
         divisors["W_in"] = sqrt(section.d_mlp)
-    return InitialWeights(seed, divisors)
+    return InitialWeights(seed, divisors, section.biases)
 
 
 def of_mlp(section: MLPSection, seed: int) -> InitialWeights:
     """The initial weights of an MLP."""
     if section.initialisation == "pytorch":
-        return InitialWeights(seed, None)
+        return InitialWeights(seed, None, section.biases)
     embedding, others = sqrt(section.d_model), 2 * (2 * section.d_mlp) ** (1 / 3)
-    return InitialWeights(seed, {"": others, "W_E": embedding, "W_E_b": embedding})
+    divisors = {"": others, "W_E": embedding, "W_E_b": embedding}
+    return InitialWeights(seed, divisors, section.biases)

@@ -69,19 +69,16 @@ class Block(nn.Module):
         self.section = section
         d_model, d_mlp, attended = section.d_model, section.d_mlp, section.heads * section.d_head
 
-        def bias(size: int, inputs: int, *where: str) -> nn.Parameter | None:
-            return weights.bias(size, inputs) if section.biases in where else None
-
         self.W_Q = weights.matrix("W_Q", d_model, attended)  # columns: heads side by side
         self.W_K = weights.matrix("W_K", d_model, attended)
         self.W_V = weights.matrix("W_V", d_model, attended)
         self.W_O = weights.matrix("W_O", attended, d_model)
         self.W_in = weights.matrix("W_in", d_model, d_mlp)
-        self.b_in = bias(d_mlp, d_model, "mlp", "all")
+        self.b_in = weights.bias(d_mlp, d_model, "mlp", "all")
         self.W_out = weights.matrix("W_out", d_mlp, d_model)
-        self.b_out = bias(d_model, d_mlp, "mlp", "all")
-        self.b_Q, self.b_K, self.b_V = (bias(attended, d_model, "all") for _ in range(3))
-        self.b_O = bias(d_model, attended, "all")
+        self.b_out = weights.bias(d_model, d_mlp, "mlp", "all")
+        self.b_Q, self.b_K, self.b_V = (weights.bias(attended, d_model, "all") for _ in range(3))
+        self.b_O = weights.bias(d_model, attended, "all")
         normed = section.layer_norm != "none"
         self.ln1_w, self.ln1_b = _layer_norm(d_model, normed)
         self.ln2_w, self.ln2_b = _layer_norm(d_model, normed)
@@ -166,7 +163,7 @@ class LayeredTransformer(Network):
         final = section.layer_norm == "pre"
         self.ln_final_w, self.ln_final_b = _layer_norm(d_model, final)
         self.W_U = weights.matrix("W_U", d_model, modulus)
-        self.b_U = weights.bias(modulus, d_model) if section.biases == "all" else None
+        self.b_U = weights.bias(modulus, d_model, "all")
 
     def embeddings(self) -> tuple[Tensor, Tensor]:
         """The embedding (p, d_model), before positions are added, twice."""

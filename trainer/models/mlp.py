@@ -40,16 +40,13 @@ class MLP(Network):
         def embedding(name: str, there: bool) -> nn.Parameter | None:
             return weights.matrix(name, modulus, section.d_model) if there else None
 
-        def bias(size: int, fan_in: int) -> nn.Parameter | None:
-            return weights.bias(size, fan_in) if section.biases == "all" else None
-
         self.W_E = embedding("W_E", self.embeds)
         self.W_E_b = embedding("W_E_b", self.embeds and separate)
         self.W_in = weights.matrix("W_in", inputs, d_mlp, joined)
         self.W_in_b = weights.matrix("W_in_b", inputs, d_mlp, joined) if own_half else None
-        self.b_in = bias(d_mlp, joined)
+        self.b_in = weights.bias(d_mlp, joined, "all")
         self.W_out = weights.matrix("W_out", d_mlp, modulus)
-        self.b_out = bias(modulus, d_mlp)
+        self.b_out = weights.bias(modulus, d_mlp, "all")
 
     def embeddings(self) -> tuple[Tensor, Tensor]:
         """The embeddings (p, d_model) of a and b; of one-hot inputs the rows of W_in (p, d_mlp)."""

@@ -5,6 +5,7 @@ CUDA graph. So it branches on the configuration alone, never on values, and make
 Python numbers.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
 import torch
@@ -25,23 +26,23 @@ class Activations(NamedTuple):
     neuron_logit_map: Tensor | None = None  # (p, d_mlp), where it is exact
 
 
-class Network(nn.Module):
+class Network(nn.Module, ABC):
     """The base of the families; initial weights are drawn on the CPU whatever trains."""
 
     modulus: int
     adds_embeddings: bool  # the logits depend on the sum of the two embeddings alone
 
+    @abstractmethod
     def embeddings(self) -> tuple[Tensor, Tensor]:
         """The tables (p, width) whose rows stand for the operands a and b."""
-        raise NotImplementedError
 
+    @abstractmethod
     def activations(self, first: Tensor, second: Tensor, pairs: Tensor) -> Activations:
         """All activations where row i of `first` embeds the operand a = i, of `second` b = i.
 
         They are `embeddings` in `forward`; measures of the gradients pass one row a pair, to have
         a leaf of its own for each.
         """
-        raise NotImplementedError
 
     def forward(self, pairs: Tensor) -> Activations:
         """All activations of `pairs`, int64 (n, 2) with values 0..p-1."""

@@ -23,7 +23,7 @@ The textbook form is the slow twin in tests/reference.py.
 from math import sqrt
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainer.architecture import TransformerSection
 from trainer.models import initial
@@ -44,9 +44,6 @@ class Transformer(Network):
         attended = self.heads * self.d_head
         weights = initial.of_transformer(section, modulus, seed)
 
-        def bias(size: int, inputs: int, *where: str) -> nn.Parameter | None:
-            return weights.bias(size, inputs) if section.biases in where else None
-
         vocabulary = modulus + self.equals  # the last row is the equals sign's
         self.W_E = weights.matrix("W_E", vocabulary, d_model)
         self.W_pos = weights.matrix("W_pos", 2 + self.equals, d_model)
@@ -55,12 +52,15 @@ class Transformer(Network):
         self.W_V = weights.matrix("W_V", d_model, attended)
         self.W_O = weights.matrix("W_O", attended, d_model)
         self.W_in = weights.matrix("W_in", d_model, d_mlp)
-        self.b_in = bias(d_mlp, d_model, "mlp", "all")
+        self.b_in = weights.bias(d_mlp, d_model, "mlp", "all")
         self.W_out = weights.matrix("W_out", d_mlp, d_model)
-        self.b_out = bias(d_model, d_mlp, "mlp", "all")
+        self.b_out = weights.bias(d_model, d_mlp, "mlp", "all")
         self.W_U = weights.matrix("W_U", d_model, modulus)
-        self.b_Q, self.b_K, self.b_V = (bias(attended, d_model, "all") for _ in range(3))
-        self.b_O, self.b_U = bias(d_model, attended, "all"), bias(modulus, d_model, "all")
+        self.b_Q, self.b_K, self.b_V = (weights.bias(attended, d_model, "all") for _ in range(3))
+        self.b_O, self.b_U = (
+            weights.bias(d_model, attended, "all"),
+            weights.bias(modulus, d_model, "all"),
+        )
 
     def embeddings(self) -> tuple[Tensor, Tensor]:
         """The embedding (p, d_model), before positions are added, twice."""
