@@ -1,20 +1,29 @@
 """Gradient symmetricity against its definition; which checkpoints have a learning coefficient."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
+from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from tests import reference
 from tests.test_model import SMALL
 from tests.trained import Trained, manifests
 from trainer.architecture import TransformerSection
-from trainer.gradients import gradient_measures, gradient_symmetricity, triples
+from trainer.config import load, preset
+from trainer.data import draw
+from trainer.gradients import Gradients, gradient_measures, gradient_symmetricity, triples
+from trainer.learner import Learner
 from trainer.models import make_network
 from trainer.models.transformer import Transformer
+from trainer.progress import TextReporter
+
+TASKS = Path("/proc/self/task")  # a folder for each thread, those of OpenMP included
 
 
 def slow_cosines(model: Transformer, heads: int) -> list[float]:
@@ -120,3 +129,18 @@ def test_the_service_shows_it_whole(client: httpx.Client, trained: Trained) -> N
     assert shown.keys() == {"estimate", "standard_error", "refused", "hyperparameters", "traces"}
     assert len(shown["traces"]) == shown["hyperparameters"]["chains"] == 4
     assert client.get(f"{base}/20").json()["local_learning_coefficient"] is None
+
+
+@pytest.mark.skipif(not TASKS.exists() or torch.get_num_threads() == 1, reason="nothing to count")
+def test_the_publisher_has_no_threads_beside_those_that_train() -> None:
+    """OpenMP gives each thread that computes a team of its own, which is one too many here."""
+    config = load(preset("quickstart"))
+    grid, cpu = draw(config.task), torch.device("cpu")
+    snapshot = Learner([config], [grid], cpu).snapshot(0)
+    gradients = Gradients(config, grid, cpu, TextReporter(Console(quiet=True)))
+    with ThreadPoolExecutor(1) as publisher:
+        publisher.submit(int).result()
+        before = len(list(TASKS.iterdir()))
+        publisher.submit(gradients.measures, snapshot).result()
+        assert len(list(TASKS.iterdir())) <= before
+        assert publisher.submit(torch.get_num_threads).result() == torch.get_num_threads()

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from threadpoolctl import ThreadpoolController
 
 from grokprobe.analysis.fourier import NEGLIGIBLE
 from grokprobe.store.manifest import LearningCoefficient
@@ -80,13 +81,19 @@ class Gradients:
         self._section, self._last = config.local_learning_coefficient, config.training.steps
         self._network = make_network(config.model, config.task.modulus, seed=0).double()
         self._pairs, self._answers = grid.train_part(device)
-        self._reporter = reporter
+        self._reporter, self._threads = reporter, ThreadpoolController()
 
     def measures(self, snapshot: Snapshot) -> dict[str, float | None]:
-        """The measures of a snapshot, in float64 on the CPU."""
+        """The measures of a snapshot, in float64 on the CPU, by the calling thread alone.
+
+        Threads of its own would outnumber the cores for ever, and OpenMP then lets those that
+        train sleep at every barrier: steps of `quickstart` took 1.7 times as long.
+        """
         weights = {name: torch.from_numpy(w) for name, w in snapshot.weights.items()}
-        self._network.load_state_dict(weights)
-        return gradient_measures(self._network)
+        torch.get_num_threads()  # at its first use in a thread torch sets what is limited here
+        with self._threads.limit(limits=1, user_api="openmp"):
+            self._network.load_state_dict(weights)
+            return gradient_measures(self._network)
 
     def learning_coefficient(self, snapshot: Snapshot) -> LearningCoefficient | None:
         """The local learning coefficient where the configuration asks for it, in float32."""
