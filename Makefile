@@ -33,10 +33,10 @@ format: .venv/.installed-dev
 install: .venv/.installed-dev
 
 picture: .venv/.installed-dev
-	$(BIN)/python docs/picture.py
+	$(BIN)/python -m tools.picture
 
 openapi: .venv/.installed-dev
-	$(BIN)/python -m docs.openapi
+	$(BIN)/python -m tools.openapi
 
 clean:
 	@test ! -S .grokprobe/redis/redis.sock || { \

@@ -59,7 +59,7 @@ def test_the_picture_without_a_service(tmp_path: Path) -> None:
     """`make picture` with nobody serving says what to start, and leaves the picture alone."""
     before = (ROOT / "docs" / "emergence.svg").read_bytes()
     settings = Settings(home=str(tmp_path), port=free_port())
-    done = run(["docs/picture.py"], settings)
+    done = run(["-m", "tools.picture"], settings)
     assert done.returncode == 2
     assert "make demo" in done.stdout
     assert (ROOT / "docs" / "emergence.svg").read_bytes() == before

@@ -1,6 +1,6 @@
 """The README's picture, from a running service: `make picture` while `make demo` serves.
 
-python docs/picture.py [http://127.0.0.1:8000/v1/runs/quickstart]
+python -m tools.picture [http://127.0.0.1:8000/v1/runs/quickstart]
 """
 
 import json
@@ -14,7 +14,7 @@ import vl_convert
 
 from grokprobe.settings import read_settings
 
-TARGET = Path(__file__).with_name("emergence.svg")
+TARGET = Path(__file__).parents[1] / "docs" / "emergence.svg"
 INK, QUIET = "#1f4e79", "#c8553d"
 CURVES = {
     "train_accuracy": ("train accuracy", QUIET),
