@@ -1,7 +1,7 @@
 """The networks of a configuration: one section a family, told apart by `family`.
 
 What a network computes stands at the top of its file in models/. The defaults are the canonical
-runs of MATHS: of the transformer Nanda et al. 2023, of the MLP Gromov 2023.
+runs of docs/maths.md: of the transformer Nanda et al. 2023, of the MLP Gromov 2023.
 """
 
 from typing import Annotated, Literal

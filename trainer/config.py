@@ -1,6 +1,6 @@
 """The configuration of a run: a TOML file, its sections, its limits, its digest.
 
-The defaults are the canonical mainline (MATHS, "Canonical runs"): Nanda et al. 2023.
+The defaults are the canonical mainline (docs/maths.md, "Canonical runs"): Nanda et al. 2023.
 """
 
 import hashlib

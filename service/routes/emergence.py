@@ -1,4 +1,4 @@
-"""When structure emerged and when generalisation began (MATHS, "Emergence over a run")."""
+"""When structure emerged and when generalisation began (docs/maths.md, "Emergence over a run")."""
 
 from collections.abc import Iterable
 from typing import Any

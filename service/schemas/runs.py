@@ -1,4 +1,4 @@
-"""The JSON of answers about runs and checkpoints as a whole. Measures have MATHS' names."""
+"""The JSON of answers about runs and checkpoints as a whole; measures: docs/maths.md."""
 
 from datetime import datetime
 from typing import Any, Literal
