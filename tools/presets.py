@@ -13,7 +13,7 @@ from typing import Any
 import vl_convert
 
 from grokprobe.settings import read_settings
-from tools.picture import INK, QUIET, get
+from tools.picture import INK, PADDING, QUIET, get
 
 TARGET = Path(__file__).parents[1] / "docs" / "presets.svg"
 RUNS = {
@@ -96,6 +96,7 @@ def main() -> int:
     picture = {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "background": "white",
+        "padding": PADDING,
         "columns": 2,
         "concat": charts,
         "resolve": {"scale": {"x": "independent", "color": "independent"}},
