@@ -98,11 +98,11 @@ def test_a_start_with_nothing(home: Path) -> None:
         assert served.client.get("/readyz").json()["status"] == "degraded"
 
 
-COMMANDS = {
+COMMANDS: dict[tuple[str, ...], set[tuple[str, ...]]] = {
     ("runs",): {("redis",)},
     ("verify", "tiny"): {("redis",)},
-    ("reindex",): set[tuple[str, ...]](),
-    ("delete", "--yes", "tiny"): set[tuple[str, ...]](),
+    ("reindex",): set(),
+    ("delete", "--yes", "tiny"): set(),
 }
 
 
