@@ -19,13 +19,13 @@ import numpy as np
 from obstore.store import LocalStore
 
 from grokprobe.settings import Settings
-from grokprobe.store import names
+from grokprobe.store.archive import names
+from grokprobe.store.archive.objects import Objects, gather
 from grokprobe.store.backends import open_backends
-from grokprobe.store.catalogue import Catalogue
-from grokprobe.store.manifest import CheckpointManifest, SpectrumRow, encode
-from grokprobe.store.objects import Objects, gather
-from tests.served import serving
-from tests.tiny import tiny_run
+from grokprobe.store.catalogue.catalogue import Catalogue
+from grokprobe.store.records import CheckpointManifest, SpectrumRow, encode
+from tests.support.served import serving
+from tests.support.tiny import tiny_run
 
 CHECKPOINTS = 100
 ROUNDS = 50

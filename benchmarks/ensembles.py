@@ -11,11 +11,11 @@ import time
 import msgspec
 import torch
 
-from trainer.config import Config, load, preset
-from trainer.data import draw
-from trainer.learner import Learner
-from trainer.state import environment
-from trainer.train import prepare
+from trainer.config.schema import Config, load, preset
+from trainer.learning.data import draw
+from trainer.learning.learner import Learner
+from trainer.learning.train import prepare
+from trainer.publishing.training_state import environment
 
 ROUNDS = 5
 ROUND_S = 2.0  # at least; whole steps

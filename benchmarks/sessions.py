@@ -21,8 +21,8 @@ import msgspec
 import numpy as np
 
 from benchmarks.servers import Server, how_quiet, service, train_mainline
-from grokprobe.store import names
-from grokprobe.store.manifest import CheckpointManifest, encode
+from grokprobe.store.archive import names
+from grokprobe.store.records import CheckpointManifest, encode
 
 HOT, COLD = 1_000, 5_000
 ASKED, ASKERS = 20_000, 8

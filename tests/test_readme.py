@@ -12,16 +12,15 @@ import msgspec
 import pytest
 
 from grokprobe.settings import Settings, variable
-from service.auth import Keys
-from service.metrics import Metrics
-from tests.served import Quickstart
-from tests.trained import Trained, manifests
-from trainer.architecture import MLPSection
-from trainer.config import PRESETS, Config, decode
-from trainer.ensemble import EnsembleSection
-from trainer.metrics import MeteredReporter, TrainerMetrics
-from trainer.progress import JsonReporter
-from trainer.worker import Worker
+from service.middleware.auth import ApiKeys
+from service.telemetry.metrics import Metrics
+from tests.support.served import Quickstart
+from tests.support.trained import Trained, manifests
+from trainer.config.ensemble import EnsembleSection
+from trainer.config.schema import PRESETS, Config, MLPSection, decode
+from trainer.publishing.worker import Worker
+from trainer.reporting.metrics import MeteredReporter, TrainerMetrics
+from trainer.reporting.progress import JsonReporter
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -180,7 +179,7 @@ def test_the_line_that_makes_a_key(tmp_path: Path) -> None:
     )
     line, key = done.stdout.splitlines()
     (tmp_path / "keys").write_text(line)
-    assert Keys(tmp_path / "keys").identify(f"Bearer {key}").name == "NAME"
+    assert ApiKeys(tmp_path / "keys").identify(f"Bearer {key}").name == "NAME"
 
 
 def test_every_measure_is_documented(trained: Trained) -> None:

@@ -4,10 +4,10 @@ from typing import Any
 
 from litestar import Request, Response, post
 
-from service.batches import INLINE_PAIRS
-from service.bodies import read_bytes
 from service.context import FromContext
-from service.routes import RunPath, StepPath
+from service.http.bodies import read_bytes
+from service.http.parameters import RunPath, StepPath
+from service.inference.batching import INLINE_PAIRS
 from service.v2.encodings import FORMATS, pack, unpack
 from service.v2.openapi import BINARY, JSON, WithTensors
 from service.v2.outputs import choose, compute, encode

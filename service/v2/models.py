@@ -2,9 +2,10 @@
 
 from litestar import get
 
-from service.checkpoints import Checkpoint
 from service.context import FromContext
-from service.routes import RunPath, StepPath, documented
+from service.http.openapi import documented
+from service.http.parameters import RunPath, StepPath
+from service.inference.checkpoints import Checkpoint
 from service.v2.paths import EMPTY, LATEST, OF_A_MODEL, TAGS, of_a_model, opened
 from service.v2.records import (
     ModelConfig,

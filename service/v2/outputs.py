@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from grokprobe.errors import InvalidInput
 from grokprobe.task import Residues
-from service.bodies import refused
-from service.checkpoints import Checkpoint
 from service.context import Context
+from service.http.bodies import refused
+from service.inference.checkpoints import Checkpoint
 from service.v2.records import BinarySize, InferAnswer, OutputTensor, RequestedOutput
 from service.v2.requests import SHARED_MEMORY, Asked
 

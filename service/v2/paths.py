@@ -1,8 +1,8 @@
 """How paths name a checkpoint: model and version, or a model alone for its latest."""
 
-from service.checkpoints import Checkpoint
 from service.context import Context
-from service.routes import documented
+from service.http.openapi import documented
+from service.inference.checkpoints import Checkpoint
 
 # 200 and no body says yes: the asyncio client leaves unread what it does not need, and JSON's
 # null is a body.

@@ -5,10 +5,11 @@ from typing import Any
 from litestar import Request, post
 
 from grokprobe.errors import InvalidInput
-from service.bodies import decode, read_body
 from service.context import FromContext
-from service.routes import RunPath, StepPath, documented
-from service.routes.runs import page_of_runs
+from service.http.bodies import decode, read_body
+from service.http.openapi import documented
+from service.http.parameters import RunPath, StepPath
+from service.runs.listing import page_of_runs
 from service.v2.paths import EMPTY, LATEST, OF_A_BODY, OF_A_MODEL, TAGS, of_a_model, opened
 from service.v2.records import IndexEntry, IndexRequest, RepositoryRequest
 
@@ -28,7 +29,9 @@ async def get_index(request: Request[Any, Any, Any], context: FromContext) -> li
     body = await read_body(request, context)
     asked = decode(body or b"{}", JSON, IndexRequest)
     found: list[IndexEntry] = []
-    while page := await page_of_runs(context, found[-1].name if found else "", RUNS):
+    while page := await page_of_runs(
+        context.source, context.views, found[-1].name if found else "", RUNS
+    ):
         found += [_entry(row.run, row.latest_step) for row in page]
     return [entry for entry in found if entry.state == "READY" or not asked.ready]
 

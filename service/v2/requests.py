@@ -12,8 +12,8 @@ import numpy as np
 
 from grokprobe.errors import InvalidInput
 from grokprobe.task import Residues
-from service.bodies import decode, refused
 from service.context import Context
+from service.http.bodies import decode, refused
 from service.v2.records import (
     InferRequest,
     InputParameters,

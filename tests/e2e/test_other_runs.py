@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from grokprobe.analysis.fourier import spectrum
-from tests.served import serving
-from tests.test_api import get
-from tests.trained import settings_at
-from trainer.config import decode
-from trainer.job import start
-from trainer.progress import JsonReporter
+from tests.service.test_api import get
+from tests.support.served import serving
+from tests.support.trained import settings_at
+from trainer.config.schema import decode
+from trainer.jobs.training import start
+from trainer.reporting.progress import JsonReporter
 
 SMALL = {
     "model": {"d_model": 64, "heads": 2, "d_head": 32, "d_mlp": 128},

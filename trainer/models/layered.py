@@ -33,7 +33,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainer.architecture import TransformerSection
+from trainer.config.schema import TransformerSection
 from trainer.models import initial
 from trainer.models.network import ACTIVATIONS, Activations, Network, plus, take_rows
 
