@@ -25,7 +25,7 @@ from grokprobe.store.backends import Backends, open_backends
 from service.inference.checkpoints import Checkpoint, Checkpoints
 from service.inference.runtime import Runtime, start_runtime
 from service.telemetry.metrics import Metrics
-from service.v1.checkpoint.predict import describe
+from service.v1.checkpoint.predict import describe_predictions
 
 CHECKPOINTS = 40
 ROUNDS = 40
@@ -63,7 +63,7 @@ def new_cache(backends: Backends, runtime: Runtime) -> Checkpoints:
 def predict(checkpoint: Checkpoint) -> None:
     """One pair, answered in full."""
     (logits,) = checkpoint.outputs(["logits"], PAIR)
-    describe(checkpoint.table, PAIR, logits)
+    describe_predictions(checkpoint.table, PAIR, logits)
 
 
 def analyse(checkpoint: Checkpoint) -> None:

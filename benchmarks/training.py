@@ -25,7 +25,7 @@ from grokprobe.settings import Settings
 from grokprobe.store.archive.publisher import Archive
 from tests.support import reference
 from trainer.config.schema import Config, TrainingSection, TransformerSection
-from trainer.jobs.opening import describe, opened
+from trainer.jobs.opening import describe_run, opened_backends
 from trainer.learning.data import Grid, draw
 from trainer.learning.learner import Learner
 from trainer.learning.losses import cross_entropy
@@ -169,13 +169,13 @@ def compare_publication(config: Config, grid: Grid, home: Path) -> None:
     proto = export_graph(make_network(config.model, config.task.modulus, seed=0), grid.sample())
     reporter = TextReporter(Console(quiet=True))
     times: dict[str, list[float]] = {"none": [], "published": [], "slow store": []}
-    with Worker() as worker, opened(worker, Settings(home=str(home))) as backends:
+    with Worker() as worker, opened_backends(worker, Settings(home=str(home))) as backends:
         worker.bound = config.checkpoints.queue
         slow = replace(backends, archive=Archive(SlowStore(home / "slow", mkdir=True)))
         for number in range(TRAININGS + 1):
             times["none"].append(train_once(config, grid, Publishing(worker)))
             for name, where in (("published", backends), ("slow store", slow)):
-                manifest = describe(f"run-{number}-{name[:4]}", config, grid)
+                manifest = describe_run(f"run-{number}-{name[:4]}", config, grid)
                 member = TrainingRun(where, manifest, config, grid, reporter)
                 worker.call(member.create)
                 worker.call(member.begin)

@@ -38,7 +38,7 @@ STATIC = Path(__file__).parent / "static"
 
 
 @get("/", include_in_schema=False)
-async def index() -> Redirect:
+async def home() -> Redirect:
     """A browser lands on the reader of the API."""
     return Redirect("/schema")
 
@@ -87,7 +87,7 @@ def create_app(context: Context, keys: ApiKeys | None) -> ASGIApp:
     static = create_static_files_router("/static", directories=[STATIC], include_in_schema=False)
     app = Litestar(
         route_handlers=[
-            index,
+            home,
             health.livez,
             health.readyz,
             health.metrics,

@@ -17,7 +17,7 @@ from service.telemetry.metrics import Metrics
 from tests.support.served import Quickstart
 from tests.support.trained import Trained, manifests
 from trainer.config.ensemble import EnsembleSection
-from trainer.config.schema import PRESETS, Config, MLPSection, decode
+from trainer.config.schema import PRESETS, Config, MLPSection, decode_config
 from trainer.publishing.worker import Worker
 from trainer.reporting.metrics import MeteredReporter, TrainerMetrics
 from trainer.reporting.progress import JsonReporter
@@ -196,7 +196,7 @@ def test_every_measure_is_documented(trained: Trained) -> None:
 def test_the_configuration_is_the_trainers_default() -> None:
     """The README's configuration decodes to the default, and names every field of it."""
     text, of_mlp, of_ensemble = blocks("toml")
-    assert decode(tomllib.loads(text), "README.md") == Config()
+    assert decode_config(tomllib.loads(text), "README.md") == Config()
     shown, default = tomllib.loads(text), msgspec.to_builtins(Config())
     assert {s: set(f) for s, f in shown.items()} == {s: set(f) for s, f in default.items()}
     assert tomllib.loads(of_mlp)["model"] == msgspec.to_builtins(MLPSection())

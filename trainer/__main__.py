@@ -21,9 +21,8 @@ from grokprobe.store.records import check_run_name
 from grokprobe.task import Operation, Task
 from trainer.config import ensemble
 from trainer.config.schema import preset
-from trainer.config.sweep import INDEX_VARIABLE, index_from, listing
-from trainer.config.sweep import load as load_sweep
-from trainer.importing.layout import load as load_layout
+from trainer.config.sweep import INDEX_VARIABLE, index_from, listing, load_sweep
+from trainer.importing.layout import load_layout
 
 if TYPE_CHECKING:
     from trainer.reporting.progress import Reporter
@@ -33,7 +32,7 @@ REFUSED = (InvalidInput, NotFound, RunExists, RunDeleted)
 IMPORTED = [operation for operation in get_args(Operation) if operation != "random"]
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line; argparse exits with status 2 and the usage if it makes no sense."""
     parser = argparse.ArgumentParser(prog="python -m trainer", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -103,7 +102,7 @@ Act = Callable[["Reporter"], int]
 def prepare_train(arguments: argparse.Namespace, settings: Settings) -> Act:
     """`train`: a new run from a configuration."""
     path = arguments.config or preset(arguments.preset)
-    configs, together = ensemble.load(path, arguments.assignments)
+    configs, together = ensemble.load_ensemble(path, arguments.assignments)
     group, runs = ensemble.names(path.stem, arguments.run, configs)
     if not together:
         group = runs[0] = check_run_name(arguments.run or runs[0])
@@ -198,7 +197,7 @@ def work(arguments: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The whole program: no error leaves it as a traceback."""
-    parsed = parse(arguments)
+    parsed = parse_arguments(arguments)
     try:
         return work(parsed)
     except GrokprobeError as error:

@@ -1,7 +1,7 @@
 """The records that object storage holds as JSON. Each carries its format version.
 
 Readers ignore fields that they do not know, so a newer writer may add some; a changed meaning
-raises FORMAT_VERSION. Bytes are written by `encode`, whose order of fields is the order below.
+raises FORMAT_VERSION. Bytes are written by `encode_record`, in the order of the fields below.
 """
 
 import hashlib
@@ -126,7 +126,7 @@ class NullRecord(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
 
 
-class KeyMeasures(msgspec.Struct, frozen=True, kw_only=True):
+class CheckpointKeyMeasures(msgspec.Struct, frozen=True, kw_only=True):
     """The measures of one checkpoint that depend on the run's key frequencies."""
 
     step: int
@@ -146,7 +146,7 @@ class Completion(Record, frozen=True, kw_only=True):
     step: int  # the last optimiser step done
     reason: str = ""
     keys: KeyRecord | None = None
-    checkpoints: list[KeyMeasures] = []
+    checkpoints: list[CheckpointKeyMeasures] = []
     nulls: list[NullRecord] = []
 
 
@@ -220,12 +220,12 @@ def is_name(text: str) -> bool:
     return RUN_NAME.fullmatch(text) is not None
 
 
-def encode(record: Record) -> bytes:
+def encode_record(record: Record) -> bytes:
     """The JSON bytes of a record, indented for people, newline at the end."""
     return msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
 
 
-def decode(data: bytes, kind: type[R], where: str) -> R:
+def decode_record(data: bytes, kind: type[R], where: str) -> R:
     """A record from its JSON bytes; `where` names the object in the error.
 
     Raises CheckpointCorrupt for anything that is not such a record of this format version.

@@ -46,7 +46,7 @@ def encoder(chosen: str, answer: msgspec.Struct, table: Table, length: int = 0) 
     return (ArrowRows if chosen == "arrow" else ParquetRows)(table.columns, table.about)
 
 
-def encode(
+def encode_answer(
     chosen: str, answer: msgspec.Struct, table: Table | None, array: NDArray[Any] | None
 ) -> bytes:
     """A whole answer in a format: itself as JSON, its table, or its array as npy."""

@@ -21,13 +21,13 @@ MSGPACK_TYPES = ("application/msgpack", "application/x-msgpack", "application/vn
 
 
 async def read_body(request: Request[Any, Any, Any], context: Context) -> bytes:
-    """The whole body, uncompressed. Raises EncodedBody and what `read_bytes` does."""
+    """The whole body, uncompressed. Raises EncodedBody and what `read_encoded_body` does."""
     if request.headers.get("content-encoding", "identity") != "identity":
         raise EncodedBody("the body is compressed; send it as it is, without Content-Encoding")
-    return await read_bytes(request, context)
+    return await read_encoded_body(request, context)
 
 
-async def read_bytes(request: Request[Any, Any, Any], context: Context) -> bytes:
+async def read_encoded_body(request: Request[Any, Any, Any], context: Context) -> bytes:
     """The body's bytes, whatever their encoding. Raises TooLarge, IncompleteBody."""
     if int(request.headers.get("content-length", 0)) > context.settings.max_body_bytes:
         raise _above_limit(context)
@@ -63,7 +63,7 @@ def refused(context: Context, reason: str, message: str) -> TooLarge:
     return TooLarge(message)
 
 
-def decode(
+def decode_body(
     body: bytes, content_type: str, kind: type[T], choices: Mapping[str, Sequence[str]] = NO_CHOICES
 ) -> T:
     """A body as `kind`: a string, a float or a boolean is not an integer.

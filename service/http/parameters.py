@@ -21,4 +21,6 @@ Permutations = Annotated[
     int,
     QueryParameter(ge=0, le=10_000, description="Draws of the null; 0 for none."),
 ]
-Seed = Annotated[int, QueryParameter(ge=0, le=2**53 - 1, description="Seed of the null's draws.")]
+SeedQuery = Annotated[
+    int, QueryParameter(ge=0, le=2**53 - 1, description="Seed of the null's draws.")
+]

@@ -12,7 +12,7 @@ from litestar.response import Stream
 from numpy.typing import NDArray
 
 from service.formats.npy import NpyRows
-from service.formats.registry import MEDIA_TYPES, encode, encoder
+from service.formats.registry import MEDIA_TYPES, encode_answer, encoder
 from service.formats.tables import Block, Encoder, Table
 from service.http.caching import weak_tag
 from service.http.preconditions import NotModified, negotiated, stands
@@ -37,9 +37,9 @@ async def respond(
     chosen = negotiated(request).format
     small = table is None or len(table.rows) * len(table.columns) <= INLINE_CELLS
     if small and not apart and chosen in ("json", "csv"):
-        body = encode(chosen, answer, table, array)
+        body = encode_answer(chosen, answer, table, array)
     else:
-        body = await asyncio.to_thread(encode, chosen, answer, table, array)
+        body = await asyncio.to_thread(encode_answer, chosen, answer, table, array)
     headers = {**negotiated(request).headers, **headers}
     if request.method == "GET" and "ETag" not in headers:
         headers |= {"ETag": weak_tag(body), "Cache-Control": "no-cache"}

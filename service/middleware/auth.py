@@ -62,7 +62,7 @@ class Key:
         self._left -= 1
 
 
-def parse(text: str) -> dict[str, Key]:
+def parse_keys(text: str) -> dict[str, Key]:
     """The keys of a file by their digests. Raises InvalidInput that names the line."""
     keys: dict[str, Key] = {}
     for number, line in enumerate(map(str.strip, text.splitlines()), 1):
@@ -120,7 +120,7 @@ class ApiKeys:
 
     def _read(self) -> None:
         try:
-            found = parse(self._path.read_text())
+            found = parse_keys(self._path.read_text())
         except (OSError, ValueError, InvalidInput) as error:
             cause = error.strerror if isinstance(error, OSError) else error
             message = f"{self._path} cannot be used: {cause}"

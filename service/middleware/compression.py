@@ -29,7 +29,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 @lru_cache
-def choose(header: str) -> str | None:
+def choose_encoding(header: str) -> str | None:
     """The encoding of an answer by Accept-Encoding, zstd where both are as welcome; or none."""
     wanted = qualities(header)
     others = wanted.get("*", 0.0)
@@ -72,7 +72,9 @@ def compress(app: ASGIApp) -> ASGIApp:
 
     async def compressed(scope: Any, receive: Receive, send: Send) -> None:
         asked = scope["state"]["headers"].get(b"accept-encoding")
-        encoding = choose(asked.decode("latin-1")) if asked and len(asked) <= LONGEST else None
+        encoding = (
+            choose_encoding(asked.decode("latin-1")) if asked and len(asked) <= LONGEST else None
+        )
         if encoding is None or scope["path"].startswith(UNTOUCHED):
             return await app(scope, receive, send)
         packer: Any = None

@@ -7,7 +7,7 @@ from typing import TypeVar
 from grokprobe.errors import CatalogueUnavailable
 from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.catalogue.catalogue import Catalogue
-from service.runs.view import RunView, read
+from service.runs.view import RunView, read_view
 
 T = TypeVar("T")
 
@@ -41,5 +41,6 @@ class Source:
         Raises RunNotFound, StoreUnavailable.
         """
         return await self.either(
-            lambda: read(self.catalogue, run, known), lambda: read(self.archive, run, known)
+            lambda: read_view(self.catalogue, run, known),
+            lambda: read_view(self.archive, run, known),
         )

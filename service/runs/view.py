@@ -137,7 +137,7 @@ def _key_share(checkpoint: CheckpointManifest, keys: Sequence[int]) -> float | N
     return None if found is None or not keys else float(sum(found[k - 1] for k in keys))
 
 
-async def read(source: RunReader, run: str, known: RunView | None) -> RunView:
+async def read_view(source: RunReader, run: str, known: RunView | None) -> RunView:
     """The view of a run, of whose checkpoints only those are read that are not known."""
     manifest = await source.run(run)
     # Asked before the steps: of a run that has ended all of them are there.

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-Phase = Literal["queue", "compute_input", "compute_infer", "compute_output"]
+RequestPhase = Literal["queue", "compute_input", "compute_infer", "compute_output"]
 
 MAX_CHECKPOINTS = 10_000  # those asked for longest ago are forgotten first
 
@@ -61,7 +61,7 @@ class ModelStatistics(msgspec.Struct):
     inference_stats: InferenceStatistics = msgspec.field(default_factory=InferenceStatistics)
     batch_stats: list[BatchStatistics] = []
 
-    def succeeded(self, phases: dict[Phase, int]) -> None:
+    def succeeded(self, phases: dict[RequestPhase, int]) -> None:
         """One more request that was answered, with the nanoseconds of its phases."""
         found = self.inference_stats
         found.success.add(sum(phases.values()))
@@ -79,9 +79,9 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self.started = self._last = time.perf_counter_ns()
-        self.phases: dict[Phase, int] = {}
+        self.phases: dict[RequestPhase, int] = {}
 
-    def lap(self, phase: Phase) -> None:
+    def lap(self, phase: RequestPhase) -> None:
         """What passed since the last lap was this phase."""
         now = time.perf_counter_ns()
         self.phases[phase], self._last = now - self._last, now

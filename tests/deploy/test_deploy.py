@@ -18,8 +18,8 @@ from grokprobe.settings import PREFIX, Settings, read_settings
 from service import health
 from service.middleware.auth import PROBED
 from service.server import CLOSE_S, DRAIN_S
-from trainer.__main__ import parse
-from trainer.config.schema import load, preset
+from trainer.__main__ import parse_arguments
+from trainer.config.schema import load_config, preset
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -252,7 +252,7 @@ def test_the_trainer_gets_a_gpu_and_arguments_that_it_knows(manifests: Manifests
     """It asks for one GPU, and its command line names a preset that loads."""
     program = container(manifests["Job"])
     assert program["resources"]["limits"]["nvidia.com/gpu"] == 1
-    load(preset(parse(program["args"]).preset))
+    load_config(preset(parse_arguments(program["args"]).preset))
 
 
 def test_a_refused_trainer_is_not_started_again(manifests: Manifests) -> None:

@@ -17,8 +17,8 @@ from tests.deploy.test_deploy import (
     mounts,
     pod,
 )
-from trainer.__main__ import parse
-from trainer.config.sweep import load
+from trainer.__main__ import parse_arguments
+from trainer.config.sweep import load_sweep
 
 COMPONENTS = ROOT / "k8s/components"
 LATEST = kubernetes_validate.latest_version()
@@ -68,14 +68,14 @@ def test_kubernetes_accepts_a_sweep(version: str) -> None:
 def test_a_sweep_has_an_index_for_each_cell(sweep: Manifest, overlay: dict[str, Manifest]) -> None:
     """The file that the pod mounts expands to as many runs as the Job completes."""
     spec, program = sweep["spec"], container(sweep)
-    arguments = parse(program["args"])
+    arguments = parse_arguments(program["args"])
     assert (arguments.command, arguments.index) == ("sweep", None)  # Kubernetes says which
     mounted = {mount["mountPath"]: mount["name"] for mount in mounts(sweep)}
     volumes = {volume["name"]: volume for volume in pod(sweep)["volumes"]}
     name = volumes[mounted[str(arguments.file.parent)]]["configMap"]["name"]
     [file] = overlay[f"ConfigMap/{name}"]["data"]
     assert file == arguments.file.name
-    assert spec["completions"] == len(load(COMPONENTS / "sweep" / file).cells)
+    assert spec["completions"] == len(load_sweep(COMPONENTS / "sweep" / file).cells)
     assert spec["completionMode"] == "Indexed"
     assert 1 <= spec["parallelism"] <= spec["completions"]
 

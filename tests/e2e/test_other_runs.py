@@ -11,7 +11,7 @@ from grokprobe.analysis.fourier import spectrum
 from tests.service.test_api import get
 from tests.support.served import serving
 from tests.support.trained import settings_at
-from trainer.config.schema import decode
+from trainer.config.schema import decode_config
 from trainer.jobs.training import start
 from trainer.reporting.progress import JsonReporter
 
@@ -36,7 +36,7 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A service over both runs."""
     settings = settings_at(tmp_path_factory.mktemp("others"))
     for run, sections in (("multiplied", MULTIPLIED), ("undecayed", UNDECAYED)):
-        assert start(settings, decode(SMALL | sections, run), run, JsonReporter()) == 0
+        assert start(settings, decode_config(SMALL | sections, run), run, JsonReporter()) == 0
     with serving(settings, settings.home_path) as served:
         yield served.client
 

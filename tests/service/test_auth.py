@@ -18,7 +18,7 @@ from service.middleware.auth import (
     ApiKeys,
     Key,
     open_keys,
-    parse,
+    parse_keys,
 )
 from tests.service.test_api_errors import check_problem
 from tests.service.test_events import (
@@ -68,7 +68,7 @@ def file(tmp_path: Path) -> Path:
 def test_a_bad_line_is_named(text: str, line: int) -> None:
     """Its number, never what stands there: it may be a key."""
     with pytest.raises(InvalidInput, match=f"^line {line}: ") as caught:
-        parse(text)
+        parse_keys(text)
     assert digest("a") not in str(caught.value)
 
 

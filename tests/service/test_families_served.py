@@ -12,7 +12,7 @@ from tests.support.trained import (
     manifests,
     settings_at,
 )
-from trainer.config.schema import decode
+from trainer.config.schema import decode_config
 from trainer.jobs.training import start
 from trainer.reporting.progress import JsonReporter
 
@@ -35,7 +35,7 @@ SHORT = {
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A short run of a family under its name."""
     name = request.param
-    config = decode(TINY | SHORT | {"model": RUNS[name][0]}, name)
+    config = decode_config(TINY | SHORT | {"model": RUNS[name][0]}, name)
     settings = settings_at(tmp_path_factory.mktemp(name))
     assert start(settings, config, name, JsonReporter()) == 0
     return Trained(settings, name, config)

@@ -16,7 +16,7 @@ from service.errors import FormatNotOffered
 from service.formats.arrow import ArrowRows, ParquetRows, arrow_type
 from service.formats.negotiation import negotiate
 from service.formats.npy import NpyRows
-from service.formats.registry import TABLE, encode, encoder
+from service.formats.registry import TABLE, encode_answer, encoder
 from service.formats.tables import (
     Table,
     array_table,
@@ -159,7 +159,7 @@ def test_json_in_blocks_is_the_json() -> None:
     whole = LogitsAnswer("tiny", 1, 3, LOGITS.tolist())
     writer = encoder("json", LogitsAnswer("tiny", 1, 3, []), Table({}, [], {}))
     data = writer.head() + writer.rows(LOGITS[:1]) + writer.rows(LOGITS[1:]) + writer.tail()
-    assert data == encode("json", whole, None, None)
+    assert data == encode_answer("json", whole, None, None)
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3), (2, 3, 4)])

@@ -13,7 +13,7 @@ import pytest
 import zstandard
 
 from service.http.ranges import byte_range
-from service.middleware.compression import choose
+from service.middleware.compression import choose_encoding
 from service.middleware.stack import edge
 from service.telemetry.metrics import Metrics
 from tests.service.test_api import LAST, RUN
@@ -38,7 +38,7 @@ from tests.support.trained import Trained
 )
 def test_which_encoding(header: str, expected: str | None) -> None:
     """The best that the client takes, zstd where both are as welcome."""
-    assert choose(header) == expected
+    assert choose_encoding(header) == expected
 
 
 def raw(client: httpx.Client, path: str, encoding: str) -> tuple[httpx.Response, bytes]:

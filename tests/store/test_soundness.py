@@ -10,7 +10,7 @@ from grokprobe.store.archive import names
 from grokprobe.store.archive.publisher import Archive
 from grokprobe.store.archive.split import encode_split
 from grokprobe.store.archive.verification import problems
-from grokprobe.store.records import encode
+from grokprobe.store.records import encode_record
 from tests.support.stores import KINDS, new_store, with_loop
 from tests.support.tiny import tiny_run
 
@@ -62,7 +62,7 @@ async def test_a_missing_manifest(archive: Archive) -> None:
 @with_loop
 async def test_a_truncated_manifest(archive: Archive) -> None:
     """The record cannot be read; the model beside it is not called a stray."""
-    [line] = await damage(archive, MANIFEST, encode(TINY.checkpoints[1][0])[:-20])
+    [line] = await damage(archive, MANIFEST, encode_record(TINY.checkpoints[1][0])[:-20])
     assert line.startswith(f"{MANIFEST} is not a CheckpointManifest: ")
     assert "\n" not in line
 
@@ -109,10 +109,10 @@ async def test_a_damaged_run_record(archive: Archive) -> None:
 @with_loop
 async def test_a_checkpoint_of_another_split(archive: Archive) -> None:
     """Every manifest carries the digest of its run's split."""
-    other = encode(tiny_run(modulus=5).checkpoints[1][0])
+    other = encode_record(tiny_run(modulus=5).checkpoints[1][0])
     lines = await damage(archive, MANIFEST, other)
     assert len(lines) == 1
-    mine = encode(TINY.checkpoints[1][0]).replace(
+    mine = encode_record(TINY.checkpoints[1][0]).replace(
         str(TINY.manifest.task.split_sha256).encode(), b"0"
     )
     await archive.objects.remove(MANIFEST)

@@ -11,7 +11,7 @@ from grokprobe.store.archive import names
 from grokprobe.store.archive.publisher import Archive
 from grokprobe.store.backends import Backends
 from grokprobe.store.catalogue import keys as index
-from grokprobe.store.records import RunManifest, encode
+from grokprobe.store.records import RunManifest, encode_record
 from tests.support.stores import backends, with_loop
 from tests.support.tiny import tiny_run
 
@@ -114,7 +114,7 @@ async def test_a_group_is_named_like_a_run() -> None:
 async def test_manifests_without_a_group_are_read() -> None:
     """What was published before there were groups is in none."""
     archive, run = Archive(MemoryStore()), tiny_run()
-    record = json.loads(encode(run.manifest))
+    record = json.loads(encode_record(run.manifest))
     del record["group"]
     await archive.objects.create(names.run_path("tiny"), json.dumps(record).encode())
     found: RunManifest = await archive.run("tiny")

@@ -10,7 +10,7 @@ import torch
 
 from tests.support.trained import Trained
 from trainer.config.schema import TransformerSection
-from trainer.importing.layout import Layout, load
+from trainer.importing.layout import Layout, load_layout
 from trainer.models.export import Weights
 from trainer.models.transformer import Transformer
 
@@ -49,7 +49,7 @@ def small(seed: int = 0, section: TransformerSection = SMALL) -> State:
 
 def lens(*assignments: str, step: int | None = 5) -> Layout:
     """The shipped layout of TransformerLens with some fields changed."""
-    return load("transformer_lens", assignments, step)
+    return load_layout("transformer_lens", assignments, step)
 
 
 def save(state: State, path: Path) -> Path:

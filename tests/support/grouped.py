@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from grokprobe.store.backends import Backends
-from grokprobe.store.records import KeyMeasures
+from grokprobe.store.records import CheckpointKeyMeasures
 from tests.support.tiny import CREATED_AT, TinyRun, tiny_run
 
 STEPS = (0, 100, 200, 300, 400)
@@ -25,7 +25,7 @@ def member(
     made = tiny_run(run, steps=STEPS, seed=seed, group=GROUP, config=config or {})
     shares: Sequence[float | None] = key_share or [None] * len(STEPS)
     measured = [
-        KeyMeasures(step=step, measures={"key_share": share})
+        CheckpointKeyMeasures(step=step, measures={"key_share": share})
         for step, share in zip(STEPS, shares, strict=True)
     ]
     accuracies = [

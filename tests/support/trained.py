@@ -11,7 +11,7 @@ from obstore.store import LocalStore
 from grokprobe.settings import Settings
 from grokprobe.store.archive.publisher import Archive
 from grokprobe.store.records import CheckpointManifest
-from trainer.config.schema import Config, decode
+from trainer.config.schema import Config, decode_config
 from trainer.jobs.training import start
 from trainer.reporting.progress import JsonReporter
 
@@ -29,7 +29,9 @@ TINY_STEPS = sorted({0, 1, 4, *range(20, 401, 20)})
 def tiny_config(**changes: dict[str, Any]) -> Config:
     """TINY with some fields changed, by section."""
     sections = TINY.keys() | changes.keys()
-    return decode({name: TINY.get(name, {}) | changes.get(name, {}) for name in sections}, "tiny")
+    return decode_config(
+        {name: TINY.get(name, {}) | changes.get(name, {}) for name in sections}, "tiny"
+    )
 
 
 def settings_at(home: Path) -> Settings:

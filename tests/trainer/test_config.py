@@ -10,7 +10,7 @@ from trainer.config.schema import (
     MLPSection,
     TransformerSection,
     default_run_name,
-    load,
+    load_config,
     preset,
 )
 
@@ -23,7 +23,7 @@ def written(folder: Path, text: str) -> Path:
 
 def refusal(path: Path, *assignments: str) -> str:
     with pytest.raises(InvalidInput) as caught:
-        load(path, assignments)
+        load_config(path, assignments)
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -31,12 +31,14 @@ def refusal(path: Path, *assignments: str) -> str:
 
 def test_mainline_is_the_defaults() -> None:
     """The preset that states everything and the defaults in the code are one configuration."""
-    assert load(preset("mainline")) == Config()
+    assert load_config(preset("mainline")) == Config()
 
 
 def test_presets_are_their_papers_networks() -> None:
     """Each decodes; what they differ in beside the mainline is the table of MATHS."""
-    models = {name: load(preset(name)).model for name in ("power", "gromov", "pizza", "quickstart")}
+    models = {
+        name: load_config(preset(name)).model for name in ("power", "gromov", "pizza", "quickstart")
+    }
     assert models == {
         "power": TransformerSection(
             layers=2, layer_norm="post", biases="none", initialisation="pytorch"
@@ -113,7 +115,7 @@ def test_an_unknown_preset_lists_the_presets() -> None:
 
 def test_assignments_change_fields() -> None:
     """`--set` takes TOML values and plain words, over whatever the file says."""
-    config = load(
+    config = load_config(
         preset("quickstart"),
         [
             "optimiser.weight_decay=0.5",
@@ -148,9 +150,9 @@ def test_a_bad_assignment_names_set(assignment: str, words: str) -> None:
 
 def test_the_digest_is_of_the_values() -> None:
     """Comments, order and spelling of numbers do not matter; values do."""
-    config = load(preset("quickstart"))
-    assert load(preset("quickstart"), ["optimiser.weight_decay=1"]).sha256 == config.sha256
-    assert load(preset("quickstart"), ["training.seed=9"]).sha256 != config.sha256
+    config = load_config(preset("quickstart"))
+    assert load_config(preset("quickstart"), ["optimiser.weight_decay=1"]).sha256 == config.sha256
+    assert load_config(preset("quickstart"), ["training.seed=9"]).sha256 != config.sha256
 
 
 @pytest.mark.parametrize("stem", ["quickstart", "My Config", "-x", "é", "a" * 80])

@@ -9,7 +9,7 @@ from grokprobe.errors import InvalidInput
 from grokprobe.store.archive.verification import problems
 from tests.support.trained import archive, settings_at
 from trainer.__main__ import main
-from trainer.config.ensemble import load, names
+from trainer.config.ensemble import load_ensemble, names
 
 SMALL = """
 [task]
@@ -37,12 +37,12 @@ def file(folder: Path, table: str) -> Path:
 def test_members_are_the_product_of_the_lists(tmp_path: Path) -> None:
     """The last list fastest, each member the configuration that it would be alone."""
     table = "weight_decays = [0.5, 1]\nseeds = [3, 4]\ntrain_fractions = [0.5]"
-    configs, together = load(file(tmp_path, table))
+    configs, together = load_ensemble(file(tmp_path, table))
     assert together
     varied = [(c.training.seed, c.optimiser.weight_decay) for c in configs]
     assert varied == [(3, 0.5), (3, 1.0), (4, 0.5), (4, 1.0)]
     assert {config.task.train_fraction for config in configs} == {0.5}
-    alone, together = load(
+    alone, together = load_ensemble(
         file(tmp_path, "seeds = [9]"), ["training.seed=4", "task.train_fraction=0.5"]
     )
     assert together
@@ -53,13 +53,13 @@ def test_a_file_without_the_section_is_one_run(tmp_path: Path) -> None:
     """And is no ensemble of one."""
     path = tmp_path / "one.toml"
     path.write_text(SMALL)
-    configs, together = load(path)
+    configs, together = load_ensemble(path)
     assert (len(configs), together) == (1, False)
 
 
 def test_names_follow_from_the_configurations(tmp_path: Path) -> None:
     """Members are called as single runs are; the group after the file and all of them, or --run."""
-    configs, _ = load(file(tmp_path, "seeds = [0, 1]"))
+    configs, _ = load_ensemble(file(tmp_path, "seeds = [0, 1]"))
     group, runs = names("small", None, configs)
     assert group.startswith("small-")
     assert [run.rpartition("-")[0] for run in runs] == ["small-s0", "small-s1"]
@@ -90,7 +90,7 @@ def test_names_follow_from_the_configurations(tmp_path: Path) -> None:
 def test_what_is_wrong_is_named(tmp_path: Path, table: str, message: str) -> None:
     """The file, the list and the field."""
     with pytest.raises(InvalidInput) as caught:
-        load(file(tmp_path, table))
+        load_ensemble(file(tmp_path, table))
     assert message in str(caught.value)
     assert str(caught.value).startswith("small.toml: ")
 
@@ -100,15 +100,15 @@ def test_a_section_that_is_no_table_is_named(tmp_path: Path) -> None:
     path = tmp_path / "small.toml"
     path.write_text("training = 3\n[ensemble]\nseeds = [0, 1]", encoding="utf-8")
     with pytest.raises(InvalidInput, match=r"small\.toml: training: is a section"):
-        load(path)
+        load_ensemble(path)
 
 
 def test_members_of_different_batches_are_refused_before_they_exist(tmp_path: Path) -> None:
     """By the configurations alone."""
     path = file(tmp_path, "train_fractions = [0.3, 0.6]")
     with pytest.raises(InvalidInput, match=r"training\.batch: would be 25 and 40 pairs"):
-        load(path, ["training.batch=40"])
-    assert len(load(path, ["training.batch=20"])[0]) == 2
+        load_ensemble(path, ["training.batch=40"])
+    assert len(load_ensemble(path, ["training.batch=20"])[0]) == 2
 
 
 def test_a_deleted_name_refuses_the_whole_ensemble(
@@ -117,7 +117,7 @@ def test_a_deleted_name_refuses_the_whole_ensemble(
     """No other member is created."""
     monkeypatch.setenv("GROKPROBE_HOME", str(tmp_path))
     path = file(tmp_path, "seeds = [0, 1]")
-    _, runs = names("small", "pair", load(path)[0])
+    _, runs = names("small", "pair", load_ensemble(path)[0])
     (tmp_path / "store").mkdir()
     store = archive(settings_at(tmp_path))
     asyncio.run(store.objects.create(f"runs/{runs[1]}/run.json", b"{}"))

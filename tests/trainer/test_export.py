@@ -15,7 +15,7 @@ from trainer.config.schema import TaskSection
 from trainer.learning.data import Grid, draw
 from trainer.measuring.measures import (
     measure,
-    read,
+    read_outputs,
     spectrum_row,
     weight_norms,
 )
@@ -148,7 +148,7 @@ def test_every_operation_on_residues_can_be_measured(graph: Graph, operation: Op
     """The measures are finite, and the spectrum has the frequencies of the operation's group."""
     other = draw(TaskSection(operation=operation, modulus=13))
     weights = weights_of(network(0))
-    probe = read(open_session(graph.fill(weights, 0)), other)
+    probe = read_outputs(open_session(graph.fill(weights, 0)), other)
     measures, row = measure(probe, 0) | weight_norms(weights), spectrum_row(probe)
     grouped = other.task.operation in ("add", "sub")
     assert (measures.pop("distance_irrelevance") is not None) == grouped

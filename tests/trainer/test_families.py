@@ -20,7 +20,7 @@ from trainer.measuring.gradients import gradient_measures, gradient_symmetricity
 from trainer.measuring.measures import (
     measure,
     own_keys,
-    read,
+    read_outputs,
     spectrum_row,
 )
 from trainer.models import make_network
@@ -248,7 +248,7 @@ def test_the_file_computes_what_torch_computes(section: ModelSection) -> None:
 def test_what_a_file_lacks_leaves_its_measures_null(section: ModelSection) -> None:
     """All else is a number: losses, spectrum, neurons, circles and keys."""
     model, data = files(section)
-    probe = read(open_session(data), GRID)
+    probe = read_outputs(open_session(data), GRID)
     found = measure(probe, 3)
     absent = {"gini_neuron_logit_map"} if probe.neuron_logit_map is None else set()
     assert {name for name, value in found.items() if value is None} == absent

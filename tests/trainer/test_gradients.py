@@ -14,7 +14,7 @@ from rich.console import Console
 from tests.support import reference
 from tests.support.trained import Trained, manifests
 from tests.trainer.test_model import SMALL
-from trainer.config.schema import TransformerSection, load, preset
+from trainer.config.schema import TransformerSection, load_config, preset
 from trainer.learning.data import draw
 from trainer.learning.learner import Learner
 from trainer.measuring.gradients import (
@@ -138,7 +138,7 @@ def test_the_service_shows_it_whole(client: httpx.Client, trained: Trained) -> N
 @pytest.mark.skipif(not TASKS.exists() or torch.get_num_threads() == 1, reason="nothing to count")
 def test_the_publisher_has_no_threads_beside_those_that_train() -> None:
     """OpenMP gives each thread that computes a team of its own, which is one too many here."""
-    config = load(preset("quickstart"))
+    config = load_config(preset("quickstart"))
     grid, cpu = draw(config.task), torch.device("cpu")
     snapshot = Learner([config], [grid], cpu).snapshot(0)
     gradients = Gradients(config, grid, cpu, TextReporter(Console(quiet=True)))

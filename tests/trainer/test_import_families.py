@@ -35,7 +35,7 @@ from trainer.importing.layout import (
     MLPLayout,
     TransformerLayout,
     TransformerModel,
-    load,
+    load_layout,
 )
 from trainer.importing.mapping import read_network
 from trainer.importing.tensors import (
@@ -123,7 +123,7 @@ def test_two_linear_layers_are_an_mlp(tmp_path: Path) -> None:
     model = network(ONE_HOT, dtype=torch.float32)
     path = save(gromov(model), tmp_path / "gromov.pt")
     settings = settings_at(tmp_path / "home")
-    assert import_files(settings, [path], load("mlp", step=7), "theirs", JsonReporter()) == 0
+    assert import_files(settings, [path], load_layout("mlp", step=7), "theirs", JsonReporter()) == 0
     run = Trained(settings, "theirs", tiny_config())
     [manifest] = manifests(run)
     assert manifest.model.outputs == ["logits", "neurons", "embedding", "neuron_logit_map"]
@@ -207,7 +207,7 @@ def test_a_mistake_in_a_layout_of_a_family_is_named(
 ) -> None:
     """One line: where it stands, what is wrong, what is known."""
     with pytest.raises(InvalidInput) as caught:
-        load(layout, ["model.attention_rate=0"] * (layout == "pizza") + [assignment], 5)
+        load_layout(layout, ["model.attention_rate=0"] * (layout == "pizza") + [assignment], 5)
     assert words in str(caught.value)
 
 

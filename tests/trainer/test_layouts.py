@@ -18,16 +18,16 @@ from tests.support.foreign import (
     lens,
     small,
 )
-from trainer.__main__ import parse
+from trainer.__main__ import parse_arguments
 from trainer.importing.layout import (
     LAYOUTS,
     Layout,
     TransformerLayout,
     TransformerModel,
-    load,
+    load_layout,
 )
 from trainer.importing.mapping import ForeignNetwork, read_network
-from trainer.importing.tensors import index
+from trainer.importing.tensors import index_of
 from trainer.models.transformer import Transformer
 
 
@@ -99,19 +99,19 @@ def test_a_layout_of_one_s_own_is_a_file(tmp_path: Path) -> None:
     """A copy of a shipped one reads the same; what is wrong in it carries its name."""
     own = tmp_path / "own.toml"
     own.write_text((LAYOUTS / "transformer_lens.toml").read_text())
-    assert load(str(own), [], 5) == lens()
+    assert load_layout(str(own), [], 5) == lens()
     own.write_text("[task]\nmodulus = 7\n")
     with pytest.raises(InvalidInput, match=r"^own\.toml: object missing required field tensors"):
-        load(str(own), [], 5)
+        load_layout(str(own), [], 5)
     with pytest.raises(InvalidInput, match="--layout pizz: is not a layout; did you mean pizza"):
-        load("pizz")
+        load_layout("pizz")
 
 
 def test_nobody_forgets_the_attention_rate_of_a_pizza() -> None:
     """Its files do not tell it, and no default would be right for all of them."""
     with pytest.raises(InvalidInput, match=r"--set model\.attention_rate=R"):
-        load("pizza", [], 5)
-    assert load("pizza", ["model.attention_rate=0"], 5).model == TransformerModel(
+        load_layout("pizza", [], 5)
+    assert load_layout("pizza", ["model.attention_rate=0"], 5).model == TransformerModel(
         tokens="a b", causal=False, attention_rate=0.0
     )
 
@@ -120,12 +120,12 @@ def test_the_imports_of_the_readme_are_commands() -> None:
     """Each parses, its layout and its fields exist, and every shipped layout has one."""
     text = (Path(__file__).parents[2] / "README.md").read_text().replace("\\\n", "")
     lines = re.findall(r"^ +\.venv/bin/python -m trainer (import.*)$", text, re.MULTILINE)
-    commands = [parse(shlex.split(line)) for line in lines]
+    commands = [parse_arguments(shlex.split(line)) for line in lines]
     assert {one.command for one in commands} == {"import", "import-onnx"}
     layouts = [one for one in commands if one.command == "import"]
     for one in layouts:
         name = "transformer_lens" if one.layout == "mine.toml" else one.layout
-        load(name, one.assignments, one.step)
+        load_layout(name, one.assignments, one.step)
     shipped = {path.stem for path in LAYOUTS.glob("*.toml")}
     assert {one.layout for one in layouts} == shipped | {"mine.toml"}
 
@@ -133,10 +133,10 @@ def test_the_imports_of_the_readme_are_commands() -> None:
 def test_a_slice_is_numpy_s() -> None:
     """Integers, p, and nothing left out by guessing."""
     array = np.arange(60).reshape(3, 4, 5)
-    assert np.array_equal(array[index("1, :p, -2:", 3)], array[1, :3, -2:])
-    assert array[index("", None)] is not None
+    assert np.array_equal(array[index_of("1, :p, -2:", 3)], array[1, :3, -2:])
+    assert array[index_of("", None)] is not None
     with pytest.raises(InvalidInput, match=r"task\.modulus: must be stated"):
-        index(":p", None)
+        index_of(":p", None)
 
 
 # -- tensors -------------------------------------------------------------------------------------

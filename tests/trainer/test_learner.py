@@ -23,7 +23,7 @@ from trainer.learning.losses import LOSSES
 from trainer.learning.optimisers import make_optimisers, set_rate, share_of_rate
 from trainer.learning.train import prepare
 from trainer.models.network import take_rows
-from trainer.publishing.training_state import decode, encode
+from trainer.publishing.training_state import decode_snapshots, encode_snapshots
 
 EVERYTHING: list[dict[str, Any]] = [
     {},
@@ -253,7 +253,7 @@ def test_going_on_from_a_state_is_never_having_stopped(
     whole, first, second = (learner_of(config) for _ in range(3))
     losses = run(whole, 12)
     assert run(first, 5) == losses[:5]
-    [snapshot] = decode(encode([first.snapshot(0)]))
+    [snapshot] = decode_snapshots(encode_snapshots([first.snapshot(0)]))
     second.restore(0, snapshot)
     assert second.step == 5
     assert run(second, 7) == losses[5:]

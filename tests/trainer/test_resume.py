@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from grokprobe.errors import InvalidInput, RunExists
-from grokprobe.store.archive.training_states import State, States
+from grokprobe.store.archive.training_states import TrainingState, TrainingStates
 from grokprobe.store.archive.verification import problems
 from tests.support.trained import (
     TINY_STEPS,
@@ -63,9 +63,9 @@ def interrupted(run: Trained, checkpoints: int = 8) -> Trained:
     return run
 
 
-def states(run: Trained) -> tuple[list[State], list[str]]:
+def states(run: Trained) -> tuple[list[TrainingState], list[str]]:
     """The sound training states of a run, and what is wrong with newer ones."""
-    return asyncio.run(States(archive(run.settings).objects).find(run.run))
+    return asyncio.run(TrainingStates(archive(run.settings).objects).find(run.run))
 
 
 @pytest.mark.timeout(300)
@@ -183,7 +183,7 @@ def test_a_superseded_trainers_late_state_is_not_gone_on_from(
         objects = archive(run.settings).objects
         for attempt, step in ((2, 100), (1, 10_000)):
             record = msgspec.structs.replace(newest.record, attempt=attempt, step=step)
-            await States(objects).save(record, newest.tensors, 0)
+            await TrainingStates(objects).save(record, newest.tensors, 0)
 
     asyncio.run(save_later_by_older_attempt())
     assert [state.record.step for state in states(run)[0]] == [100]
@@ -319,9 +319,9 @@ def test_a_superseded_trainer_clears_no_newer_state(trained: Trained, tmp_path: 
     """Not even if it had checked its attempt before the newer one began."""
     run = interrupted(Trained(settings_at(tmp_path), "tiny", trained.config))
     before = steps_of(run)
-    asyncio.run(States(archive(run.settings).objects).clear("tiny", below=1))
+    asyncio.run(TrainingStates(archive(run.settings).objects).clear("tiny", below=1))
     assert steps_of(run) == before
-    asyncio.run(States(archive(run.settings).objects).clear("tiny", below=2))
+    asyncio.run(TrainingStates(archive(run.settings).objects).clear("tiny", below=2))
     assert steps_of(run) == []
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.config.schema import CheckpointSection, load, preset
+from trainer.config.schema import CheckpointSection, load_config, preset
 from trainer.publishing.schedule import published_steps
 
 
@@ -35,5 +35,5 @@ def test_a_schedule_is_sorted_and_in_range(
 
 def test_quickstart_publishes_at_least_forty_checkpoints() -> None:
     """Enough of them to see the structure emerge."""
-    config = load(preset("quickstart"))
+    config = load_config(preset("quickstart"))
     assert len(published_steps(config.checkpoints, config.training.steps)) >= 40

@@ -26,7 +26,7 @@ from tests.support.trained import (
 )
 from tests.trainer.test_trainer_faults import trainer
 from trainer.__main__ import main
-from trainer.config.sweep import load
+from trainer.config.sweep import load_sweep
 from trainer.jobs.existing import check_same
 from trainer.jobs.training import start
 from trainer.reporting.progress import JsonReporter
@@ -56,7 +56,7 @@ def tiny(folder: Path, grid: str, **changes: Any) -> Path:
 
 def test_a_grid_is_a_product_in_the_order_written(tmp_path: Path) -> None:
     """The last field is the fastest; every run has its own name, the group is the file's."""
-    sweep = load(written(tmp_path, f'preset = "quickstart"\n[training]\nsteps = 7\n{GRID}'))
+    sweep = load_sweep(written(tmp_path, f'preset = "quickstart"\n[training]\nsteps = 7\n{GRID}'))
     assert sweep.group == "my-sweep"
     assert [tuple(cell.varying.values()) for cell in sweep.cells] == [
         (decay, seed) for decay in (0.3, 1.0) for seed in (0, 1, 2)
@@ -66,16 +66,16 @@ def test_a_grid_is_a_product_in_the_order_written(tmp_path: Path) -> None:
     assert (last.config.task.modulus, last.config.training.steps) == (59, 7)  # preset, section
     assert last.run == f"my-sweep-s2-{last.config.sha256[:8]}"
     assert len({cell.run for cell in sweep.cells}) == 6
-    assert load(sweep.path).cells == sweep.cells
+    assert load_sweep(sweep.path).cells == sweep.cells
 
 
 def test_a_group_can_be_named(tmp_path: Path) -> None:
     """`--run` is the group and the beginning of the runs' names, whatever the file is called."""
-    sweep = load(written(tmp_path, GRID), "decay")
+    sweep = load_sweep(written(tmp_path, GRID), "decay")
     assert sweep.group == "decay"
     assert sweep.cells[0].run.startswith("decay-s0-")
     with pytest.raises(InvalidInput, match="run: 'No Name' is not a run name"):
-        load(sweep.path, "No Name")
+        load_sweep(sweep.path, "No Name")
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_mistake_is_named_before_anything_is_trained(
 ) -> None:
     """One line: the file, the cell where there is one, the dotted field."""
     with pytest.raises(InvalidInput) as caught:
-        load(written(tmp_path, text))
+        load_sweep(written(tmp_path, text))
     assert words in str(caught.value)
     assert str(caught.value).startswith("My Sweep.toml")
     assert "\n" not in str(caught.value)
@@ -177,7 +177,7 @@ def completed(settings: Settings, path: Path) -> list[bool]:
     """Which cells have their `complete.json`."""
 
     async def look() -> list[bool]:
-        cells = load(path).cells
+        cells = load_sweep(path).cells
         return [await archive(settings).completion(cell.run) is not None for cell in cells]
 
     return asyncio.run(look())
@@ -207,7 +207,7 @@ def test_a_sweep_interrupted_and_continued(tmp_path: Path) -> None:
     assert (again[0]["event"], again[0]["cell"], again[0]["status"]) == ("cell", 0, "complete")
     assert {event["cell"] for event in again if event["event"] == "start"} == {1}
     assert again[-1] == {"event": "sweep", "cells": 2, "complete": 2, "failed": []}
-    manifest = asyncio.run(archive(settings).run(load(path).cells[1].run))
+    manifest = asyncio.run(archive(settings).run(load_sweep(path).cells[1].run))
     assert manifest.group == "tiny"
 
 
@@ -233,7 +233,7 @@ def test_a_sweep_is_refused_before_any_cell_is_trained(
 ) -> None:
     """The last cell's name is taken by another configuration: of all cells, or of that one."""
     path = tiny(tmp_path, '"training.seed" = [0, 1]\n', steps=20)
-    settings, cell = settings_at(tmp_path), load(path).cells[1]
+    settings, cell = settings_at(tmp_path), load_sweep(path).cells[1]
     other = tiny_config(training=TINY["training"] | {"steps": 5}, local_learning_coefficient={})
     assert start(settings, other, cell.run, JsonReporter()) == 0
     capsys.readouterr()
@@ -268,7 +268,7 @@ def test_a_complete_cell_is_left_as_it_is(
 ) -> None:
     """As a pod that took the place of another one finds it: status 0, nothing trained."""
     path = tiny(tmp_path, '"training.seed" = [0, 1]\n', steps=20)
-    settings, cell = settings_at(tmp_path), load(path).cells[1]
+    settings, cell = settings_at(tmp_path), load_sweep(path).cells[1]
     assert start(settings, cell.config, cell.run, JsonReporter()) == 0
     capsys.readouterr()
     monkeypatch.setenv("GROKPROBE_HOME", str(tmp_path))
@@ -280,7 +280,7 @@ def test_a_complete_cell_is_left_as_it_is(
 
 def test_a_table_of_a_sweep(tmp_path: Path) -> None:
     """On a terminal: each cell, its fields, how far it is; the last lines are the failed."""
-    rows = [Row(cell) for cell in load(written(tmp_path, GRID), "decay").cells]
+    rows = [Row(cell) for cell in load_sweep(written(tmp_path, GRID), "decay").cells]
     rows[0].status, rows[0].facts = "running", {"step": 1200, "steps_per_s": 33.4}
     rows[1].status, rows[1].reason = "failed", "train_loss is not finite at step 3"
     rows[2].status, rows[2].facts = "complete", {"step": 12_000, "test_accuracy": 0.99951}

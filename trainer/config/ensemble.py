@@ -24,7 +24,7 @@ from grokprobe.store.records import check_run_name
 from trainer.config import toml as sections
 from trainer.config.schema import (
     Config,
-    decode,
+    decode_config,
     default_run_name,
     slug,
 )
@@ -38,32 +38,32 @@ FIELDS = {
     "train_fractions": ("task", "train_fraction"),
 }
 
-Values = Annotated[list[int | float], msgspec.Meta(min_length=1)]
+MemberValues = Annotated[list[int | float], msgspec.Meta(min_length=1)]
 
 
 class EnsembleSection(Section, frozen=True, kw_only=True):
     """The lists; one that is left out does not vary."""
 
-    seeds: Values | None = None
-    weight_decays: Values | None = None
-    learning_rates: Values | None = None
-    train_fractions: Values | None = None
+    seeds: MemberValues | None = None
+    weight_decays: MemberValues | None = None
+    learning_rates: MemberValues | None = None
+    train_fractions: MemberValues | None = None
 
 
 class _File(Section, frozen=True, kw_only=True):
     ensemble: EnsembleSection
 
 
-def load(path: Path, assignments: Iterable[str] = ()) -> tuple[list[Config], bool]:
+def load_ensemble(path: Path, assignments: Iterable[str] = ()) -> tuple[list[Config], bool]:
     """The configurations of a file, the last list fastest, and whether they are an ensemble.
 
     Raises InvalidInput that names the file, or `--set`, and the dotted field.
     """
-    raw, sources = sections.read(path, assignments)
+    raw, sources = sections.read_toml(path, assignments)
     table = raw.pop("ensemble", None)
     if table is None:
-        return [decode(raw, path.name, sources)], False
-    file = sections.decode({"ensemble": table}, _File, _check, path.name, sources)
+        return [decode_config(raw, path.name, sources)], False
+    file = sections.decode_sections({"ensemble": table}, _File, _check, path.name, sources)
     lists = {n: values for n in FIELDS if (values := getattr(file.ensemble, n)) is not None}
     configs = []
     for values in product(*lists.values()):
@@ -72,7 +72,7 @@ def load(path: Path, assignments: Iterable[str] = ()) -> tuple[list[Config], boo
             section, field = FIELDS[name]
             cell = sections.put(cell, section, field, value)
             of[f"{section}.{field}"] = f"{path.name}: ensemble.{name}"
-        configs.append(decode(cell, path.name, of))
+        configs.append(decode_config(cell, path.name, of))
     _check_batches(configs, path.name)
     return configs, True
 

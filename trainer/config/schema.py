@@ -188,9 +188,9 @@ def _check(config: Config) -> None:
             raise InvalidInput("checkpoints.dense", f"no step lies in the window {start} to {end}")
 
 
-def decode(raw: Mapping[str, Any], source: str, sources: Sources | None = None) -> Config:
-    """A configuration from plain tables. Raises InvalidInput (sections.decode)."""
-    return sections.decode(raw, Config, _check, source, sources)
+def decode_config(raw: Mapping[str, Any], source: str, sources: Sources | None = None) -> Config:
+    """A configuration from plain tables. Raises InvalidInput (sections.decode_sections)."""
+    return sections.decode_sections(raw, Config, _check, source, sources)
 
 
 def preset(name: str) -> Path:
@@ -198,13 +198,13 @@ def preset(name: str) -> Path:
     return sections.shipped(name, PRESETS, "preset")
 
 
-def load(path: Path, assignments: Iterable[str] = ()) -> Config:
+def load_config(path: Path, assignments: Iterable[str] = ()) -> Config:
     """A configuration from a TOML file, with `section.field=value` assignments on top.
 
     Raises InvalidInput that names the file, or `--set`, and the dotted field.
     """
-    raw, sources = sections.read(path, assignments)
-    return decode(raw, path.name, sources)
+    raw, sources = sections.read_toml(path, assignments)
+    return decode_config(raw, path.name, sources)
 
 
 def slug(stem: str) -> str:

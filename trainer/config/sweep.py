@@ -22,7 +22,7 @@ from grokprobe.store.records import check_run_name
 from trainer.config import toml as sections
 from trainer.config.schema import (
     Config,
-    decode,
+    decode_config,
     default_run_name,
     preset,
     slug,
@@ -33,7 +33,7 @@ MOST_DIGITS = 9  # of an index; far more would be no number to Python
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"  # what Kubernetes tells a pod of an Indexed Job
 
 Tables = dict[str, Any]
-Grid = dict[str, list[Any]]  # by dotted field, in the order written
+Axes = dict[str, list[Any]]  # by dotted field, in the order written
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,12 @@ class Sweep:
         return self.cells[index]
 
 
-def load(path: Path, group: str | None = None) -> Sweep:
+def load_sweep(path: Path, group: str | None = None) -> Sweep:
     """Read and expand a sweep; `group`, the file's stem if left out, also begins its runs' names.
 
     Raises InvalidInput that names the file, the cell and the dotted field.
     """
-    raw, _ = sections.read(path)
+    raw, _ = sections.read_toml(path)
     group = check_run_name(group) if group else slug(path.stem)
     grid = _grid(raw.pop("grid", None), path.name)
     base = _base(raw, path.name)
@@ -84,7 +84,7 @@ def load(path: Path, group: str | None = None) -> Sweep:
     return Sweep(path, group, cells)
 
 
-def _grid(raw: object, name: str) -> Grid:
+def _grid(raw: object, name: str) -> Axes:
     """The lists of `[grid]`, of a product that is not too large."""
     where = f"{name}: grid"
     if not isinstance(raw, dict) or not raw:
@@ -111,12 +111,12 @@ def _base(raw: Tables, name: str) -> Tables:
     below: Tables = {}
     try:
         if chosen is not None:
-            below, _ = sections.read(preset(str(chosen)))
+            below, _ = sections.read_toml(preset(str(chosen)))
     except InvalidInput as error:
         raise InvalidInput(f"{name}: preset {chosen}", error.message) from None
     merged = below | {key: _over(below.get(key), table) for key, table in raw.items()}
     # Here, where no cell is to blame; what fields must be together can depend on the grid.
-    sections.decode(merged, Config, lambda _: None, name)
+    sections.decode_sections(merged, Config, lambda _: None, name)
     return merged
 
 
@@ -128,7 +128,7 @@ def _cell(index: int, base: Tables, varying: Mapping[str, Any], group: str, name
     for dotted, value in varying.items():
         section, _, field = dotted.partition(".")
         base = sections.put(base, section, field, value)
-    config = decode(base, f"{name}, cell {index}")
+    config = decode_config(base, f"{name}, cell {index}")
     return Cell(index, default_run_name(group, config), config, varying)
 
 

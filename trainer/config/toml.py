@@ -129,7 +129,7 @@ def _complaint(
     return field, f"{message}, got {given!r}" if given is not None else message
 
 
-def decode(
+def decode_sections(
     raw: Mapping[str, Any],
     kind: type[T],
     check: Callable[[T], None],
@@ -171,7 +171,7 @@ def _assignment(text: str) -> tuple[str, str, Any]:
         raise InvalidInput(f"--set {text}", "is neither a TOML value nor a plain word") from None
 
 
-def read(path: Path, assignments: Iterable[str] = ()) -> tuple[dict[str, Any], dict[str, str]]:
+def read_toml(path: Path, assignments: Iterable[str] = ()) -> tuple[dict[str, Any], dict[str, str]]:
     """The tables of a TOML file with `section.field=value` assignments on top, and their sources.
 
     Raises InvalidInput that names the file or `--set`.
@@ -191,7 +191,7 @@ def read(path: Path, assignments: Iterable[str] = ()) -> tuple[dict[str, Any], d
 
 
 def put(tables: Mapping[str, Any], section: str, field: str, value: Any) -> dict[str, Any]:
-    """The tables with one field changed; a section that is no table stays, and decode says so."""
+    """The tables with one field changed; a section that is no table stays, and decoding says so."""
     table = tables.get(section, {})
     return {**tables, section: {**table, field: value} if isinstance(table, dict) else table}
 

@@ -22,7 +22,7 @@ from grokprobe.settings import variable
 from grokprobe.store.records import sha256
 from trainer.config.toml import unknown
 
-Table = dict[str, Any]
+StateTree = dict[str, Any]
 
 # How torch and numpy say that a file is more than data.
 NEEDS_CODE = re.compile(r"GLOBAL ([\w.]+)|(TorchScript)|allow_pickle")
@@ -34,7 +34,7 @@ class Contents:
 
     path: Path
     sha256: str
-    table: Table
+    table: StateTree
 
     @property
     def where(self) -> str:
@@ -50,7 +50,7 @@ class Contents:
         except RuntimeError:  # a tensor without values, such as a sparse one
             raise InvalidInput(self.where, f"{field} cannot be read as numbers") from None
 
-    def states(self, path: str, besides: Collection[str | None]) -> list[Table]:
+    def states(self, path: str, besides: Collection[str | None]) -> list[StateTree]:
         """The state dictionaries under a dotted name, without what lies `besides` them.
 
         Raises InvalidInput if there are none.
@@ -71,7 +71,7 @@ class Contents:
         return [state]
 
 
-def read_bytes(path: Path, limit: int) -> bytes:
+def read_file(path: Path, limit: int) -> bytes:
     """A file, whole. Raises InvalidInput if it cannot be read or is larger than `limit` bytes."""
     try:
         with path.open("rb") as file:
@@ -123,7 +123,7 @@ def read_contents(path: Path, limit: int) -> Contents:
     if reader is None:
         kinds = ", ".join(READERS)
         raise InvalidInput(str(path), f"is not a kind of file that is read here, which are {kinds}")
-    data = read_bytes(path, limit)
+    data = read_file(path, limit)
     try:
         with warnings.catch_warnings(action="ignore"):  # of torch, about formats older than itself
             return Contents(path, sha256(data), _flat(reader(data)))
@@ -142,7 +142,7 @@ def _reason(error: Exception, suffix: str) -> str:
     )
 
 
-def _flat(value: Any, path: str = "") -> Table:
+def _flat(value: Any, path: str = "") -> StateTree:
     """Dictionaries in dictionaries as one, with dotted names."""
     if not isinstance(value, Mapping):
         return {path: value}

@@ -35,7 +35,7 @@ from trainer.importing.tensors import (
 LAYOUTS = Path(__file__).parent / "layouts"
 
 
-class TaskSection(Section, frozen=True, kw_only=True):
+class LayoutTask(Section, frozen=True, kw_only=True):
     """What was learned; the modulus is read off the embedding where it is left out."""
 
     operation: Operation = "add"
@@ -103,7 +103,7 @@ Split = UnknownSplit | MaskSplit | PairsSplit | ShuffleSplit
 class BaseLayout(Section, frozen=True, kw_only=True):
     """What a layout of any family says."""
 
-    task: TaskSection = TaskSection()
+    task: LayoutTask = LayoutTask()
     file: FileSection = FileSection()
     step: StepSection = StepSection()
     split: Split = UnknownSplit()
@@ -215,7 +215,7 @@ def _kind(raw: dict[str, Any], source: str, sources: Sources) -> type[Layout]:
     return FAMILIES[family]
 
 
-def load(name: str, assignments: Iterable[str] = (), step: int | None = None) -> Layout:
+def load_layout(name: str, assignments: Iterable[str] = (), step: int | None = None) -> Layout:
     """A layout by the name of a shipped one or from a `.toml` file, changed as `--set` says.
 
     `step` is that of the command line. Raises InvalidInput that names the file, or `--set`, and the
@@ -223,9 +223,9 @@ def load(name: str, assignments: Iterable[str] = (), step: int | None = None) ->
     """
     own = name.endswith(".toml")
     path = Path(name) if own else sections.shipped(name, LAYOUTS, "layout")
-    raw, sources = sections.read(path, assignments)
+    raw, sources = sections.read_toml(path, assignments)
     if step is not None:
         raw["step"] = {"number": step}
         sources["step.number"] = "--step"
     kind = _kind(raw, path.name, sources)
-    return sections.decode(raw, kind, check, path.name, sources)
+    return sections.decode_sections(raw, kind, check, path.name, sources)

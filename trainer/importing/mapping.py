@@ -31,12 +31,12 @@ from trainer.importing.tensors import (
     LAYER,
     LAYER_NORMS,
     Tensor,
-    index,
+    index_of,
 )
 from trainer.measuring.measures import weight_norms
 from trainer.models.export import Weights
 
-State = Mapping[str, Any]  # the tensors of one checkpoint, by their names in the file
+StateDict = Mapping[str, Any]  # the tensors of one checkpoint, by their names in the file
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class ForeignNetwork:
         return {name: fact for name, fact in facts.items() if name != "initialisation"}
 
 
-def read_network(where: str, state: State, layout: Layout) -> ForeignNetwork:
+def read_network(where: str, state: StateDict, layout: Layout) -> ForeignNetwork:
     """The network that a state dictionary holds.
 
     Raises InvalidInput, beginning with `where`, for a tensor that is unknown, missing, of another
@@ -158,7 +158,7 @@ class Sizes:
                 self._know_modulus(length // rest - self._equals * (axis != "p"), who)
 
 
-def _listed(state: State, layout: Layout, where: str) -> dict[str, Tensor]:
+def _listed(state: StateDict, layout: Layout, where: str) -> dict[str, Tensor]:
     """The tensors of the layout that are there, by parameter."""
     parameters, ignored = _parameters(state, layout), layout.file.ignore
     for name, tensor in parameters.items():
@@ -181,7 +181,7 @@ def _left_over(name: str, layout: Layout) -> str:
     return "is not in the layout: list it, or file.ignore it if it is no parameter"
 
 
-def _parameters(state: State, layout: Layout) -> dict[str, Tensor]:
+def _parameters(state: StateDict, layout: Layout) -> dict[str, Tensor]:
     """The tensors of the layout, by parameter; the file tells how many layers there are."""
     if isinstance(layout, MLPLayout):
         return layout.listed
@@ -216,7 +216,7 @@ def _array(leaf: Any, where: str) -> NDArray[Any]:
 def _cut(array: NDArray[Any], tensor: Tensor, sizes: Sizes, where: str) -> NDArray[Any]:
     """The part of a tensor that the layout wants; its sizes are noted."""
     try:
-        cut: NDArray[Any] = array[index(tensor.slice, sizes.get("p"))]
+        cut: NDArray[Any] = array[index_of(tensor.slice, sizes.get("p"))]
         fits = cut.ndim == len(tensor.groups) and cut.size > 0
     except IndexError:
         fits = False

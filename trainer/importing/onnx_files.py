@@ -14,11 +14,11 @@ from grokprobe.settings import Settings
 from grokprobe.store.records import sha256
 from grokprobe.task import Task
 from trainer.config.schema import Step
-from trainer.importing.files import read_bytes
-from trainer.importing.publish import describe, publish
+from trainer.importing.files import read_file
+from trainer.importing.publish import describe_import, publish
 from trainer.learning.data import Grid, make_grid
 from trainer.measuring.gradients import NAMES
-from trainer.measuring.measures import read, weight_norms
+from trainer.measuring.measures import read_outputs, weight_norms
 from trainer.models.export import (
     Exported,
     open_session,
@@ -52,7 +52,7 @@ def import_onnx(
     wrong with a file, and errors of publication.
     """
     grid = make_grid(task, None)
-    files = [read_bytes(path, settings.max_model_bytes) for path in paths]
+    files = [read_file(path, settings.max_model_bytes) for path in paths]
     checkpoints: dict[int, Exported] = {}
     for path, data in zip(paths, files, strict=True):
         exported = _check(data, grid, step, run, str(path))
@@ -60,7 +60,7 @@ def import_onnx(
             raise InvalidInput(str(path), f"another file is step {exported.step} too")
         checkpoints[exported.step] = exported
     config = {"files": sorted(map(sha256, files))}
-    manifest = describe(run, grid, architecture={"family": "onnx"}, config=config)
+    manifest = describe_import(run, grid, architecture={"family": "onnx"}, config=config)
     ordered = [checkpoints[step] for step in sorted(checkpoints)]
     return publish(settings, manifest, grid, ordered, reporter)
 
@@ -121,7 +121,7 @@ def _check_answers(session: ort.InferenceSession, grid: Grid, where: str) -> Non
             if value.dtype != np.float32 or not fits:
                 got = f"{value.dtype} {value.shape}"
                 raise InvalidInput(where, f"its output {name} is {got}, not float32 {expected}")
-    probe = read(session, grid)
+    probe = read_outputs(session, grid)
     for name, value in vars(probe).items():
         if name in names and value is not None and not np.isfinite(value).all():
             raise InvalidInput(where, f"its output {name} is not finite")

@@ -18,7 +18,7 @@ from trainer.publishing.publication import Publication
 from trainer.reporting.progress import Reporter
 
 
-def describe(
+def describe_import(
     run: str,
     grid: Grid,
     architecture: dict[str, Any],

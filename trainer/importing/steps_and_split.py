@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from grokprobe.errors import InvalidInput
 from grokprobe.task import UNDEFINED, Mask, Task, answers, pairs
 from trainer.config.schema import Step
-from trainer.importing.files import Contents, read_bytes
+from trainer.importing.files import Contents, read_file
 from trainer.importing.layout import (
     MaskSplit,
     PairsSplit,
@@ -93,7 +93,7 @@ def _stated(
     try:
         if split.file is None:
             return where, np.asarray(contents.value(split.field or ""))
-        data = read_bytes(Path(split.file), limit)
+        data = read_file(Path(split.file), limit)
         if Path(split.file).suffix == ".json":
             return where, np.asarray(msgspec.json.decode(data))
         # Not np.load, which would also open a zip file.

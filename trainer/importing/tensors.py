@@ -85,7 +85,7 @@ class Tensor(Section, frozen=True, kw_only=True):
         return Tensor(source=source, axes=self.axes, slice=cut, optional=self.optional)
 
 
-def index(cut: str, p: int | None) -> tuple[slice | int, ...]:
+def index_of(cut: str, p: int | None) -> tuple[slice | int, ...]:
     """A `slice` as an index of arrays. Raises InvalidInput if it needs p and that is unknown."""
 
     def number(text: str) -> int | None:
@@ -114,7 +114,7 @@ def check_tensor(name: str, tensor: Tensor, canonical: str) -> None:
     if tensor.optional and not name.startswith("b_"):
         raise InvalidInput(f"{field}.optional", "only a bias can be left out")
     try:
-        index(tensor.of_layer(0).slice, p=1)
+        index_of(tensor.of_layer(0).slice, p=1)
     except InvalidInput as error:
         raise InvalidInput(f"{field}.slice", error.message) from None
 

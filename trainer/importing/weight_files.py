@@ -20,7 +20,7 @@ from grokprobe.task import Mask, Task
 from trainer.importing.files import Contents, read_contents
 from trainer.importing.layout import Layout, ShuffleSplit
 from trainer.importing.mapping import ForeignNetwork, read_network
-from trainer.importing.publish import describe, publish
+from trainer.importing.publish import describe_import, publish
 from trainer.importing.steps_and_split import steps_of, train_mask
 from trainer.learning.data import Grid, make_grid
 from trainer.learning.snapshot import take
@@ -61,7 +61,7 @@ def import_files(
     _check_alike(found)
     first = found[0]
     grid = make_grid(_task(layout, first.network), first.train)
-    manifest = describe(
+    manifest = describe_import(
         run,
         grid,
         architecture=first.network.architecture,

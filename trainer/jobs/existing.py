@@ -13,7 +13,7 @@ from grokprobe.store.archive.objects import gather
 from grokprobe.store.archive.publisher import Archive
 from grokprobe.store.backends import open_store
 from grokprobe.store.records import Completion, RunManifest
-from trainer.config.schema import Config, decode
+from trainer.config.schema import Config, decode_config
 
 
 def standing(
@@ -42,7 +42,7 @@ def check_same(published: RunManifest, config: Config) -> None:
     """Raise InvalidInput, which shows the difference, if a run is of another configuration."""
     if "files" in published.config:
         raise InvalidInput(f"run {published.run!r}", "was imported; choose another name with --run")
-    theirs = decode(published.config, f"run {published.run}")
+    theirs = decode_config(published.config, f"run {published.run}")
     if theirs == config:
         return
     differing = "; ".join(differences(theirs, config))

@@ -8,7 +8,7 @@ from trainer.jobs.signals import Interruption
 from trainer.learning.learner import Learner
 from trainer.learning.snapshot import Snapshot
 from trainer.publishing.schedule import published_steps
-from trainer.publishing.training_run import Part, TrainingRun, publish_step
+from trainer.publishing.training_run import StepOfRun, TrainingRun, publish_step
 from trainer.publishing.worker import Worker
 from trainer.reporting.progress import Reporter
 
@@ -48,7 +48,7 @@ class Handover:
 
     def reached(self, learner: Learner) -> None:
         """Post the publication of a scheduled step; keep others."""
-        parts: list[Part] = []
+        parts: list[StepOfRun] = []
         for number, member in enumerate(self._members):
             if number in self._lost or member.end:
                 continue

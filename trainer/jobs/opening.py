@@ -8,7 +8,7 @@ import msgspec
 
 from grokprobe.errors import GrokprobeError, InvalidInput, RunExists, RunNotFound
 from grokprobe.settings import Settings
-from grokprobe.store.archive.training_states import States
+from grokprobe.store.archive.training_states import TrainingStates
 from grokprobe.store.backends import Backends, open_backends
 from grokprobe.store.records import (
     Completion,
@@ -17,7 +17,7 @@ from grokprobe.store.records import (
     now,
     task_of,
 )
-from trainer.config.schema import Config, decode
+from trainer.config.schema import Config, decode_config
 from trainer.jobs.existing import check_same
 from trainer.learning.data import Grid, draw, make_grid
 from trainer.publishing.publication import Publication
@@ -31,7 +31,7 @@ class RunFailed(GrokprobeError):
 
 
 @contextmanager
-def opened(worker: Worker, settings: Settings) -> Iterator[Backends]:
+def opened_backends(worker: Worker, settings: Settings) -> Iterator[Backends]:
     """Object storage and Redis, opened and left on the worker's thread."""
     manager = open_backends(settings)
     backends = worker.call(manager.__aenter__)
@@ -41,7 +41,7 @@ def opened(worker: Worker, settings: Settings) -> Iterator[Backends]:
         worker.call(functools.partial(manager.__aexit__, None, None, None))
 
 
-def describe(run: str, config: Config, grid: Grid, group: str | None = None) -> RunManifest:
+def describe_run(run: str, config: Config, grid: Grid, group: str | None = None) -> RunManifest:
     """The manifest of a run that is about to start."""
     section = config.task
     return RunManifest(
@@ -81,7 +81,7 @@ class Runs:
     def _new(self, run: str, config: Config, group: str | None) -> TrainingRun:
         """Publish a new run. Raises RunExists, RunDeleted."""
         grid = draw(config.task)
-        manifest = describe(run, config, grid, group)
+        manifest = describe_run(run, config, grid, group)
         member = TrainingRun(self._backends, manifest, config, grid, self._reporter)
         self._worker.call(member.create)
         return member
@@ -104,7 +104,7 @@ class Runs:
         if completion is not None:
             ended = Publication(self._backends, manifest, grid, self._reporter)
             self._worker.call(ended.reconcile)
-            self._worker.call(States(self._archive.objects).clear, run)
+            self._worker.call(TrainingStates(self._archive.objects).clear, run)
             if completion.status == "failed":
                 raise RunFailed(f"run {run!r} failed: {completion.reason}")
             self._reporter.end(run, completion.status, completion.step, _ended(completion))
@@ -112,7 +112,7 @@ class Runs:
         if "files" in manifest.config:
             message = "was imported: import the same files again, which publishes what is missing"
             raise InvalidInput(f"run {run!r}", message)
-        config = decode(manifest.config, f"run {run}")
+        config = decode_config(manifest.config, f"run {run}")
         return TrainingRun(self._backends, manifest, config, grid, self._reporter)
 
     def members(

@@ -69,7 +69,7 @@ class SweepProcesses:
         arguments = ["sweep", str(self._sweep.path), "--run", self._sweep.group]
         child = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "trainer", *arguments, "--index", str(row.cell.index)),
-            env=os.environ | environment(self._settings, slot),
+            env=os.environ | child_environment(self._settings, slot),
             stdin=DEVNULL,
             stdout=PIPE,
             stderr=STDOUT,
@@ -116,7 +116,7 @@ def _conclude(row: Row, code: int, *, asked: bool) -> None:
         row.reason = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
 
 
-def environment(settings: Settings, slot: int) -> dict[str, str]:
+def child_environment(settings: Settings, slot: int) -> dict[str, str]:
     """What a child is told: JSON lines, and metrics in a place that no other child uses."""
     found = {variable("log_format"): "json"}
     if slot and settings.trainer_metrics_port:

@@ -9,10 +9,10 @@ import torch
 
 from grokprobe.errors import GrokprobeError
 from grokprobe.settings import Settings
-from grokprobe.store.archive.training_states import State
+from grokprobe.store.archive.training_states import TrainingState
 from trainer.config.schema import Config
 from trainer.jobs.handover import Handover
-from trainer.jobs.opening import RunFailed, Runs, opened
+from trainer.jobs.opening import RunFailed, Runs, opened_backends
 from trainer.jobs.signals import Interruption
 from trainer.learning.learner import Learner
 from trainer.learning.snapshot import Snapshot
@@ -20,11 +20,11 @@ from trainer.learning.train import prepare, train
 from trainer.models import make_network
 from trainer.models.export import export_graph
 from trainer.publishing.training_run import TrainingRun
-from trainer.publishing.training_state import decode, environment
+from trainer.publishing.training_state import decode_snapshots, environment
 from trainer.publishing.worker import Worker
 from trainer.reporting.progress import Reporter
 
-StatesByStep = Mapping[int, State]  # by step
+StatesByStep = Mapping[int, TrainingState]  # by step
 Environment = Mapping[str, str | int]
 
 
@@ -60,7 +60,7 @@ def start_all(
 ) -> int:
     """`start` for runs that are trained side by side as an ensemble of that name."""
     device = prepare(next(iter(configs.values())).training)  # may refuse: nothing is published yet
-    with Worker() as worker, opened(worker, settings) as backends:
+    with Worker() as worker, opened_backends(worker, settings) as backends:
         members, failures = Runs(worker, backends, reporter).members(configs, group, go_on)
         status = Training(worker, reporter, device)(members, name) if members else 0
         if failures and not status:
@@ -75,7 +75,7 @@ def resume(settings: Settings, run: str, reporter: Reporter) -> int:
     is raised. A run that has ended is only indexed again. Raises RunNotFound, or InvalidInput if
     there is nothing to train: the run was imported.
     """
-    with Worker() as worker, opened(worker, settings) as backends:
+    with Worker() as worker, opened_backends(worker, settings) as backends:
         member = Runs(worker, backends, reporter).known(worker.call(backends.archive.run, run))
         if member is None:
             return 0
@@ -164,7 +164,7 @@ class Training:
         for number, member in enumerate(members):
             if state := cohort.states[number].get(cohort.step):
                 self._compare(state.record.environment, environment(device, len(members)))
-                session.restore(number, learner, decode(state.tensors))
+                session.restore(number, learner, decode_snapshots(state.tensors))
             self._worker.call(member.hear, [s for s in session.scheduled if s < cohort.step])
         self._reporter.start(name, config.training.steps, str(device), learner.step)
         train(learner, config.training.steps, session)

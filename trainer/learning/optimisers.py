@@ -20,10 +20,10 @@ from trainer.config.schema import OptimiserSection
 OUTER = ("W_E", "W_pos", "W_U")  # what muon leaves to AdamW, beside vectors
 
 Parameters = Mapping[str, Tensor]
-Part = tuple[OptimiserSection, Parameters]  # parameters that share a rate and a decay
+ParameterGroup = tuple[OptimiserSection, Parameters]  # parameters that share a rate and a decay
 
 
-def make_optimisers(parts: Sequence[Part]) -> list[Optimizer]:
+def make_optimisers(parts: Sequence[ParameterGroup]) -> list[Optimizer]:
     """The optimisers of networks whose sections differ in learning rate and weight decay alone.
 
     On a GPU the rate of adamw and sgd is a tensor there, which a captured step reads.
@@ -45,7 +45,7 @@ def _is_hidden(name: str, weights: Tensor) -> bool:
     return weights.ndim == 2 and name.rpartition(".")[2] not in OUTER
 
 
-def _groups(parts: Sequence[Part], on_gpu: bool) -> list[dict[str, Any]]:
+def _groups(parts: Sequence[ParameterGroup], on_gpu: bool) -> list[dict[str, Any]]:
     """torch's parameter groups; `initial_lr` is what the schedule scales."""
     groups = []
     for section, parameters in parts:

@@ -11,13 +11,13 @@ from grokprobe.analysis.probe import Probe, key_measures
 from grokprobe.analysis.spectra import null_of
 from grokprobe.store.archive.publisher import Archive
 from grokprobe.store.records import (
+    CheckpointKeyMeasures,
     CheckpointManifest,
-    KeyMeasures,
     KeyRecord,
     NullRecord,
 )
 from trainer.learning.data import Grid
-from trainer.measuring.measures import read
+from trainer.measuring.measures import read_outputs
 from trainer.models.export import open_session
 
 
@@ -26,7 +26,7 @@ class Conclusion:
     """The run's keys, its key-dependent measures by checkpoint, the final embedding's nulls."""
 
     keys: KeyRecord | None = None
-    checkpoints: list[KeyMeasures] = field(default_factory=list)
+    checkpoints: list[CheckpointKeyMeasures] = field(default_factory=list)
     nulls: list[NullRecord] = field(default_factory=list)
 
 
@@ -40,13 +40,13 @@ async def conclude(archive: Archive, run: str, grid: Grid) -> Conclusion:
     measured = []
     for step in steps:
         probe = await _probe(archive, await archive.checkpoint(run, step), grid)
-        measured.append(KeyMeasures(step=step, measures=key_measures(probe, frequencies)))
+        measured.append(CheckpointKeyMeasures(step=step, measures=key_measures(probe, frequencies)))
     return Conclusion(final.own_keys, measured, _nulls(probe, frequencies))
 
 
 async def _probe(archive: Archive, manifest: CheckpointManifest, grid: Grid) -> Probe:
     session = open_session(await archive.model(manifest))
-    return read(session, grid, "logits", "embedding")
+    return read_outputs(session, grid, "logits", "embedding")
 
 
 def _nulls(final: Probe, keys: list[int]) -> list[NullRecord]:

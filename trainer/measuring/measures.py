@@ -29,7 +29,7 @@ class NotFinite(GrokprobeError):
         self.step = step
 
 
-def read(session: ort.InferenceSession, grid: Grid, *wanted: str) -> Probe:
+def read_outputs(session: ort.InferenceSession, grid: Grid, *wanted: str) -> Probe:
     """The wanted outputs of a model over all pairs, those that it offers; all if none is named."""
     offered = {output.name for output in session.get_outputs()}
     names = [name for name in wanted or (*OF_PAIRS, *OF_RESIDUES) if name in offered]

@@ -28,7 +28,7 @@ from trainer.measuring.completion import conclude
 from trainer.measuring.measures import (
     measure,
     own_keys,
-    read,
+    read_outputs,
     spectrum_row,
 )
 from trainer.models.export import Exported
@@ -81,7 +81,7 @@ class Publication:
         await self._store(lambda: self._archive.check_attempt(self._run, self._attempt))
 
     def _describe(self, exported: Exported, session: ort.InferenceSession) -> CheckpointManifest:
-        probe, model, step = read(session, self._grid), exported.model, exported.step
+        probe, model, step = read_outputs(session, self._grid), exported.model, exported.step
         return CheckpointManifest(
             run=self._run,
             step=step,

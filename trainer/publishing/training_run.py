@@ -12,7 +12,7 @@ import onnx
 import torch
 
 from grokprobe.errors import PublicationConflict
-from grokprobe.store.archive.training_states import State, States
+from grokprobe.store.archive.training_states import TrainingState, TrainingStates
 from grokprobe.store.backends import Backends
 from grokprobe.store.records import (
     CheckpointManifest,
@@ -36,7 +36,7 @@ from trainer.models.export import (
 )
 from trainer.publishing.accuracy_rules import AccuracyRules
 from trainer.publishing.publication import Publication
-from trainer.publishing.training_state import encode, environment
+from trainer.publishing.training_state import encode_snapshots, environment
 from trainer.reporting.progress import Reporter
 
 
@@ -73,7 +73,7 @@ class TrainingRun(Publication):
         super().__init__(backends, manifest, grid, reporter)
         self.run, self.config, self.grid = manifest.run, config, grid
         self.end: End | None = None
-        self._states, self._saves = States(backends.archive.objects), 0
+        self._states, self._saves = TrainingStates(backends.archive.objects), 0
         self._saved_step: int | None = None
         self._watch = AccuracyRules(config)
 
@@ -93,7 +93,7 @@ class TrainingRun(Publication):
             return None
         return await self._archive.model(await self._archive.checkpoint(self.run, steps[0]))
 
-    async def find_states(self) -> list[State]:
+    async def find_states(self) -> list[TrainingState]:
         """The training states that can be gone on from, newest first; warns of unsound ones."""
         sound, complaints = await self._store(lambda: self._states.find(self.run))
         for line in complaints:
@@ -150,7 +150,7 @@ class TrainingRun(Publication):
         if snapshot.step == self._saved_step:
             return
         snapshot.wait()
-        tensors = encode([*between, snapshot])
+        tensors = encode_snapshots([*between, snapshot])
         record = StateRecord(
             run=self.run,
             attempt=self._attempt,
@@ -205,10 +205,12 @@ class TrainingRun(Publication):
         return self._describe(exported, session), model
 
 
-Part = tuple[TrainingRun, tuple[Snapshot, Sequence[Snapshot]]]  # of a step, and those `between`
+StepOfRun = tuple[
+    TrainingRun, tuple[Snapshot, Sequence[Snapshot]]
+]  # of a step, and those `between`
 
 
-async def publish_step(parts: Sequence[Part]) -> None:
+async def publish_step(parts: Sequence[StepOfRun]) -> None:
     """Publish a scheduled step of every member: all states are saved before anything is published.
 
     So members that are killed here have all a state of this step, or have published nothing of it.

@@ -16,7 +16,7 @@ LOGITS = "sample_logits"
 CPU_INFO = Path("/proc/cpuinfo")
 
 
-def encode(snapshots: Sequence[Snapshot]) -> bytes:
+def encode_snapshots(snapshots: Sequence[Snapshot]) -> bytes:
     """Snapshots as `STEP/weights/NAME`, `STEP/moments/KIND.NAME`, `STEP/sample_logits`."""
     tensors = {}
     for snapshot in snapshots:
@@ -27,7 +27,7 @@ def encode(snapshots: Sequence[Snapshot]) -> bytes:
     return save({name: np.ascontiguousarray(array) for name, array in tensors.items()})
 
 
-def decode(data: bytes) -> list[Snapshot]:
+def decode_snapshots(data: bytes) -> list[Snapshot]:
     """The snapshots, by step; the last is where training stood."""
     found: dict[int, dict[str, dict[str, NDArray[Any]]]] = {}
     for place, array in load(data).items():

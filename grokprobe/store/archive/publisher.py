@@ -25,8 +25,8 @@ from grokprobe.store.records import (
     Tombstone,
     check_group_name,
     check_run_name,
-    decode,
-    encode,
+    decode_record,
+    encode_record,
     now,
     sha256,
 )
@@ -53,7 +53,7 @@ class Archive(ArchiveReader):
             raise RunExists(run)
         if train_mask is not None:
             await self._create_same(names.split_path(run), encode_split(train_mask))
-        if await self.objects.create(names.run_path(run), encode(manifest)) is not None:
+        if await self.objects.create(names.run_path(run), encode_record(manifest)) is not None:
             raise RunExists(run)
 
     async def publish_checkpoint(
@@ -109,7 +109,7 @@ class Archive(ArchiveReader):
         if not RUN_NAME.fullmatch(run) or not await self.objects.children(names.run_prefix(run)):
             raise RunNotFound(run)
         await self.objects.create(
-            names.tombstone_path(run), encode(Tombstone(run=run, created_at=now()))
+            names.tombstone_path(run), encode_record(Tombstone(run=run, created_at=now()))
         )
 
     async def delete(self, run: str) -> None:
@@ -138,17 +138,17 @@ class Archive(ArchiveReader):
             )
 
     async def _create_record(self, path: str, record: R, what: str) -> R:
-        existing = await self.objects.create(path, encode(record))
+        existing = await self.objects.create(path, encode_record(record))
         if existing is None:
             return record
-        published = decode(existing, type(record), path)
+        published = decode_record(existing, type(record), path)
         _check_equal(record, published, what)
         return published
 
     async def _claim_attempt(self, run: str, attempt: int) -> bool:
         record = Attempt(run=run, attempt=attempt, created_at=now())
         path = names.attempt_path(run, attempt)
-        return await self.objects.create(path, encode(record)) is None
+        return await self.objects.create(path, encode_record(record)) is None
 
 
 def _check_equal(ours: Record, published: Record, what: str) -> None:
@@ -162,7 +162,7 @@ def _check_equal(ours: Record, published: Record, what: str) -> None:
 
 def differing_fields(ours: Record, theirs: Record) -> list[str]:
     """The dotted names of the fields in which two records differ, `created_at` aside."""
-    left, right = (_flat(msgspec.json.decode(encode(record))) for record in (ours, theirs))
+    left, right = (_flat(msgspec.json.decode(encode_record(record))) for record in (ours, theirs))
     differing = {name for name, _ in left.items() ^ right.items()}
     return sorted(differing - {"created_at"})
 

@@ -16,7 +16,7 @@ from grokprobe.store.records import (
     Record,
     RunManifest,
     Status,
-    decode,
+    decode_record,
     is_name,
     sha256,
     status_of,
@@ -162,7 +162,7 @@ class ArchiveReader:
         data = await self.objects.read(path)
         if data is None:
             return None
-        record = decode(data, kind, path)
+        record = decode_record(data, kind, path)
         for field, value in identity.items():
             if getattr(record, field) != value:
                 raise CheckpointCorrupt(f"{path} says {field} {getattr(record, field)!r}")

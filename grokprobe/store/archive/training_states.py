@@ -13,8 +13,8 @@ from grokprobe.store.archive import names
 from grokprobe.store.archive.objects import Objects, gather
 from grokprobe.store.records import (
     StateRecord,
-    decode,
-    encode,
+    decode_record,
+    encode_record,
     sha256,
 )
 
@@ -22,14 +22,14 @@ STATE_MAX_BYTES = 2**33
 
 
 @dataclass(frozen=True)
-class State:
+class TrainingState:
     """A training state that fits its digest: tensors as safetensors."""
 
     record: StateRecord
     tensors: bytes
 
 
-class States:
+class TrainingStates:
     """Saves and finds. Every method raises StoreUnavailable where storage does not answer."""
 
     def __init__(self, objects: Objects) -> None:
@@ -39,9 +39,11 @@ class States:
         """Replace what the slot, 0 or 1, of the record's attempt held."""
         run, attempt = record.run, record.attempt
         await self._objects.replace(names.training_state_path(run, attempt, slot), tensors)
-        await self._objects.replace(names.state_record_path(run, attempt, slot), encode(record))
+        await self._objects.replace(
+            names.state_record_path(run, attempt, slot), encode_record(record)
+        )
 
-    async def find(self, run: str) -> tuple[list[State], list[str]]:
+    async def find(self, run: str) -> tuple[list[TrainingState], list[str]]:
         """The sound states of the newest attempt that has any, newest first.
 
         And a line for each state that is newer than those and not sound.
@@ -67,12 +69,14 @@ class States:
         await gather(self._objects.remove, [path for path in doomed if path.endswith(".json")])
         await gather(self._objects.remove, [path for path in doomed if not path.endswith(".json")])
 
-    async def _read(self, run: str, attempt: int, slot: int) -> tuple[State | None, str, float]:
+    async def _read(
+        self, run: str, attempt: int, slot: int
+    ) -> tuple[TrainingState | None, str, float]:
         """The state of a slot, or what is wrong with it, and its step."""
         path = names.state_record_path(run, attempt, slot)
         step = inf  # unknown, so perhaps the newest
         try:
-            record = decode(await self._objects.read(path) or b"", StateRecord, path)
+            record = decode_record(await self._objects.read(path) or b"", StateRecord, path)
             step = record.step
             path = names.training_state_path(run, attempt, slot)
             tensors = await self._objects.read(path, STATE_MAX_BYTES)
@@ -80,4 +84,4 @@ class States:
             return None, str(error), step
         if tensors is None or sha256(tensors) != record.sha256:
             return None, f"{path} is not what its record says of step {record.step}", step
-        return State(record, tensors), "", step
+        return TrainingState(record, tensors), "", step

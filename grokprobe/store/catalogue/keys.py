@@ -33,8 +33,8 @@ from grokprobe.store.records import (
     Completion,
     Record,
     RunManifest,
-    decode,
-    encode,
+    decode_record,
+    encode_record,
 )
 
 READY = "grokprobe:ready"
@@ -45,10 +45,10 @@ REINDEX = "run `python -m grokprobe reindex`"
 
 R = TypeVar("R", bound=Record)
 Command = tuple[str | bytes | int, ...]
-Part = Literal["manifest", "completion", "status", "checkpoints", "steps", "group", "announced"]
+KeyPart = Literal["manifest", "completion", "status", "checkpoints", "steps", "group", "announced"]
 
 
-def key(run: str, part: Part) -> str:
+def key(run: str, part: KeyPart) -> str:
     """The key of one part of a run."""
     return f"grokprobe:{{run:{run}}}:{part}"
 
@@ -57,7 +57,7 @@ def run_entry(manifest: RunManifest) -> list[Command]:
     """What indexes a run."""
     run = manifest.run
     return [
-        ("SET", key(run, "manifest"), encode(manifest)),
+        ("SET", key(run, "manifest"), encode_record(manifest)),
         *(_membership(run, manifest.group) if manifest.group else ()),
         ("ZADD", RUNS, 0, run),
     ]
@@ -71,7 +71,7 @@ def checkpoint_entry(manifest: CheckpointManifest) -> list[Command]:
     """What indexes a checkpoint."""
     run, step = manifest.run, manifest.step
     return [
-        ("HSET", key(run, "checkpoints"), step, encode(manifest)),
+        ("HSET", key(run, "checkpoints"), step, encode_record(manifest)),
         ("ZADD", key(run, "steps"), step, step),
     ]
 
@@ -80,7 +80,7 @@ def completion_entry(completion: Completion) -> list[Command]:
     """What indexes a completion."""
     run = completion.run
     return [
-        ("SET", key(run, "completion"), encode(completion)),
+        ("SET", key(run, "completion"), encode_record(completion)),
         ("SET", key(run, "status"), completion.status),
     ]
 
@@ -88,7 +88,7 @@ def completion_entry(completion: Completion) -> list[Command]:
 def removal(run: str, group: str | None) -> list[Command]:
     """What drops a run. Its name goes last: until then a rebuild finds what is left of it."""
     leave: list[Command] = [("ZREM", GROUPS, f"{group}/{run}")] if group else []
-    parts = [key(run, part) for part in get_args(Part)]
+    parts = [key(run, part) for part in get_args(KeyPart)]
     return [*leave, ("DEL", *parts), ("ZREM", RUNS, run)]
 
 
@@ -100,7 +100,7 @@ def announced(run: str, *marks: str | int) -> Command:
 def decode_entry(data: bytes, kind: type[R], run: str) -> R:
     """A record of the index; one that cannot be read is a broken index, not a broken run."""
     try:
-        return decode(data, kind, f"the index of run {run!r}")
+        return decode_record(data, kind, f"the index of run {run!r}")
     except CheckpointCorrupt as error:
         raise CatalogueUnavailable(f"{error}; {REINDEX}") from None
 

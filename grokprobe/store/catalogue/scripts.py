@@ -9,7 +9,7 @@ from grokprobe.store.archive.reader import RunState
 from grokprobe.store.catalogue.keys import (
     GROUPS,
     Command,
-    Part,
+    KeyPart,
     decode_entry,
     key,
 )
@@ -69,13 +69,13 @@ GROUPS_COMMAND: Command = ("EVAL", GROUP_NAMES, 1, GROUPS)
 
 def summary_command(runs: Sequence[str]) -> Command:
     """Of each run: manifest, status, number of checkpoints, latest checkpoint."""
-    parts: tuple[Part, ...] = ("manifest", "status", "steps", "checkpoints")
+    parts: tuple[KeyPart, ...] = ("manifest", "status", "steps", "checkpoints")
     return ("EVAL", SUMMARIES, 4 * len(runs), *(key(run, part) for run in runs for part in parts))
 
 
 def states_command(runs: Sequence[str]) -> Command:
     """Of each run, null where it is gone: status, number of checkpoints, latest step."""
-    parts: tuple[Part, ...] = ("manifest", "status", "steps")
+    parts: tuple[KeyPart, ...] = ("manifest", "status", "steps")
     keys = [key(run, part) for run in runs for part in parts]
     return ("EVAL", STATES, len(keys), *keys)
 

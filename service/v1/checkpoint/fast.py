@@ -15,7 +15,7 @@ from service.context import Context
 from service.formats.registry import MEDIA_TYPES
 from service.formats.tables import to_json
 from service.http.asgi import send_whole
-from service.http.bodies import decode, receive_body
+from service.http.bodies import decode_body, receive_body
 from service.http.problems import send_problem
 from service.http.target import Opened
 from service.v1.checkpoint.predict import (
@@ -73,7 +73,7 @@ async def _answer(context: Context, receive: Receive, run: str, step: str) -> by
     number = view.step_of(step)
     body = await receive_body(receive, context)
     with context.inference.permit():
-        asked = decode(body, "", PredictionRequest, CHOICES)
+        asked = decode_body(body, "", PredictionRequest, CHOICES)
         opened = Opened(view, number, await context.checkpoints.get(run, number))
         wanted = question(context, asked, opened.checkpoint)
         assert wanted.pairs is not None

@@ -21,12 +21,12 @@ from service.http.parameters import (
     FormatQuery,
     Permutations,
     RunPath,
-    Seed,
+    SeedQuery,
     StepPath,
 )
 from service.http.responses import respond
 from service.http.target import Opened, open_checkpoint
-from service.v1.checkpoint.probing import choose, read_probe
+from service.v1.checkpoint.probing import choose_keys_of, read_probe
 
 
 class MeasuresAnswer(msgspec.Struct):
@@ -49,7 +49,7 @@ class MeasureRow(msgspec.Struct):
     value: float | None
 
 
-Keys = Annotated[
+KeysQuery = Annotated[
     str,
     QueryParameter(
         description="`final`: the run's set; `own`: this checkpoint's; or frequencies: 14,35."
@@ -98,7 +98,7 @@ async def _keys(
     source = opened.checkpoint
     if asked == "final":
         source = await context.checkpoints.get(opened.view.manifest.run, opened.view.steps[-1])
-    return await choose(context, source, rule, threshold)
+    return await choose_keys_of(context, source, rule, threshold)
 
 
 async def _measured(context: Context, opened: Opened, keys: KeyRecord | None) -> dict[str, Measure]:
@@ -148,11 +148,11 @@ async def get_measures(
     context: FromContext,
     run: RunPath,
     step: StepPath,
-    keys: Keys = "final",
+    keys: KeysQuery = "final",
     key_rule: Rule = DEFAULT_RULE,
     key_threshold: Threshold = None,
     null: Permutations = 0,
-    seed: Seed = 0,
+    seed: SeedQuery = 0,
     format_: FormatQuery = None,
 ) -> Response[MeasuresAnswer]:
     """All measures; those of key frequencies are null where the set is empty or has no rule.

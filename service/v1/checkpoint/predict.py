@@ -67,7 +67,7 @@ def _top(
     ]
 
 
-def describe(
+def describe_predictions(
     known: PairTable, asked: Residues, logits: NDArray[np.float32], top: int = 0
 ) -> list[Prediction]:
     """Predictions from pairs (n, 2) and their logits (n, p); losses in nats."""
@@ -158,7 +158,7 @@ async def _predict_all(context: Context, checkpoint: Checkpoint) -> AsyncIterato
     every = pairs(known.task.modulus)
     async for logits in context.inference.blocks(checkpoint, "logits", BLOCK):
         part = every[start : start + BLOCK]
-        yield await context.inference.apart(partial(describe, known, part, logits))
+        yield await context.inference.apart(partial(describe_predictions, known, part, logits))
         start += BLOCK
 
 
@@ -182,7 +182,7 @@ def _predictions(
 ) -> list[list[Prediction]]:
     names = ["logits", *(name for name in extras if name != "logits")]
     outputs = dict(zip(names, checkpoint.outputs(names, asked), strict=True))
-    predictions = describe(checkpoint.table, asked, outputs["logits"], top)
+    predictions = describe_predictions(checkpoint.table, asked, outputs["logits"], top)
     for name in extras:
         for prediction, value in zip(predictions, outputs[name].tolist(), strict=True):
             setattr(prediction, name, value)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 
 Extra = Literal["logits", "attention", "neurons"]
-Part = Literal["train", "test"]
+SplitPart = Literal["train", "test"]
 
 CHOICES = {"$.include[": get_args(Extra)}  # what may stand there, by the place in a body
 
@@ -37,7 +37,7 @@ class Prediction(msgspec.Struct, omit_defaults=True):
     correct: bool | None
     probability: float
     loss: float | None
-    split: Part | None
+    split: SplitPart | None
     top: list[TopResidue] | msgspec.UnsetType = msgspec.UNSET
     logits: list[float] | msgspec.UnsetType = msgspec.UNSET
     attention: list[list[float]] | msgspec.UnsetType = msgspec.UNSET

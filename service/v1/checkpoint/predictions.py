@@ -11,7 +11,7 @@ from grokprobe.task import MAX_MODULUS
 from service.context import Context, FromContext
 from service.formats.registry import TABLE
 from service.formats.tables import table_of
-from service.http.bodies import BODY_TYPES, decode, read_body
+from service.http.bodies import BODY_TYPES, decode_body, read_body
 from service.http.openapi import OF_A_CHECKPOINT, documented, offering
 from service.http.parameters import FormatQuery, RunPath, StepPath
 from service.http.responses import respond, stream
@@ -91,7 +91,7 @@ async def post_predictions(
     body = await read_body(request, context)
     with context.inference.permit():
         content_type = request.headers.get("content-type", "")
-        asked = decode(body, content_type, PredictionRequest, CHOICES)
+        asked = decode_body(body, content_type, PredictionRequest, CHOICES)
         opened = await open_checkpoint(context, request)
         wanted = question(context, asked, opened.checkpoint)
         return await answer_predictions(request, context, opened, wanted)

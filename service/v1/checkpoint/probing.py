@@ -21,7 +21,7 @@ async def read_probe(
     return Probe(table.task, table.train_mask, embedding=embedding, **outputs)
 
 
-async def choose(
+async def choose_keys_of(
     context: Context, checkpoint: Checkpoint, rule: str, threshold: float | None
 ) -> KeyRecord | None:
     """The keys of a checkpoint by a rule; None where the operation has none.

@@ -23,7 +23,7 @@ from service.http.parameters import (
     FormatQuery,
     Permutations,
     RunPath,
-    Seed,
+    SeedQuery,
     StepPath,
 )
 from service.http.responses import respond
@@ -171,7 +171,7 @@ async def get_spectrum(
     step: StepPath,
     of: OfMatrix = "embedding",
     null: Permutations = 0,
-    seed: Seed = 0,
+    seed: SeedQuery = 0,
     format_: FormatQuery = None,
 ) -> Response[SpectrumAnswer | IrrepSpectrumAnswer]:
     """The spectrum in the basis of the run's operation; `null=200` adds the permutation null."""

@@ -27,7 +27,7 @@ class TrajectoryAnswer(msgspec.Struct):
     trajectory: list[dict[str, Measure]]
 
 
-Measures = Annotated[
+MeasuresQuery = Annotated[
     str | None,
     QueryParameter(description="Names of measures, separated by commas."),
 ]
@@ -55,7 +55,7 @@ async def get_trajectory(
     request: Request[Any, Any, Any],
     context: FromContext,
     run: RunPath,
-    measures: Measures = None,
+    measures: MeasuresQuery = None,
     from_step: FromStep = None,
     to_step: ToStep = None,
     format_: FormatQuery = None,
