@@ -19,13 +19,13 @@ import numpy as np
 from obstore.store import LocalStore
 
 from grokprobe.settings import Settings
-from grokprobe.store import names
+from grokprobe.store.archive import names
+from grokprobe.store.archive.objects import Objects, gather
 from grokprobe.store.backends import open_backends
-from grokprobe.store.catalogue import Catalogue
-from grokprobe.store.manifest import CheckpointManifest, SpectrumRow, encode
-from grokprobe.store.objects import Objects, gather
-from tests.served import serving
-from tests.tiny import tiny_run
+from grokprobe.store.catalogue.catalogue import Catalogue
+from grokprobe.store.records import CheckpointManifest, SpectrumRow, encode_record
+from tests.support.served import serving
+from tests.support.tiny import tiny_run
 
 CHECKPOINTS = 100
 ROUNDS = 50
@@ -54,9 +54,9 @@ async def publish(folder: Path, runs: int) -> int:
     async def one(number: int) -> None:
         run = f"run-{number:04d}"
         manifest = msgspec.structs.replace(TEMPLATE.manifest, run=run)
-        await objects.create(names.run_path(run), encode(manifest))
+        await objects.create(names.run_path(run), encode_record(manifest))
         for step in range(CHECKPOINTS):
-            data = encode(manifest_of(run, step, rng))
+            data = encode_record(manifest_of(run, step, rng))
             await objects.create(names.manifest_path(run, step), data)
 
     await gather(one, range(runs))

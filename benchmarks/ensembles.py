@@ -11,11 +11,11 @@ import time
 import msgspec
 import torch
 
-from trainer.config import Config, load, preset
-from trainer.data import draw
-from trainer.learner import Learner
-from trainer.state import environment
-from trainer.train import prepare
+from trainer.config.schema import Config, load_config, preset
+from trainer.learning.data import draw
+from trainer.learning.learner import Learner
+from trainer.learning.train import prepare
+from trainer.publishing.training_state import environment
 
 ROUNDS = 5
 ROUND_S = 2.0  # at least; whole steps
@@ -64,7 +64,7 @@ def main() -> None:
     """Compare; on a GPU in float32 and in TF32."""
     name = sys.argv[1] if len(sys.argv) > 1 else "quickstart"
     counts = [int(count) for count in sys.argv[2:]] or [1, 8, 32]
-    config = load(preset(name))
+    config = load_config(preset(name))
     precisions = ["float32", "tf32"] if torch.cuda.is_available() else ["float32"]
     for precision in precisions:
         training = msgspec.structs.replace(config.training, precision=precision)

@@ -17,8 +17,8 @@ import msgspec
 
 from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends, open_backends
-from tests.served import Served, serving
-from tests.tiny import tiny_run
+from tests.support.served import Served, serving
+from tests.support.tiny import tiny_run
 
 LISTENERS = 5_000
 ROUNDS = 10

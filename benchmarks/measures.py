@@ -24,7 +24,8 @@ from grokprobe.analysis.spectra import spectrum_of
 from grokprobe.settings import Settings
 from grokprobe.store.backends import open_backends
 from grokprobe.task import pairs
-from service.checkpoints import Checkpoint, start_runtime
+from service.inference.checkpoints import Checkpoint
+from service.inference.runtime import start_runtime
 
 ROUNDS = 12
 KEYS = [1, 5, 21, 42, 53]  # as many as the mainline ends with
@@ -96,7 +97,7 @@ def one_core(home: Path) -> None:
 
 def trajectory(home: Path) -> None:
     """A trajectory of many checkpoints, measured at the client."""
-    from tests.served import serving
+    from tests.support.served import serving
 
     changes = ["task.modulus=13", "model.d_model=16", "model.d_mlp=32", "training.threads=1"]
     changes += [f"training.steps={CHECKPOINTS - 1}", "checkpoints.every=1"]

@@ -17,14 +17,15 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
+from grokprobe.analysis.basis import basis_of
 from grokprobe.analysis.fourier import spectrum
-from grokprobe.analysis.groups import basis_of
 from grokprobe.analysis.nulls import circle_null, spectrum_null
 from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends, open_backends
-from service.checkpoints import Checkpoint, Checkpoints, Runtime, start_runtime
-from service.metrics import Metrics
-from service.predicting import describe
+from service.inference.checkpoints import Checkpoint, Checkpoints
+from service.inference.runtime import Runtime, start_runtime
+from service.telemetry.metrics import Metrics
+from service.v1.checkpoint.predict import describe_predictions
 
 CHECKPOINTS = 40
 ROUNDS = 40
@@ -62,7 +63,7 @@ def new_cache(backends: Backends, runtime: Runtime) -> Checkpoints:
 def predict(checkpoint: Checkpoint) -> None:
     """One pair, answered in full."""
     (logits,) = checkpoint.outputs(["logits"], PAIR)
-    describe(checkpoint.table, PAIR, logits)
+    describe_predictions(checkpoint.table, PAIR, logits)
 
 
 def analyse(checkpoint: Checkpoint) -> None:

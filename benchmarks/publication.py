@@ -14,20 +14,26 @@ import torch
 from rich.console import Console
 
 from grokprobe.settings import Settings
-from trainer.config import Config
-from trainer.data import Grid, draw
-from trainer.export import Graph, check_parity, export_graph, open_session, run_logits
-from trainer.gradients import Gradients
-from trainer.learner import Learner
-from trainer.measure import measure, own_keys, read
-from trainer.member import Member
+from trainer.config.schema import Config
+from trainer.jobs.opening import describe_run, opened_backends
+from trainer.learning.data import Grid, draw
+from trainer.learning.learner import Learner
+from trainer.learning.snapshot import Snapshot
+from trainer.learning.train import prepare
+from trainer.measuring.gradients import Gradients
+from trainer.measuring.measures import measure, own_keys, read_outputs
 from trainer.models import make_network
-from trainer.progress import TextReporter
-from trainer.runs import describe, opened
-from trainer.snapshot import Snapshot
-from trainer.state import encode
-from trainer.train import prepare
-from trainer.worker import Worker
+from trainer.models.export import (
+    Graph,
+    check_parity,
+    export_graph,
+    open_session,
+    run_logits,
+)
+from trainer.publishing.training_run import TrainingRun
+from trainer.publishing.training_state import encode_snapshots
+from trainer.publishing.worker import Worker
+from trainer.reporting.progress import TextReporter
 
 CHECKPOINTS = 40
 Times = dict[str, list[float]]
@@ -63,13 +69,13 @@ def export_and_compare(
                 run_logits(session, grid.sample()), snapshot.sample_logits, "run", snapshot.step
             )
     with timed(times, "measures"):
-        probe = read(session, grid)
+        probe = read_outputs(session, grid)
         measure(probe, snapshot.step)
         own_keys(probe, snapshot.step)
     with timed(times, "gradient symmetricity"):
         gradients.measures(snapshot)
     with timed(times, "training state as bytes"):
-        encode([snapshot])
+        encode_snapshots([snapshot])
 
 
 def main() -> None:
@@ -85,9 +91,9 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as home,
         Worker() as worker,
-        opened(worker, Settings(home=home)) as backends,
+        opened_backends(worker, Settings(home=home)) as backends,
     ):
-        member = Member(backends, describe("run", config, grid), config, grid, reporter)
+        member = TrainingRun(backends, describe_run("run", config, grid), config, grid, reporter)
         worker.call(member.create)
         worker.call(member.begin)
         member.prepare(proto, device)

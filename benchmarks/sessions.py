@@ -21,8 +21,8 @@ import msgspec
 import numpy as np
 
 from benchmarks.servers import Server, how_quiet, service, train_mainline
-from grokprobe.store import names
-from grokprobe.store.manifest import CheckpointManifest, encode
+from grokprobe.store.archive import names
+from grokprobe.store.records import CheckpointManifest, encode_record
 
 HOT, COLD = 1_000, 5_000
 ASKED, ASKERS = 20_000, 8
@@ -41,7 +41,7 @@ def multiply(home: Path, model: Path) -> None:
             path.unlink(missing_ok=True)
             os.link(model, path)
         record = msgspec.structs.replace(first, step=step)
-        (store / names.manifest_path(first.run, step)).write_bytes(encode(record))
+        (store / names.manifest_path(first.run, step)).write_bytes(encode_record(record))
     environment = {**os.environ, "GROKPROBE_HOME": str(home)}
     command = [sys.executable, "-m", "grokprobe", "reindex"]
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)

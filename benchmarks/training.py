@@ -1,7 +1,8 @@
 """`python -m benchmarks.training`: the speed of training the mainline, on this machine.
 
-1. Steps per second of the fast form against the textbook form (tests/reference.py) and against
-   the float32 matrix products that no last-position form can avoid, all interleaved.
+1. Steps per second of the fast form against the textbook form
+   (tests/support/reference.py) and against the float32 matrix products that no last-position
+   form can avoid, all interleaved.
 2. Training with a checkpoint published every 100 steps against training with none, to local files
    and to a store that takes 200 ms more for each write.
 """
@@ -21,21 +22,20 @@ from rich.console import Console
 from torch import Tensor
 
 from grokprobe.settings import Settings
-from grokprobe.store.archive import Archive
-from tests import reference
-from trainer.architecture import TransformerSection
-from trainer.config import Config, TrainingSection
-from trainer.data import Grid, draw
-from trainer.export import export_graph
-from trainer.learner import Learner
-from trainer.loss import cross_entropy
-from trainer.member import Member
+from grokprobe.store.archive.publisher import Archive
+from tests.support import reference
+from trainer.config.schema import Config, TrainingSection, TransformerSection
+from trainer.jobs.opening import describe_run, opened_backends
+from trainer.learning.data import Grid, draw
+from trainer.learning.learner import Learner
+from trainer.learning.losses import cross_entropy
+from trainer.learning.optimisers import make_optimisers
+from trainer.learning.train import Callback, prepare, train
 from trainer.models import make_network
-from trainer.optimisers import make_optimisers
-from trainer.progress import TextReporter
-from trainer.runs import describe, opened
-from trainer.train import Listener, prepare, train
-from trainer.worker import Worker
+from trainer.models.export import export_graph
+from trainer.publishing.training_run import TrainingRun
+from trainer.publishing.worker import Worker
+from trainer.reporting.progress import TextReporter
 
 ROUNDS = 7
 TRAININGS = 5  # of each kind, taking turns
@@ -122,9 +122,9 @@ def compare_forms(config: Config, grid: Grid) -> None:
 
 
 class Publishing:
-    """A Listener with two checkpoints in the middle; without a member they are not published."""
+    """A Callback with two checkpoints in the middle; without a member they are not published."""
 
-    def __init__(self, worker: Worker, member: Member | None = None) -> None:
+    def __init__(self, worker: Worker, member: TrainingRun | None = None) -> None:
         self._worker, self._member = worker, member
 
     def due(self, step: int) -> bool:
@@ -147,7 +147,7 @@ class Publishing:
         return False
 
 
-def train_once(config: Config, grid: Grid, listener: Listener) -> float:
+def train_once(config: Config, grid: Grid, listener: Callback) -> float:
     """The time of STEPS updates from the same weights."""
     learner = Learner([config], [grid], torch.device("cpu"))
     began = time.perf_counter()
@@ -169,14 +169,14 @@ def compare_publication(config: Config, grid: Grid, home: Path) -> None:
     proto = export_graph(make_network(config.model, config.task.modulus, seed=0), grid.sample())
     reporter = TextReporter(Console(quiet=True))
     times: dict[str, list[float]] = {"none": [], "published": [], "slow store": []}
-    with Worker() as worker, opened(worker, Settings(home=str(home))) as backends:
+    with Worker() as worker, opened_backends(worker, Settings(home=str(home))) as backends:
         worker.bound = config.checkpoints.queue
         slow = replace(backends, archive=Archive(SlowStore(home / "slow", mkdir=True)))
         for number in range(TRAININGS + 1):
             times["none"].append(train_once(config, grid, Publishing(worker)))
             for name, where in (("published", backends), ("slow store", slow)):
-                manifest = describe(f"run-{number}-{name[:4]}", config, grid)
-                member = Member(where, manifest, config, grid, reporter)
+                manifest = describe_run(f"run-{number}-{name[:4]}", config, grid)
+                member = TrainingRun(where, manifest, config, grid, reporter)
                 worker.call(member.create)
                 worker.call(member.begin)
                 member.prepare(proto, torch.device("cpu"))

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 from grokprobe.errors import GrokprobeError, InvalidInput
 from grokprobe.settings import Settings, read_settings
-from grokprobe.store.archive import Archive
+from grokprobe.store.archive.publisher import Archive
+from grokprobe.store.archive.verification import problems
 from grokprobe.store.backends import open_backends, open_store
-from grokprobe.store.manifest import status_of
+from grokprobe.store.records import status_of
 
 EXIT_FOUND_PROBLEMS = 1
 EXIT_ERROR = 2
@@ -65,11 +66,11 @@ async def verify(settings: Settings, run: str | None) -> int:
     """Print every problem of a run, or of every name in object storage; exit code 1 if any."""
     archive = Archive(open_store(settings))
     names = await archive.names() if run is None else [run]
-    problems = [line for name in names for line in await archive.verify(name)]
-    for line in problems:
+    found = [line for name in names for line in await problems(archive, name)]
+    for line in found:
         print(line)
-    print(f"verified {len(names)} runs, {len(problems)} problems")
-    return EXIT_FOUND_PROBLEMS if problems else 0
+    print(f"verified {len(names)} runs, {len(found)} problems")
+    return EXIT_FOUND_PROBLEMS if found else 0
 
 
 async def runs(settings: Settings) -> int:

@@ -16,7 +16,7 @@ from grokprobe.errors import SettingError
 
 PREFIX = "GROKPROBE_"
 
-Count = Annotated[int, msgspec.Meta(gt=0)]
+Positive = Annotated[int, msgspec.Meta(gt=0)]
 ORIGINS = r"^(\*|https?://[^/,\s]+(\s*,\s*https?://[^/,\s]+)*)?$"
 PROM_FILE = r"^(.*\.prom)?$"  # the collector of node_exporter reads no other
 GATEWAY = r"^(https?://[^/@\s]+(/[^@\s]*)?)?$"
@@ -32,13 +32,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     redis_url: str = "embedded"
     host: str = "127.0.0.1"
     port: Port = 8000
-    session_cache_bytes: Count = 1_073_741_824
-    grid_cache_bytes: Count = 268_435_456
-    max_pairs: Count = 65_536
-    max_body_bytes: Count = 10_485_760
-    max_model_bytes: Count = 268_435_456
-    max_in_flight: Count = 256
-    max_listeners: Count = 10_000
+    session_cache_bytes: Positive = 1_073_741_824
+    grid_cache_bytes: Positive = 268_435_456
+    max_pairs: Positive = 65_536
+    max_body_bytes: Positive = 10_485_760
+    max_model_bytes: Positive = 268_435_456
+    max_in_flight: Positive = 256
+    max_listeners: Positive = 10_000
     api_keys_file: str = ""
     allow_anonymous: bool = False
     open_metrics: bool = True

@@ -14,11 +14,11 @@ from grokprobe.errors import GrokprobeError, SettingError
 from grokprobe.settings import Settings, read_settings
 from grokprobe.store.backends import open_backends
 from service.app import create_app, create_context
-from service.auth import open_keys
-from service.checkpoints import start_runtime
-from service.logs import configure_logs
+from service.inference.runtime import start_runtime
+from service.middleware.auth import open_keys
 from service.server import Server
-from service.tracing import tracing
+from service.telemetry.logs import configure_logs
+from service.telemetry.tracing import tracing
 
 logger = logging.getLogger("grokprobe.service")
 

@@ -11,83 +11,34 @@ from litestar.types import ASGIApp
 
 from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends
-from service.answers import settle
-from service.auth import Keys, protect
-from service.bounds import Bounded
-from service.checkpoints import Checkpoints, Runtime
+from service import health
 from service.context import Context
-from service.derived import Derived
-from service.edge import edge
-from service.events import Feed
-from service.fast import fast_path
-from service.inference import Inference
-from service.members import Members
-from service.metrics import Metrics
-from service.openapi import openapi_config
-from service.problems import problem_response
-from service.queries import check_query
-from service.routes import (
-    embedding,
-    emergence,
-    events,
-    groups,
-    health,
-    logits,
-    measures,
-    model,
-    neurons,
-    predictions,
-    runs,
-    spectrum,
-    trajectory,
-    weights,
-)
-from service.v2 import inference, models, repository, server
-from service.v2.statistics import Statistics
-from service.views import Views
+from service.events.feed import Feed
+from service.http.openapi import openapi_config
+from service.http.preconditions import settle
+from service.http.problems import problem_response
+from service.http.queries import check_query
+from service.inference.checkpoints import Checkpoints
+from service.inference.engine import Inference
+from service.inference.results import Results
+from service.inference.runtime import Runtime
+from service.middleware.auth import ApiKeys, protect
+from service.middleware.deadlines import Deadlines
+from service.middleware.stack import edge
+from service.runs.groups import GroupMembers
+from service.runs.source import Source
+from service.runs.views import RunViews
+from service.telemetry.metrics import Metrics
+from service.telemetry.statistics import Statistics
+from service.v1.checkpoint.fast import fast_path
+from service.v1.routes import V1
+from service.v2.routes import V2
 
 STATIC = Path(__file__).parent / "static"
 
-V1 = [
-    runs.list_runs,
-    runs.get_run,
-    runs.list_checkpoints,
-    runs.get_checkpoint,
-    predictions.post_predictions,
-    predictions.get_predictions,
-    logits.get_logits,
-    embedding.get_embedding,
-    spectrum.get_spectrum,
-    neurons.get_neurons,
-    measures.get_measures,
-    model.get_model,
-    weights.list_weights,
-    weights.get_weight,
-    trajectory.get_trajectory,
-    trajectory.get_spectra,
-    emergence.get_emergence,
-    events.get_events,
-    groups.get_group_emergence,
-]
-
-V2 = [
-    server.get_server,
-    server.get_live,
-    server.get_ready,
-    models.get_all_statistics,
-    models.get_metadata,
-    models.get_ready,
-    models.get_config,
-    models.get_statistics,
-    inference.infer,
-    repository.get_index,
-    repository.load,
-    repository.unload,
-]
-
 
 @get("/", include_in_schema=False)
-async def index() -> Redirect:
+async def home() -> Redirect:
     """A browser lands on the reader of the API."""
     return Redirect("/schema")
 
@@ -95,13 +46,15 @@ async def index() -> Redirect:
 def create_context(settings: Settings, backends: Backends, runtime: Runtime) -> Context:
     """What the routes work with, over open backends."""
     metrics = Metrics()
-    views = Views(backends.archive, backends.catalogue, metrics)
+    source = Source(backends.catalogue, backends.archive)
+    views = RunViews(source, metrics)
     return Context(
         settings=settings,
         backends=backends,
         metrics=metrics,
+        source=source,
         views=views,
-        members=Members(backends, views),
+        members=GroupMembers(source),
         checkpoints=Checkpoints(
             backends.archive,
             runtime,
@@ -110,7 +63,7 @@ def create_context(settings: Settings, backends: Backends, runtime: Runtime) -> 
             settings.max_model_bytes,
         ),
         inference=Inference(metrics, settings.max_in_flight, settings.grid_cache_bytes),
-        derived=Derived(backends.catalogue, views, metrics),
+        derived=Results(source, metrics),
         feed=Feed(backends.events, views, metrics, settings.max_listeners),
         runtime=runtime,
         statistics=Statistics(),
@@ -122,7 +75,7 @@ async def _check_query(request: Request[Any, Any, Any]) -> Response[Any] | None:
     return None
 
 
-def create_app(context: Context, keys: Keys | None) -> ASGIApp:
+def create_app(context: Context, keys: ApiKeys | None) -> ASGIApp:
     """The service as an ASGI application, for those who have one of the keys or for everybody.
 
     Whoever serves it keeps `context.feed` following.
@@ -134,7 +87,7 @@ def create_app(context: Context, keys: Keys | None) -> ASGIApp:
     static = create_static_files_router("/static", directories=[STATIC], include_in_schema=False)
     app = Litestar(
         route_handlers=[
-            index,
+            home,
             health.livez,
             health.readyz,
             health.metrics,
@@ -148,7 +101,7 @@ def create_app(context: Context, keys: Keys | None) -> ASGIApp:
         openapi_config=openapi_config(),
         logging_config=None,
     )
-    served: ASGIApp = Bounded(fast_path(app, context))
+    served: ASGIApp = Deadlines(fast_path(app, context))
     if keys is not None:
         served = protect(served, keys, context.metrics, context.settings.open_metrics)
     return edge(served, context.metrics, context.settings.origins)

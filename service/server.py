@@ -11,8 +11,8 @@ import uvicorn
 from litestar.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from service.problems import MEDIA_TYPE, unnamed_problem
-from service.requests import request_id
+from service.http.problems import MEDIA_TYPE, unnamed_problem
+from service.telemetry.requests import request_id
 
 logger = logging.getLogger("grokprobe.service")
 

@@ -6,8 +6,13 @@ import httpx
 import pytest
 
 from grokprobe.settings import Settings
-from tests.served import Quickstart, Served, serving, train_quickstart
-from tests.trained import Trained, train_tiny
+from tests.support.served import (
+    Quickstart,
+    Served,
+    serving,
+    train_quickstart,
+)
+from tests.support.trained import Trained, train_tiny
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks

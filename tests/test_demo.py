@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from grokprobe.settings import Settings
-from tests.served import environment, free_port
+from tests.support.served import environment, free_port
 
 ROOT = Path(__file__).parents[1]
 

@@ -14,11 +14,11 @@ import httpx
 import pytest
 
 from grokprobe.settings import Settings
-from tests.served import Quickstart, environment
+from tests.support.served import Quickstart, environment
+from tests.support.trained import Trained
 from tests.test_readme import BASE, ROOT, TEXT, blocks
-from tests.trained import Trained
-from trainer.__main__ import PREPARE, parse, work
-from trainer.sweep import load
+from trainer.__main__ import PREPARE, parse_arguments, work
+from trainer.config.sweep import load_sweep
 
 pytestmark = pytest.mark.timeout(600)  # the first test that needs it waits for the training
 
@@ -58,20 +58,20 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("line", [line for line in those_of(TRAINER) if " import" not in line])
 def test_training_is_prepared(folder: Path, line: str) -> None:
     """Arguments, configuration, names: all that is checked before anything is trained."""
-    arguments = parse(shlex.split(line.removeprefix(TRAINER).replace("RUN", "run")))
+    arguments = parse_arguments(shlex.split(line.removeprefix(TRAINER).replace("RUN", "run")))
     if arguments.command != "sweep" or arguments.index is not None:
         arguments.index_from = "--index"
         assert callable(PREPARE[arguments.command](arguments, Settings(home=str(folder))))
     elif arguments.list:
         assert work(arguments) == 0
     else:
-        assert load(arguments.file, arguments.run).cells
+        assert load_sweep(arguments.file, arguments.run).cells
 
 
 def test_the_cell_that_is_named(folder: Path) -> None:
     """Cell 4 of the sweep is what the page says that it is."""
     assert "Cell 4 here is weight decay 1.0, seed 1" in TEXT
-    cell = load(folder / "decay.toml", None).cell(4, "--index").config
+    cell = load_sweep(folder / "decay.toml", None).cell(4, "--index").config
     assert (cell.optimiser.weight_decay, cell.training.seed) == (1.0, 1)
 
 

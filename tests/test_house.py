@@ -4,7 +4,8 @@ import ast
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,95 @@ def offenders(part: str, *forbidden: str) -> list[str]:
 def test_imports_point_one_way(part: str, forbidden: list[str]) -> None:
     """trainer -> grokprobe <- service; torch and Litestar have one home; store has no maths."""
     assert offenders(part, *forbidden) == []
+
+
+# The rooms of a package from its door to its cellar: a room imports rooms further down, none of its
+# own floor and none above.
+ROOMS = {
+    "service": """
+        __main__ > app > v1 v2 middleware server > health > http > context > inference events
+        > runs > formats > telemetry errors""",
+    "service.v1": "routes > runs checkpoints groups run checkpoint > group_answer basis",
+    "trainer": """
+        __main__ > jobs importing > publishing > measuring > learning > models reporting
+        > config""",
+    "grokprobe.store": "backends > catalogue > archive > records",
+}
+Sources = Mapping[Path, ast.Module]
+
+
+def room(name: str, package: str) -> str:
+    """The first part of a dotted name within a package; empty if it lies elsewhere."""
+    return name.removeprefix(f"{package}.").partition(".")[0] if within(name, package) else ""
+
+
+def against_the_order(package: str, sources: Sources) -> list[str]:
+    """`module: import` for each import that is not of a room further down, or of no known room."""
+    floors = [floor.split() for floor in ROOMS[package].split(">")]
+    depth = {name: number for number, floor in enumerate(floors) for name in floor}
+    found = []
+    for path, tree in sources.items():
+        own = room(module(path), package)
+        if not own or module(path) == package:
+            continue
+        for name in imports(tree):
+            other = room(name, package)
+            if other not in ("", own) and not depth.get(own, -1) < depth.get(other, -1):
+                found.append(f"{module(path)}: {name}")
+    return found
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_rooms_import_those_further_down(package: str) -> None:
+    """In the order of the table, so that there are no circles between rooms either."""
+    assert against_the_order(package, TREES) == []
+
+
+@pytest.mark.parametrize(
+    ("package", "path", "planted"),
+    [
+        ("service", "service/inference/grids.py", "from service.http.target import find"),
+        ("service", "service/v1/runs.py", "from service.v2.paths import TAGS"),
+        ("service.v1", "service/v1/run/events.py", "from service.v1.checkpoint import fast"),
+        ("trainer", "trainer/reporting/progress.py", "from trainer.publishing import worker"),
+        ("trainer", "trainer/config/schema.py", "import trainer.learning.train"),
+        ("grokprobe.store", "grokprobe/store/records.py", "import grokprobe.store.archive"),
+    ],
+)
+def test_a_planted_wrong_import_is_found(package: str, path: str, planted: str) -> None:
+    """One that points up, or to the side."""
+    assert len(against_the_order(package, {Path(path): ast.parse(planted)})) == 1
+
+
+def circles(modules: Mapping[str, set[str]]) -> list[str]:
+    """The modules that can come back to themselves by imports."""
+    rest = dict(modules)
+    while free := [name for name, needs in rest.items() if not needs & rest.keys()]:
+        for name in free:
+            del rest[name]
+    return sorted(rest)
+
+
+def test_no_module_comes_back_to_itself() -> None:
+    """The imports of all modules have an order."""
+    names = {module(path) for path in TREES}
+
+    def target(name: str) -> str:
+        return name if name in names else name.rpartition(".")[0]
+
+    needs = {
+        module(path): {target(name) for name in imports(tree)} & names - {module(path)}
+        for path, tree in TREES.items()
+    }
+    assert circles(needs) == []
+    assert circles({"a": {"b"}, "b": {"a"}, "c": {"a"}, "d": set()}) == ["a", "b", "c"]
+
+
+def test_rooms_are_small() -> None:
+    """A folder holds at most 15 files; the maths, whose files are one idea each, 24."""
+    counts = Counter(path.parent for path in TREES if path.name != "__init__.py")
+    most = {Path("grokprobe/analysis"): 24}
+    assert {str(f): n for f, n in counts.items() if n > most.get(f, 15)} == {}
 
 
 @pytest.mark.parametrize("part", ["grokprobe.task", "grokprobe.analysis"])

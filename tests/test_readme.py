@@ -12,16 +12,15 @@ import msgspec
 import pytest
 
 from grokprobe.settings import Settings, variable
-from service.auth import Keys
-from service.metrics import Metrics
-from tests.served import Quickstart
-from tests.trained import Trained, manifests
-from trainer.architecture import MLPSection
-from trainer.config import PRESETS, Config, decode
-from trainer.ensemble import EnsembleSection
-from trainer.metrics import MeteredReporter, TrainerMetrics
-from trainer.progress import JsonReporter
-from trainer.worker import Worker
+from service.middleware.auth import ApiKeys
+from service.telemetry.metrics import Metrics
+from tests.support.served import Quickstart
+from tests.support.trained import Trained, manifests
+from trainer.config.ensemble import EnsembleSection
+from trainer.config.schema import PRESETS, Config, MLPSection, decode_config
+from trainer.publishing.worker import Worker
+from trainer.reporting.metrics import MeteredReporter, TrainerMetrics
+from trainer.reporting.progress import JsonReporter
 
 ROOT = Path(__file__).parents[1]
 PAGES = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
@@ -182,7 +181,7 @@ def test_the_line_that_makes_a_key(tmp_path: Path) -> None:
     )
     line, key = done.stdout.splitlines()
     (tmp_path / "keys").write_text(line)
-    assert Keys(tmp_path / "keys").identify(f"Bearer {key}").name == "NAME"
+    assert ApiKeys(tmp_path / "keys").identify(f"Bearer {key}").name == "NAME"
 
 
 def test_every_measure_is_documented(trained: Trained) -> None:
@@ -198,7 +197,7 @@ def test_every_measure_is_documented(trained: Trained) -> None:
 def test_the_configuration_is_the_trainers_default() -> None:
     """The documented configuration decodes to the default, and names every field of it."""
     text, of_mlp, of_ensemble, _ = blocks("toml")
-    assert decode(tomllib.loads(text), "docs/training.md") == Config()
+    assert decode_config(tomllib.loads(text), "docs/training.md") == Config()
     shown, default = tomllib.loads(text), msgspec.to_builtins(Config())
     assert {s: set(f) for s, f in shown.items()} == {s: set(f) for s, f in default.items()}
     assert tomllib.loads(of_mlp)["model"] == msgspec.to_builtins(MLPSection())

@@ -10,12 +10,12 @@ from obstore.store import MemoryStore
 from redis.asyncio import Redis
 
 from grokprobe.settings import Settings
-from grokprobe.store.archive import Archive
+from grokprobe.store.archive.publisher import Archive
 from grokprobe.store.backends import Backends
-from grokprobe.store.catalogue import Catalogue
-from grokprobe.store.events import EventReader
+from grokprobe.store.catalogue.catalogue import Catalogue
+from grokprobe.store.catalogue.events import EventReader
 from service.app import create_app, create_context
-from service.checkpoints import Runtime
+from service.inference.runtime import Runtime
 
 TARGET = Path(__file__).parents[1] / "docs" / "openapi.json"
 

@@ -17,23 +17,22 @@ from grokprobe.errors import (
     SettingError,
 )
 from grokprobe.settings import Settings, read_settings
-from grokprobe.store.manifest import check_run_name
+from grokprobe.store.records import check_run_name
 from grokprobe.task import Operation, Task
-from trainer import ensemble
-from trainer.config import preset
-from trainer.layout import load as load_layout
-from trainer.sweep import INDEX_VARIABLE, index_from, listing
-from trainer.sweep import load as load_sweep
+from trainer.config import ensemble
+from trainer.config.schema import preset
+from trainer.config.sweep import INDEX_VARIABLE, index_from, listing, load_sweep
+from trainer.importing.layout import load_layout
 
 if TYPE_CHECKING:
-    from trainer.progress import Reporter
+    from trainer.reporting.progress import Reporter
 
 REFUSED = (InvalidInput, NotFound, RunExists, RunDeleted)
 # A random table is known to those who drew it alone.
 IMPORTED = [operation for operation in get_args(Operation) if operation != "random"]
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line; argparse exits with status 2 and the usage if it makes no sense."""
     parser = argparse.ArgumentParser(prog="python -m trainer", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -103,13 +102,13 @@ Act = Callable[["Reporter"], int]
 def prepare_train(arguments: argparse.Namespace, settings: Settings) -> Act:
     """`train`: a new run from a configuration."""
     path = arguments.config or preset(arguments.preset)
-    configs, together = ensemble.load(path, arguments.assignments)
+    configs, together = ensemble.load_ensemble(path, arguments.assignments)
     group, runs = ensemble.names(path.stem, arguments.run, configs)
     if not together:
         group = runs[0] = check_run_name(arguments.run or runs[0])
     members = dict(zip(runs, configs, strict=True))
     kind: dict[str, Any] = {"group": group if together else None, "go_on": arguments.resume}
-    from trainer.job import start_all
+    from trainer.jobs.training import start_all
 
     return lambda reporter: start_all(settings, members, group, reporter, **kind)
 
@@ -117,7 +116,7 @@ def prepare_train(arguments: argparse.Namespace, settings: Settings) -> Act:
 def prepare_resume(arguments: argparse.Namespace, settings: Settings) -> Act:
     """`resume`: an old run by its own configuration."""
     run = check_run_name(arguments.run)
-    from trainer.job import resume
+    from trainer.jobs.training import resume
 
     return lambda reporter: resume(settings, run, reporter)
 
@@ -126,7 +125,7 @@ def prepare_sweep(arguments: argparse.Namespace, settings: Settings) -> Act:
     """`sweep --index`: one cell, trained or resumed, as an Indexed Job or `sweep` starts it."""
     sweep = load_sweep(arguments.file, arguments.run)
     cell = sweep.cell(arguments.index, arguments.index_from)
-    from trainer.job import start
+    from trainer.jobs.training import start
 
     return lambda reporter: start(
         settings, cell.config, cell.run, reporter, group=sweep.group, go_on=True
@@ -139,7 +138,7 @@ def sweep_here(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.list:
         print(*listing(sweep), sep="\n")
         return 0
-    from trainer.cells import train_all
+    from trainer.jobs.sweep import train_all
 
     return train_all(sweep, settings, arguments.jobs or 1)
 
@@ -148,7 +147,7 @@ def prepare_import(arguments: argparse.Namespace, settings: Settings) -> Act:
     """`import`: weights by a layout."""
     layout = load_layout(arguments.layout, arguments.assignments, arguments.step)
     run = check_run_name(arguments.run)
-    from trainer.importer import import_files
+    from trainer.importing.weight_files import import_files
 
     return lambda reporter: import_files(settings, arguments.files, layout, run, reporter)
 
@@ -157,7 +156,7 @@ def prepare_import_onnx(arguments: argparse.Namespace, settings: Settings) -> Ac
     """`import-onnx`: models as they are."""
     task = Task(operation=arguments.operation, modulus=arguments.modulus)
     run, step = check_run_name(arguments.run), arguments.step
-    from trainer.import_onnx import import_onnx
+    from trainer.importing.onnx_files import import_onnx
 
     return lambda reporter: import_onnx(settings, arguments.files, task, step, run, reporter)
 
@@ -189,8 +188,8 @@ def work(arguments: argparse.Namespace) -> int:
     if arguments.command == "sweep" and not _one_cell(arguments):
         return sweep_here(arguments, settings)
     act = PREPARE[arguments.command](arguments, settings)
-    from trainer.exposition import metered
-    from trainer.progress import make_reporter
+    from trainer.reporting.exposition import metered
+    from trainer.reporting.progress import make_reporter
 
     with metered(settings, make_reporter(settings)) as reporter:
         return act(reporter)
@@ -198,7 +197,7 @@ def work(arguments: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The whole program: no error leaves it as a traceback."""
-    parsed = parse(arguments)
+    parsed = parse_arguments(arguments)
     try:
         return work(parsed)
     except GrokprobeError as error:

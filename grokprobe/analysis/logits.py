@@ -19,8 +19,8 @@ from math import sqrt
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from grokprobe.analysis.basis import Basis
 from grokprobe.analysis.fourier import NEGLIGIBLE, Array, Spectrum, spectrum
-from grokprobe.analysis.groups import Basis
 
 
 def cube(logits: ArrayLike, basis: Basis) -> Array:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from grokprobe.analysis import keys as rules
 from grokprobe.analysis import progress
+from grokprobe.analysis.basis import Basis, basis_of
 from grokprobe.analysis.fourier import Array, Spectrum, key_share
-from grokprobe.analysis.groups import Basis, basis_of
 from grokprobe.analysis.irreps import IrrepSpectrum
 from grokprobe.analysis.keys import Keys
 from grokprobe.analysis.logits import LogitCoefficients, cube, logit_coefficients

@@ -1,7 +1,7 @@
 """The spectrum of a matrix, and its null, in whichever basis an operation has."""
 
+from grokprobe.analysis.basis import Basis
 from grokprobe.analysis.fourier import Array, Spectrum, spectrum
-from grokprobe.analysis.groups import Basis
 from grokprobe.analysis.irreps import IrrepSpectrum, irrep_densities, irrep_spectrum
 from grokprobe.analysis.nulls import Null, spectrum_null
 

@@ -21,10 +21,10 @@ from redis.exceptions import RedisError
 
 from grokprobe.errors import SettingError, Unavailable
 from grokprobe.settings import Settings, variable
-from grokprobe.store.archive import Archive
-from grokprobe.store.catalogue import Catalogue
-from grokprobe.store.embedded import embedded_redis
-from grokprobe.store.events import EventReader
+from grokprobe.store.archive.publisher import Archive
+from grokprobe.store.catalogue.catalogue import Catalogue
+from grokprobe.store.catalogue.embedded_redis import embedded_redis
+from grokprobe.store.catalogue.events import EventReader
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig  # exist for type checkers alone

@@ -3,9 +3,9 @@
 import zlib
 
 from grokprobe.errors import InvalidInput
-from service.bodies import refused
 from service.context import Context
 from service.errors import EncodedBody
+from service.http.bodies import refused
 
 # zlib's name for each format; HTTP's deflate is the one with zlib's header (RFC 9110, 8.4.1.2).
 FORMATS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}

@@ -4,16 +4,16 @@ from typing import Any
 
 from litestar import Request, Response, post
 
-from service.batches import INLINE_PAIRS
-from service.bodies import read_bytes
 from service.context import FromContext
-from service.routes import RunPath, StepPath
+from service.http.bodies import read_encoded_body
+from service.http.parameters import RunPath, StepPath
+from service.inference.batching import INLINE_PAIRS
 from service.v2.encodings import FORMATS, pack, unpack
 from service.v2.openapi import BINARY, JSON, WithTensors
-from service.v2.outputs import choose, compute, encode
-from service.v2.paths import LATEST, OF_A_BODY, OF_A_MODEL, TAGS, of_a_model, step_of
+from service.v2.outputs import choose_outputs, compute, encode_outputs
+from service.v2.paths import LATEST, OF_A_BODY, OF_A_MODEL, TAGS, of_a_model, step_of_version
 from service.v2.records import InferAnswer
-from service.v2.requests import JSON_LENGTH, check_residues, read_request
+from service.v2.requests import JSON_LENGTH, check_pairs, read_request
 
 
 @post(
@@ -31,9 +31,9 @@ async def infer(
     step: StepPath = LATEST,
 ) -> Response[InferAnswer]:
     """The outputs of the pairs in the body, which may be packed by gzip or deflate."""
-    headers, body = request.headers, await read_bytes(request, context)
+    headers, body = request.headers, await read_encoded_body(request, context)
     with context.inference.permit():
-        number = await step_of(context, run, step)
+        number = await step_of_version(context, run, step)
         with context.statistics.request(run, number) as watch:
             body = await unpack(context, body, headers.get("content-encoding", "identity"))
             asked = read_request(context, body, headers.get(JSON_LENGTH))
@@ -41,14 +41,16 @@ async def infer(
             watch.lap("compute_input")
             checkpoint = await context.checkpoints.get(run, number)
             watch.lap("queue")
-            check_residues(asked.pairs, checkpoint.table.task.modulus)
-            wanted = choose(context, checkpoint, asked)
+            check_pairs(asked.pairs, checkpoint.table.task.modulus)
+            wanted = choose_outputs(context, checkpoint, asked)
             found = await compute(context, checkpoint, wanted, asked.pairs)
             watch.lap("compute_infer")
 
             def respond() -> Response[Any]:
                 answer = InferAnswer(run, str(number), [], asked.id)
-                return _response(*encode(answer, wanted, found), headers.get("accept-encoding", ""))
+                return _response(
+                    *encode_outputs(answer, wanted, found), headers.get("accept-encoding", "")
+                )
 
             small = len(asked.pairs) <= INLINE_PAIRS
             response = respond() if small else await context.inference.apart(respond)

@@ -2,10 +2,11 @@
 
 from litestar import get
 
-from service.checkpoints import Checkpoint
 from service.context import FromContext
-from service.routes import RunPath, StepPath, documented
-from service.v2.paths import EMPTY, LATEST, OF_A_MODEL, TAGS, of_a_model, opened
+from service.http.openapi import documented
+from service.http.parameters import RunPath, StepPath
+from service.inference.checkpoints import Checkpoint
+from service.v2.paths import EMPTY, LATEST, OF_A_MODEL, TAGS, of_a_model, open_version
 from service.v2.records import (
     ModelConfig,
     ModelMetadata,
@@ -31,7 +32,7 @@ async def get_metadata(
 ) -> ModelMetadata:
     """The run's steps as versions; inputs and outputs of the one named, or of the latest."""
     view = await context.views.get(run)
-    inputs, outputs = _tensors(await opened(context, run, step))
+    inputs, outputs = _tensors(await open_version(context, run, step))
     return ModelMetadata(run, [str(step) for step in view.steps], PLATFORM, inputs, outputs)
 
 
@@ -44,13 +45,13 @@ async def get_metadata(
 )
 async def get_ready(context: FromContext, run: RunPath, step: StepPath = LATEST) -> None:
     """200 once the checkpoint is loaded, which this does; else why it cannot be."""
-    await opened(context, run, step)
+    await open_version(context, run, step)
 
 
 @get(of_a_model("/config"), summary="A model's configuration", tags=TAGS, responses=OF_A_MODEL)
 async def get_config(context: FromContext, run: RunPath, step: StepPath = LATEST) -> ModelConfig:
     """As Triton has it; outputs without a row per pair leave no batch dimension, so 0."""
-    inputs, outputs = _tensors(await opened(context, run, step))
+    inputs, outputs = _tensors(await open_version(context, run, step))
     return ModelConfig(
         name=run,
         platform=PLATFORM,

@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from grokprobe.errors import InvalidInput
 from grokprobe.task import Residues
-from service.bodies import refused
-from service.checkpoints import Checkpoint
 from service.context import Context
+from service.http.bodies import refused
+from service.inference.checkpoints import Checkpoint
 from service.v2.records import BinarySize, InferAnswer, OutputTensor, RequestedOutput
 from service.v2.requests import SHARED_MEMORY, Asked
 
 # Numbers in one answer: 64 MiB in binary; encoding more in JSON would keep everybody else waiting.
 MAX_NUMBERS, MAX_JSON_NUMBERS = 2**24, 2_000_000
 
-Values = NDArray[np.float32]
+OutputValues = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Wanted:
         return math.prod(pairs if size < 0 else size for size in [*self.shape[:-1], width])
 
 
-def choose(context: Context, checkpoint: Checkpoint, asked: Asked) -> list[Wanted]:
+def choose_outputs(context: Context, checkpoint: Checkpoint, asked: Asked) -> list[Wanted]:
     """What a request wants of a checkpoint: all of its outputs if it names none.
 
     Raises OutputMissing, InvalidInput, TooLarge.
@@ -81,14 +81,14 @@ def _check_size(context: Context, wanted: list[Wanted], pairs: int) -> None:
 
 async def compute(
     context: Context, checkpoint: Checkpoint, wanted: list[Wanted], pairs: Residues
-) -> dict[str, Values]:
+) -> dict[str, OutputValues]:
     """The wanted outputs by name."""
     names = [output.name for output in wanted]
     return dict(zip(names, await context.inference.outputs(checkpoint, names, pairs), strict=True))
 
 
-def encode(
-    answer: InferAnswer, wanted: list[Wanted], found: dict[str, Values]
+def encode_outputs(
+    answer: InferAnswer, wanted: list[Wanted], found: dict[str, OutputValues]
 ) -> tuple[bytes, int | None]:
     """The body of an answer with these outputs; with binary ones, the length of its JSON too."""
     tensors = [_tensor(output, found[output.name]) for output in wanted]
@@ -99,7 +99,7 @@ def encode(
     return b"".join([text, *(part for _, part in tensors)]), len(text)
 
 
-def _tensor(output: Wanted, values: Values) -> tuple[OutputTensor, bytes]:
+def _tensor(output: Wanted, values: OutputValues) -> tuple[OutputTensor, bytes]:
     """An output's record, and what follows the JSON of it."""
     content: list[Any] | bytes
     if output.classes is None:
@@ -117,7 +117,7 @@ def _tensor(output: Wanted, values: Values) -> tuple[OutputTensor, bytes]:
     return tensor, b""
 
 
-def _classify(values: Values, count: int) -> Iterator[str]:
+def _classify(values: OutputValues, count: int) -> Iterator[str]:
     """`value:index` of the largest values of each row, largest first; ties: lowest index."""
     order = np.argsort(-values, axis=-1, kind="stable")[..., :count]
     largest = np.take_along_axis(values, order, axis=-1)

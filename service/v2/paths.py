@@ -1,8 +1,8 @@
 """How paths name a checkpoint: model and version, or a model alone for its latest."""
 
-from service.checkpoints import Checkpoint
 from service.context import Context
-from service.routes import documented
+from service.http.openapi import documented
+from service.inference.checkpoints import Checkpoint
 
 # 200 and no body says yes: the asyncio client leaves unread what it does not need, and JSON's
 # null is a body.
@@ -19,12 +19,12 @@ def of_a_model(what: str, under: str = "") -> list[str]:
     return [f"{model}{what}", f"{model}/versions/{{step:str}}{what}"]
 
 
-async def step_of(context: Context, run: str, version: str) -> int:
+async def step_of_version(context: Context, run: str, version: str) -> int:
     """The step that a version names. Raises RunNotFound, StepNotFound, LabelNotReached."""
     return (await context.views.get(run)).step_of(version)
 
 
-async def opened(context: Context, run: str, version: str) -> Checkpoint:
+async def open_version(context: Context, run: str, version: str) -> Checkpoint:
     """A version, loaded under a permit. Raises CheckpointCorrupt, StoreUnavailable, Overloaded."""
     with context.inference.permit():
-        return await context.checkpoints.get(run, await step_of(context, run, version))
+        return await context.checkpoints.get(run, await step_of_version(context, run, version))

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from service.v2.statistics import ModelStatistics
+from service.telemetry.statistics import ModelStatistics
 
 Datatype = Literal["INT64", "FP32", "BYTES"]
 

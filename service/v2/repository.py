@@ -5,11 +5,12 @@ from typing import Any
 from litestar import Request, post
 
 from grokprobe.errors import InvalidInput
-from service.bodies import decode, read_body
 from service.context import FromContext
-from service.routes import RunPath, StepPath, documented
-from service.routes.runs import page_of_runs
-from service.v2.paths import EMPTY, LATEST, OF_A_BODY, OF_A_MODEL, TAGS, of_a_model, opened
+from service.http.bodies import decode_body, read_body
+from service.http.openapi import documented
+from service.http.parameters import RunPath, StepPath
+from service.runs.listing import page_of_runs
+from service.v2.paths import EMPTY, LATEST, OF_A_BODY, OF_A_MODEL, TAGS, of_a_model, open_version
 from service.v2.records import IndexEntry, IndexRequest, RepositoryRequest
 
 JSON = "application/json"
@@ -26,9 +27,11 @@ RUNS = 1_000  # read at a time
 async def get_index(request: Request[Any, Any, Any], context: FromContext) -> list[IndexEntry]:
     """Every run at its latest step; `{"ready": true}` leaves out those without a checkpoint."""
     body = await read_body(request, context)
-    asked = decode(body or b"{}", JSON, IndexRequest)
+    asked = decode_body(body or b"{}", JSON, IndexRequest)
     found: list[IndexEntry] = []
-    while page := await page_of_runs(context, found[-1].name if found else "", RUNS):
+    while page := await page_of_runs(
+        context.source, context.views, found[-1].name if found else "", RUNS
+    ):
         found += [_entry(row.run, row.latest_step) for row in page]
     return [entry for entry in found if entry.state == "READY" or not asked.ready]
 
@@ -55,10 +58,10 @@ async def load(
 ) -> None:
     """Have it in memory before it is asked for, as long as memory allows."""
     body = await read_body(request, context)
-    for name in decode(body or b"{}", JSON, RepositoryRequest).parameters:
+    for name in decode_body(body or b"{}", JSON, RepositoryRequest).parameters:
         message = "is not taken: models come from a trainer, and what is published never changes"
         raise InvalidInput(f"$.parameters.{name[:60]}", message)
-    await opened(context, run, step)
+    await open_version(context, run, step)
 
 
 @post(
@@ -77,6 +80,6 @@ async def unload(
 ) -> None:
     """Drop one version from memory, or all of a run; whoever asks again loads it again."""
     body = await read_body(request, context)
-    decode(body or b"{}", JSON, RepositoryRequest)
+    decode_body(body or b"{}", JSON, RepositoryRequest)
     view = await context.views.get(run)
     context.checkpoints.drop(run, view.step_of(step) if step else None)

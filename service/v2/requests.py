@@ -12,8 +12,8 @@ import numpy as np
 
 from grokprobe.errors import InvalidInput
 from grokprobe.task import Residues
-from service.bodies import decode, refused
 from service.context import Context
+from service.http.bodies import decode_body, refused
 from service.v2.records import (
     InferRequest,
     InputParameters,
@@ -56,13 +56,13 @@ def read_request(context: Context, body: bytes, json_length: str | None) -> Aske
 def _decode(body: bytes, json_length: str | None) -> tuple[InferRequest, bytes]:
     """The JSON, and the bytes that follow it."""
     if json_length is None:
-        return decode(body, "application/json", InferRequest), b""
+        return decode_body(body, "application/json", InferRequest), b""
     if not LENGTH.fullmatch(json_length) or int(json_length) > len(body):
         message = f"must be at most the body's {len(body)} bytes, got {json_length[:40]!r}"
         raise InvalidInput(JSON_LENGTH, message)
     text, binary = body[: int(json_length)], body[int(json_length) :]
     if text:
-        return decode(text, "application/json", InferRequest), binary
+        return decode_body(text, "application/json", InferRequest), binary
     whole = InputParameters(binary_data_size=len(binary))
     tensor = InputTensor("pairs", [len(binary) // PAIR_BYTES, 2], "INT64", whole)
     return InferRequest([tensor], parameters=RequestParameters(binary_data_output=True)), binary
@@ -115,7 +115,7 @@ def _from_binary(tensor: InputTensor, binary: bytes) -> Residues:
     return np.frombuffer(binary, dtype="<i8").reshape(-1, 2)
 
 
-def check_residues(pairs: Residues, modulus: int) -> None:
+def check_pairs(pairs: Residues, modulus: int) -> None:
     """Raise InvalidInput naming the first of `pairs` (n, 2) with a number outside 0..p-1."""
     outside = np.argwhere((pairs < 0) | (pairs >= modulus))
     if len(outside):

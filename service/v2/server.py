@@ -6,8 +6,8 @@ from litestar import get
 
 from service.context import FromContext
 from service.errors import NotReady
-from service.routes import documented
-from service.routes.health import readiness
+from service.health import readiness
+from service.http.openapi import documented
 from service.v2.paths import EMPTY, TAGS
 from service.v2.records import ServerMetadata
 

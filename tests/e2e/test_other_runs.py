@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from grokprobe.analysis.fourier import spectrum
-from tests.served import serving
-from tests.test_api import get
-from tests.trained import settings_at
-from trainer.config import decode
-from trainer.job import start
-from trainer.progress import JsonReporter
+from tests.service.test_api import get
+from tests.support.served import serving
+from tests.support.trained import settings_at
+from trainer.config.schema import decode_config
+from trainer.jobs.training import start
+from trainer.reporting.progress import JsonReporter
 
 SMALL = {
     "model": {"d_model": 64, "heads": 2, "d_head": 32, "d_mlp": 128},
@@ -36,7 +36,7 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A service over both runs."""
     settings = settings_at(tmp_path_factory.mktemp("others"))
     for run, sections in (("multiplied", MULTIPLIED), ("undecayed", UNDECAYED)):
-        assert start(settings, decode(SMALL | sections, run), run, JsonReporter()) == 0
+        assert start(settings, decode_config(SMALL | sections, run), run, JsonReporter()) == 0
     with serving(settings, settings.home_path) as served:
         yield served.client
 

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.served import Quickstart
+from tests.support.served import Quickstart
 
 RUN = "/v1/runs/quickstart"
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from grokprobe.settings import Settings
-from tests.served import environment, serving
+from tests.support.served import environment, serving
 
 PIZZA = Path(__file__).parents[3] / "shared" / "reference" / "pizza"
 

@@ -1,6 +1,6 @@
 """Architectures. Each maps pairs (n, 2) to Activations, in one form for training and export."""
 
-from trainer.architecture import MLPSection, ModelSection
+from trainer.config.schema import MLPSection, ModelSection
 from trainer.models.layered import LayeredTransformer
 from trainer.models.mlp import MLP
 from trainer.models.network import Network

@@ -16,7 +16,7 @@ from math import sqrt
 import torch
 from torch import nn
 
-from trainer.architecture import MLPSection, TransformerSection
+from trainer.config.schema import MLPSection, TransformerSection
 
 EMBEDDINGS = ("W_E", "W_E_b", "W_pos")
 

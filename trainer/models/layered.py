@@ -33,7 +33,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainer.architecture import TransformerSection
+from trainer.config.schema import TransformerSection
 from trainer.models import initial
 from trainer.models.network import ACTIVATIONS, Activations, Network, plus, take_rows
 
@@ -45,7 +45,7 @@ class Stream(NamedTuple):
     of: Tensor | None  # int64 (n,); None: m = n, each pair has its own
 
 
-class Seen(NamedTuple):
+class AttentionInput(NamedTuple):
     """What a layer shows of itself, each pair's own."""
 
     neurons: Tensor  # (n, d_mlp)
@@ -61,7 +61,7 @@ def spread(rows: Tensor, of: Tensor | None) -> Tensor:
     return take_rows(rows, of)
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """One layer: attention and MLP, each added to the residual."""
 
     def __init__(self, section: TransformerSection, weights: initial.InitialWeights) -> None:
@@ -83,7 +83,9 @@ class Block(nn.Module):
         self.ln1_w, self.ln1_b = _layer_norm(d_model, normed)
         self.ln2_w, self.ln2_b = _layer_norm(d_model, normed)
 
-    def forward(self, streams: list[Stream], wanted: list[int]) -> tuple[list[Stream], Seen]:
+    def forward(
+        self, streams: list[Stream], wanted: list[int]
+    ) -> tuple[list[Stream], AttentionInput]:
         """The residual after the layer at the wanted positions; what is seen at the last of them.
 
         `streams` are all positions before the layer.
@@ -104,7 +106,7 @@ class Block(nn.Module):
             neurons = ACTIVATIONS[self.section.activation](into_mlp)
             x = x + plus(neurons @ self.W_out, self.b_out)
             after.append(Stream(self._ln2(x) if post else x, of))
-        return after, Seen(neurons, attention)
+        return after, AttentionInput(neurons, attention)
 
     def _attend(
         self, query: Stream, keys: list[Stream], values: list[Stream]
@@ -159,7 +161,9 @@ class LayeredTransformer(Network):
         d_model = section.d_model
         self.W_E = weights.matrix("W_E", modulus + self.equals, d_model)
         self.W_pos = weights.matrix("W_pos", 2 + self.equals, d_model)
-        self.blocks = nn.ModuleList(Block(section, weights) for _ in range(section.layers))
+        self.blocks = nn.ModuleList(
+            TransformerBlock(section, weights) for _ in range(section.layers)
+        )
         final = section.layer_norm == "pre"
         self.ln_final_w, self.ln_final_b = _layer_norm(d_model, final)
         self.W_U = weights.matrix("W_U", d_model, modulus)
@@ -177,7 +181,7 @@ class LayeredTransformer(Network):
         if self.equals:
             streams.append(Stream(self.W_E[self.modulus :] + self.W_pos[2], torch.zeros_like(b)))
         *earlier, last = self.blocks
-        assert isinstance(last, Block)
+        assert isinstance(last, TransformerBlock)
         positions = list(range(len(streams)))
         for block in earlier:
             streams, _ = block(streams, positions)

@@ -18,7 +18,7 @@ is computed once for p residues and gathered for each pair; a one-hot vector is 
 
 from torch import Tensor, nn
 
-from trainer.architecture import MLPSection
+from trainer.config.schema import MLPSection
 from trainer.models import initial
 from trainer.models.network import ACTIVATIONS, Activations, Network, plus, take_rows
 

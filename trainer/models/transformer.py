@@ -18,7 +18,7 @@ distinct vectors: computed once for each, gathered for each pair; so are the sco
 the key alone where the query is that of "=", and on (a, b) where it is that of b. And x_l is one of
 at most p vectors, so W_O W_in, W_O W_U and W_out W_U are multiplied first and the residual is
 never formed.
-The textbook form is the slow twin in tests/reference.py.
+The textbook form is the slow twin in tests/support/reference.py.
 """
 
 from math import sqrt
@@ -26,7 +26,7 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from trainer.architecture import TransformerSection
+from trainer.config.schema import TransformerSection
 from trainer.models import initial
 from trainer.models.network import ACTIVATIONS, Activations, Network, plus, take_rows
 

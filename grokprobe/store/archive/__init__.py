@@ -1,0 +1,1 @@
+"""Object storage: what is published, under which names, in which order."""

@@ -1,0 +1,175 @@
+"""Publication: what is written to object storage, in which order (DESIGN, "Publication").
+
+A run exists once its `run.json` does, a checkpoint once its `manifest.json` does; each is written
+last. Every object is created once and never overwritten, so a publication that was interrupted
+anywhere is completed by repeating it, and one that is repeated unchanged succeeds. Not guaranteed:
+that an object survives a power cut right after its creation on local files (no fsync).
+"""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from grokprobe.errors import PublicationConflict, RunDeleted, RunExists, RunNotFound, Superseded
+from grokprobe.store.archive import names
+from grokprobe.store.archive.objects import gather
+from grokprobe.store.archive.reader import ArchiveReader
+from grokprobe.store.archive.split import encode_split
+from grokprobe.store.records import (
+    RUN_NAME,
+    Attempt,
+    CheckpointManifest,
+    Completion,
+    Record,
+    RunManifest,
+    Tombstone,
+    check_group_name,
+    check_run_name,
+    decode_record,
+    encode_record,
+    now,
+    sha256,
+)
+from grokprobe.task import Mask, split_sha256
+
+R = TypeVar("R", bound=Record)
+
+
+class Archive(ArchiveReader):
+    """Publishes runs. Every method raises StoreUnavailable where storage does not answer."""
+
+    async def publish_run(self, manifest: RunManifest, train_mask: Mask | None) -> None:
+        """Write the split, if it is known, then `run.json`.
+
+        Raises RunExists, RunDeleted, PublicationConflict, InvalidInput for a name that is none.
+        """
+        run = check_run_name(manifest.run)
+        check_group_name(manifest.group)
+        digest = None if train_mask is None else split_sha256(train_mask)
+        if digest != manifest.task.split_sha256:
+            raise PublicationConflict(f"run {run!r}: task.split_sha256 is not of this train mask")
+        await self.refuse_deleted(run)
+        if await self.objects.exists(names.run_path(run)):
+            raise RunExists(run)
+        if train_mask is not None:
+            await self._create_same(names.split_path(run), encode_split(train_mask))
+        if await self.objects.create(names.run_path(run), encode_record(manifest)) is not None:
+            raise RunExists(run)
+
+    async def publish_checkpoint(
+        self, manifest: CheckpointManifest, model: bytes
+    ) -> CheckpointManifest:
+        """Write the model, then the manifest; return the manifest that is published.
+
+        That is the one already there if it differs in `created_at` alone. Raises RunDeleted,
+        or PublicationConflict if anything else differs.
+        """
+        run, step = check_run_name(manifest.run), manifest.step
+        if (sha256(model), len(model)) != (manifest.model.sha256, manifest.model.bytes):
+            raise PublicationConflict(f"run {run!r} step {step}: model.sha256 is not of this model")
+        await self.refuse_deleted(run)
+        path = names.manifest_path(run, step)
+        published = await self._record(path, CheckpointManifest, run=run, step=step)
+        if published is not None:  # compared first: it names the fields, bytes alone cannot
+            _check_equal(manifest, published, f"run {run!r} step {step}")
+        await self._create_same(names.model_path(run, step), model)
+        return await self._create_record(path, manifest, f"run {run!r} step {step}")
+
+    async def publish_completion(self, completion: Completion) -> Completion:
+        """Write `complete.json`, by the rule of `publish_checkpoint`."""
+        run = check_run_name(completion.run)
+        await self.refuse_deleted(run)
+        path = names.completion_path(run)
+        return await self._create_record(path, completion, f"the completion of run {run!r}")
+
+    async def start_attempt(self, run: str) -> int:
+        """Take the next free attempt number, 1 for the first. Raises RunDeleted."""
+        await self.refuse_deleted(check_run_name(run))
+        paths = await self.objects.below(names.attempts_prefix(run))
+        attempt = 1 + max((names.attempt_of(path) or 0 for path in paths), default=0)
+        while not await self._claim_attempt(run, attempt):
+            attempt += 1
+        return attempt
+
+    async def check_attempt(self, run: str, attempt: int) -> None:
+        """Raise Superseded if a newer attempt has started, RunDeleted if the run is deleted."""
+        await self.refuse_deleted(run)
+        # Each start takes the next free number, so the newest is above ours if the next exists.
+        if await self.objects.exists(names.attempt_path(run, attempt + 1)):
+            raise Superseded(
+                f"attempt {attempt} of run {run!r} was superseded: a newer trainer has started; "
+                "let that one go on"
+            )
+
+    async def mark_deleted(self, run: str) -> None:
+        """Write the tombstone: from here on readers do not see the run. May be repeated.
+
+        Raises RunNotFound if there is nothing under that name.
+        """
+        if not RUN_NAME.fullmatch(run) or not await self.objects.children(names.run_prefix(run)):
+            raise RunNotFound(run)
+        await self.objects.create(
+            names.tombstone_path(run), encode_record(Tombstone(run=run, created_at=now()))
+        )
+
+    async def delete(self, run: str) -> None:
+        """Tombstone, then the records that others point from, then all else. May be repeated.
+
+        The tombstone stays. Raises RunNotFound if there is nothing under that name.
+        """
+        await self.mark_deleted(run)
+        paths = await self.objects.below(names.run_prefix(run))
+        doomed = [path for path in paths if path != names.tombstone_path(run)]
+        records = [path for path in doomed if path.endswith(".json")]
+        await gather(self.objects.remove, records)
+        await gather(self.objects.remove, sorted(set(doomed) - set(records)))
+
+    async def refuse_deleted(self, run: str) -> None:
+        """Raise RunDeleted if the name was used and its run deleted."""
+        if await self.objects.exists(names.tombstone_path(run)):
+            raise RunDeleted(run)
+
+    async def _create_same(self, path: str, data: bytes) -> None:
+        existing = await self.objects.create(path, data)
+        if existing not in (None, data):
+            raise PublicationConflict(
+                f"{path} exists with other bytes and published objects never change; "
+                "publish under another run name, or remove it if no manifest refers to it"
+            )
+
+    async def _create_record(self, path: str, record: R, what: str) -> R:
+        existing = await self.objects.create(path, encode_record(record))
+        if existing is None:
+            return record
+        published = decode_record(existing, type(record), path)
+        _check_equal(record, published, what)
+        return published
+
+    async def _claim_attempt(self, run: str, attempt: int) -> bool:
+        record = Attempt(run=run, attempt=attempt, created_at=now())
+        path = names.attempt_path(run, attempt)
+        return await self.objects.create(path, encode_record(record)) is None
+
+
+def _check_equal(ours: Record, published: Record, what: str) -> None:
+    """Raise PublicationConflict if more than `created_at` differs; `what` names the record."""
+    if fields := differing_fields(ours, published):
+        raise PublicationConflict(
+            f"{what} is published with other values of {', '.join(fields)}, and what is published "
+            "never changes; publish under another run name"
+        )
+
+
+def differing_fields(ours: Record, theirs: Record) -> list[str]:
+    """The dotted names of the fields in which two records differ, `created_at` aside."""
+    left, right = (_flat(msgspec.json.decode(encode_record(record))) for record in (ours, theirs))
+    differing = {name for name, _ in left.items() ^ right.items()}
+    return sorted(differing - {"created_at"})
+
+
+def _flat(value: Any, path: str = "") -> dict[str, str]:
+    """Leaves by dotted name, as JSON text so that lists compare too."""
+    if not isinstance(value, dict) or not value:
+        return {path: msgspec.json.encode(value).decode()}
+    parts = (_flat(item, f"{path}.{key}" if path else key) for key, item in value.items())
+    return {name: leaf for part in parts for name, leaf in part.items()}

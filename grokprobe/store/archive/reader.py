@@ -1,0 +1,182 @@
+"""Reads of object storage. They honour tombstones and believe nothing that fails its digest."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import msgspec
+from obstore.store import ObjectStore
+
+from grokprobe.errors import CheckpointCorrupt, RunNotFound, StepNotFound
+from grokprobe.store.archive import names
+from grokprobe.store.archive.objects import Objects, gather
+from grokprobe.store.archive.split import decode_split
+from grokprobe.store.records import (
+    CheckpointManifest,
+    Completion,
+    Record,
+    RunManifest,
+    Status,
+    decode_record,
+    is_name,
+    sha256,
+    status_of,
+)
+from grokprobe.task import Mask, split_sha256
+
+R = TypeVar("R", bound=Record)
+
+
+class RunState(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a run is: another checkpoint or its end changes this."""
+
+    run: str
+    status: Status
+    checkpoint_count: int
+    latest_step: int | None  # null before the first checkpoint
+
+
+class ArchiveReader:
+    """Reads runs. Every method raises StoreUnavailable where storage does not answer."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self.objects = Objects(store)
+        self._groups: dict[str, str | None] = {}  # by run: `run.json` never changes
+
+    async def names(self) -> list[str]:
+        """Every name under which anything lies, sorted: deleted and half-made runs too."""
+        folders = await self.objects.children(names.RUNS)
+        return [name for folder in folders if is_name(name := folder.rpartition("/")[2])]
+
+    async def runs(self) -> list[str]:
+        """The published runs, sorted; deleted ones are left out."""
+        found = await self.names()
+        present = await gather(self._is_published, found)
+        return [run for run, there in zip(found, present, strict=True) if there]
+
+    async def groups(self) -> dict[str, list[str]]:
+        """The members of each group, sorted. What cannot be read is in none.
+
+        Every `run.json` that is new here is read: object storage has no index.
+        """
+        found: dict[str, list[str]] = {}
+        runs = await self.runs()
+        for run, group in zip(runs, await gather(self._group, runs), strict=True):
+            if group is not None:
+                found.setdefault(group, []).append(run)
+        return found
+
+    async def _group(self, run: str) -> str | None:
+        if run not in self._groups:
+            try:
+                self._groups[run] = (await self.run(run)).group
+            except (RunNotFound, CheckpointCorrupt):
+                return None
+        return self._groups[run]
+
+    async def state(self, run: str) -> RunState:
+        """How far a run is. Raises RunNotFound, CheckpointCorrupt."""
+        # In this order: of a run that has ended all steps are there.
+        completion, steps = await self.completion(run), await self.steps(run)
+        return RunState(
+            run=run,
+            status=status_of(completion),
+            checkpoint_count=len(steps),
+            latest_step=steps[-1] if steps else None,
+        )
+
+    async def run(self, run: str) -> RunManifest:
+        """The manifest of a run. Raises RunNotFound, CheckpointCorrupt."""
+        await self._refuse_unseen(run)
+        manifest = await self._record(names.run_path(run), RunManifest, run=run)
+        if manifest is None:
+            raise RunNotFound(run)
+        return manifest
+
+    async def train_mask(self, run: str) -> Mask | None:
+        """The train mask, bool (p*p,), verified; None where the split is unknown.
+
+        Raises RunNotFound, CheckpointCorrupt.
+        """
+        task = (await self.run(run)).task
+        if task.split_sha256 is None:
+            return None
+        path = names.split_path(run)
+        data = await self.objects.read(path)
+        if data is None:
+            raise CheckpointCorrupt(f"{path} is missing, though its run is published")
+        mask = decode_split(data, path)
+        if mask.shape != (task.modulus**2,) or split_sha256(mask) != task.split_sha256:
+            raise CheckpointCorrupt(f"{path} is not the split that {names.run_path(run)} records")
+        return mask
+
+    async def steps(self, run: str) -> list[int]:
+        """The sorted steps that have a manifest. Raises RunNotFound."""
+        if not (is_name(run) and await self._is_published(run)):
+            raise RunNotFound(run)
+        paths = await self.objects.below(names.checkpoints_prefix(run))
+        return [step for path in paths if (step := names.step_of(path)) is not None]
+
+    async def checkpoint(self, run: str, step: int) -> CheckpointManifest:
+        """The manifest of a checkpoint. Raises RunNotFound, StepNotFound, CheckpointCorrupt."""
+        return (await self.checkpoints(run, [step]))[0]
+
+    async def checkpoints(self, run: str, steps: Sequence[int]) -> list[CheckpointManifest]:
+        """The manifests of some checkpoints, in the order of `steps`; raises like `checkpoint`."""
+        await self._refuse_unseen(run)
+
+        async def one(step: int) -> CheckpointManifest:
+            path = names.manifest_path(run, step)
+            manifest = await self._record(path, CheckpointManifest, run=run, step=step)
+            if manifest is None:
+                raise StepNotFound(run, step, nearest_steps(step, await self.steps(run)))
+            return manifest
+
+        return await gather(one, steps)
+
+    async def completion(self, run: str) -> Completion | None:
+        """How a run ended; None while it runs. Raises RunNotFound, CheckpointCorrupt."""
+        await self._refuse_unseen(run)
+        completion = await self._record(names.completion_path(run), Completion, run=run)
+        if completion is None:
+            await self.run(run)  # a run that is not there has no end either
+        return completion
+
+    async def model(self, manifest: CheckpointManifest, max_bytes: int | None = None) -> bytes:
+        """The ONNX file of a checkpoint, its size and SHA-256 verified.
+
+        Raises CheckpointCorrupt, before the download where the recorded size is above `max_bytes`.
+        """
+        path, size = names.model_path(manifest.run, manifest.step), manifest.model.bytes
+        if max_bytes is not None and size > max_bytes:
+            raise CheckpointCorrupt(f"{path} has {size} bytes, the limit here is {max_bytes}")
+        model = await self.objects.read(path, size)
+        if model is None:
+            await self._refuse_unseen(manifest.run)  # deleted since the manifest was read
+            raise CheckpointCorrupt(f"{path} is missing, though its manifest is published")
+        if (len(model), sha256(model)) != (size, manifest.model.sha256):
+            raise CheckpointCorrupt(f"{path} is not the model that its manifest records")
+        return model
+
+    async def _record(self, path: str, kind: type[R], **identity: str | int) -> R | None:
+        """The record at `path`, None if there is none; it must say itself that it lies there."""
+        data = await self.objects.read(path)
+        if data is None:
+            return None
+        record = decode_record(data, kind, path)
+        for field, value in identity.items():
+            if getattr(record, field) != value:
+                raise CheckpointCorrupt(f"{path} says {field} {getattr(record, field)!r}")
+        return record
+
+    async def _is_published(self, run: str) -> bool:
+        paths = await self.objects.children(names.run_prefix(run))
+        return names.run_path(run) in paths and names.tombstone_path(run) not in paths
+
+    async def _refuse_unseen(self, run: str) -> None:
+        if not is_name(run) or await self.objects.exists(names.tombstone_path(run)):
+            raise RunNotFound(run)
+
+
+def nearest_steps(step: int, steps: Sequence[int]) -> list[int]:
+    """The two of `steps` that lie nearest to `step`, ascending."""
+    return sorted(sorted(steps, key=lambda other: abs(other - step))[:2])

@@ -1,0 +1,65 @@
+"""Is what lies in object storage what was published? One line for each problem."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+
+from grokprobe.errors import CheckpointCorrupt, RunNotFound
+from grokprobe.store.archive import names
+from grokprobe.store.archive.objects import gather
+from grokprobe.store.archive.reader import ArchiveReader
+from grokprobe.store.records import is_name
+
+
+async def problems(archive: ArchiveReader, run: str) -> list[str]:
+    """One line for each problem of a run, none if it is sound.
+
+    All under its name is read and compared with its digests, models whole, a few at a time. Raises
+    RunNotFound if nothing lies there.
+    """
+    if not is_name(run):
+        raise RunNotFound(run)
+    paths = await archive.objects.below(names.run_prefix(run))
+    if not paths:
+        raise RunNotFound(run)
+    if names.tombstone_path(run) in paths:
+        left = [path for path in paths if path != names.tombstone_path(run)]
+        return [f"{path} belongs to a deleted run; delete the run again" for path in left]
+    if names.run_path(run) not in paths:
+        return [f"{path} belongs to a run whose publication was interrupted" for path in paths]
+    steps = [step for path in paths if (step := names.step_of(path)) is not None]
+    checks: list[Callable[[], Awaitable[object]]] = [
+        partial(archive.train_mask, run),
+        partial(archive.completion, run),
+        *(partial(_check_checkpoint, archive, run, step) for step in steps),
+    ]
+    found = [line for line in await gather(_complaint, checks) if line]
+    return list(dict.fromkeys(found)) + _unreferenced(run, steps, paths)
+
+
+async def _complaint(check: Callable[[], Awaitable[object]]) -> str:
+    """What a check found wrong, nothing if all is well."""
+    try:
+        await check()
+    except CheckpointCorrupt as error:
+        return str(error)
+    return ""
+
+
+async def _check_checkpoint(archive: ArchiveReader, run: str, step: int) -> None:
+    manifest = await archive.checkpoint(run, step)
+    await archive.model(manifest)
+    if manifest.split_sha256 != (await archive.run(run)).task.split_sha256:
+        raise CheckpointCorrupt(
+            f"{names.manifest_path(run, step)} has another split_sha256 than {names.run_path(run)}"
+        )
+
+
+def _unreferenced(run: str, steps: Iterable[int], paths: Iterable[str]) -> list[str]:
+    expected = {names.run_path(run), names.split_path(run), names.completion_path(run)}
+    for step in steps:
+        expected |= {names.manifest_path(run, step), names.model_path(run, step)}
+    return [
+        f"{path} is an object that nothing refers to (a publication under way or interrupted?)"
+        for path in paths
+        if path not in expected and not path.startswith(names.state_prefix(run) + "/")
+    ]

@@ -1,0 +1,1 @@
+"""Live events: from the stream in Redis to every listener."""

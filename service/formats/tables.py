@@ -1,0 +1,68 @@
+"""Tables in the formats that hold rows: CSV, JSON and npy here, Arrow and Parquet in `arrow`.
+
+An encoder writes a head, then any number of blocks of rows, then a tail: a large answer is sent
+block by block in constant memory, a small one is one block.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, get_type_hints
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+to_json = msgspec.json.Encoder(enc_hook=np.ndarray.tolist).encode
+
+Block = Sequence[Any] | NDArray[Any]  # rows as records by column, or rows (n, m) of an array
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under their columns, and what else the answer says.
+
+    `columns` has the type of each column's cells: a Python annotation, or the dtype of an array.
+    """
+
+    columns: Mapping[str, Any]
+    rows: Block
+    about: Mapping[str, Any]
+
+
+class Encoder(Protocol):
+    """Writes a table."""
+
+    def head(self) -> bytes: ...
+    def rows(self, block: Block) -> bytes: ...
+    def tail(self) -> bytes: ...
+
+
+def columns_of(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """The columns of rows that are records of a kind."""
+    return get_type_hints(kind, include_extras=True)
+
+
+def table_of(answer: msgspec.Struct, rows: str, columns: Mapping[str, Any]) -> Table:
+    """The table of an answer's list `rows`."""
+    return Table(columns, getattr(answer, rows), about(answer, rows))
+
+
+def array_table(array: NDArray[Any], facts: Mapping[str, Any]) -> Table:
+    """An array (n, ...) as a table: one row per first index, a column for each of the others."""
+    array = np.atleast_1d(array)
+    width = math.prod(array.shape[1:])
+    return Table(
+        {str(i): array.dtype for i in range(width)}, array.reshape(len(array), width), facts
+    )
+
+
+def about(answer: msgspec.Struct, *left_out: str) -> dict[str, Any]:
+    """The fields of an answer but those that its table shows."""
+    names = (name for name in answer.__struct_fields__ if name not in left_out)
+    return {name: getattr(answer, name) for name in names}
+
+
+def write(encoder: Encoder, block: Block) -> bytes:
+    """A whole table in one piece."""
+    return b"".join((encoder.head(), encoder.rows(block), encoder.tail()))

@@ -1,0 +1,17 @@
+"""Answers that are sent past the framework."""
+
+from typing import Any
+
+from litestar.types import Send
+
+
+async def send_whole(
+    send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes
+) -> None:
+    """A response in one piece."""
+    headers = [*headers, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+NO_BODY: Any = {"type": "http.response.body", "body": b"", "more_body": False}

@@ -1,0 +1,60 @@
+"""How long an answer may be kept, and how a client asks whether it still stands (RFC 9110, 9111).
+
+What a numbered checkpoint alone determines never changes. What rests on the run's key frequencies
+changes until the run has ended, and a label or a list whenever something is published: those are
+asked for again each time, by an ETag that covers all that the answer is made of. The tags of
+computed answers are weak: another encoding, or another machine, may differ in bytes.
+"""
+
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Literal
+
+from grokprobe.analysis import ANALYSIS_VERSION
+from service.http.target import Target
+
+# What an answer is made of: a checkpoint's file as it is, a checkpoint, a checkpoint or run with
+# the run's key frequencies, or whatever a run holds.
+RestsOn = Literal["file", "checkpoint", "keys", "run"]
+
+ONE_YEAR = "max-age=31536000, immutable"
+
+
+def etag(asked: Target, rests_on: RestsOn, query: Iterable[tuple[str, str]], chosen: str) -> str:
+    """The ETag of an answer, from records alone: no model is loaded for it."""
+    if rests_on == "file":
+        return f'"{asked.checkpoint.model.sha256}"'
+    parts = [
+        str(ANALYSIS_VERSION),
+        asked.path,
+        repr(sorted(query)),
+        chosen,
+        *_stands_on(asked, rests_on),
+    ]
+    return weak_tag("\0".join(parts).encode())
+
+
+def weak_tag(content: bytes) -> str:
+    """A weak ETag of what determines an answer."""
+    return f'W/"{blake2b(content, digest_size=16).hexdigest()}"'
+
+
+def _stands_on(asked: Target, rests_on: RestsOn) -> Iterable[str]:
+    if asked.step is None or rests_on == "run":
+        return (asked.view.digest,)
+    checkpoint = asked.checkpoint.model.sha256
+    return (checkpoint, asked.view.key_digest) if rests_on == "keys" else (checkpoint,)
+
+
+def cache_control(asked: Target, rests_on: RestsOn, authorised: bool) -> str:
+    """The Cache-Control header; shared caches keep nothing that was given for a key."""
+    provisional = rests_on == "keys" and asked.view.provisional
+    if asked.label or provisional or rests_on == "run":
+        return "no-cache"
+    return f"{'private' if authorised else 'public'}, {ONE_YEAR}"
+
+
+def same(if_none_match: str, tag: str) -> bool:
+    """Whether a client's If-None-Match names this ETag, by the weak comparison; `*` names all."""
+    known = [given.strip().removeprefix("W/") for given in if_none_match.split(",")]
+    return tag.removeprefix("W/") in known or known == ["*"]

@@ -1,0 +1,176 @@
+"""The OpenAPI document: what the framework cannot know of the routes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from litestar import Request, Router
+from litestar.exceptions import NotFoundException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin, YamlRenderPlugin
+from litestar.openapi.spec import (
+    Components,
+    OpenAPIHeader,
+    OpenAPIMediaType,
+    OpenAPIResponse,
+    Operation,
+    Parameter,
+    Reference,
+    RequestBody,
+    Schema,
+    SecurityScheme,
+)
+from litestar.openapi.spec.enums import OpenAPIType
+
+from service.formats.registry import MEDIA_TYPES
+from service.http import problems
+from service.http.caching import RestsOn
+from service.http.preconditions import Resource
+
+
+def documented(*statuses: int) -> dict[int, ResponseSpec]:
+    """The problem responses of a route, for its OpenAPI entry; those of keys are every route's."""
+    return {
+        status: ResponseSpec(
+            problems.Problem,
+            generate_examples=False,
+            media_type=problems.MEDIA_TYPE,
+            description="A problem, by RFC 9457.",
+        )
+        for status in sorted({401, 429, *statuses})
+    }
+
+
+def offering(
+    formats: tuple[str, ...],
+    statuses: Mapping[int, ResponseSpec],
+    rests_on: RestsOn | None = None,
+    body: RequestBody | None = None,
+) -> dict[str, Any]:
+    """A route's formats, its problems and what its answers rest on: the work and the document.
+
+    With a body it is a POST, whose answer has no ETag.
+    """
+    validated = body is None
+    return {
+        "opt": {"resource": Resource(formats, rests_on)},
+        "responses": {**statuses, **({304: NOT_MODIFIED} if validated else {})},
+        "operation_class": operation(formats, validated, body),
+    }
+
+
+NOT_MODIFIED = ResponseSpec(None, description="What If-None-Match names still stands.")
+OF_A_LIST = documented(400, 406, 503, 504)
+OF_A_RUN = documented(400, 404, 406, 500, 503, 504)
+OF_A_GROUP = documented(400, 404, 406, 413, 500, 503, 504)
+OF_A_CHECKPOINT = documented(400, 404, 406, 500, 503, 504)
+
+
+TEXT = Schema(type=OpenAPIType.STRING)
+
+
+def _header(name: str, description: str) -> Parameter:
+    return Parameter(name=name, param_in="header", schema=TEXT, description=description)
+
+
+IF_NONE_MATCH = _header("If-None-Match", "The ETag of an answer that you have: 304 if it stands.")
+RANGES = [
+    _header("Range", "One range of bytes."),
+    _header("If-Range", "The ETag of the file whose part you have; another is sent whole."),
+]
+
+
+def operation(
+    formats: Sequence[str], validated: bool, body: RequestBody | None = None
+) -> type[Operation]:
+    """The entry of a route that offers these formats, with an ETag or without.
+
+    `body` is of a kind that the framework does not decode.
+    """
+
+    @dataclass
+    class Described(Operation):
+        def __post_init__(self) -> None:
+            self.request_body = body
+            self.parameters = [_query(p, formats) for p in self.parameters or []]
+            self.responses = responses = dict(self.responses or {})
+            answer = responses["200"]
+            assert isinstance(answer, OpenAPIResponse)
+            answer.content = _offered(answer.content or {}, formats)
+            if validated:
+                self.parameters.append(IF_NONE_MATCH)
+                answer.headers = {"ETag": OpenAPIHeader(schema=TEXT)}
+            if not formats:  # a file
+                self.parameters += RANGES
+                responses["206"] = replace(answer, description="The bytes asked for.")
+
+    return Described
+
+
+def _offered(
+    found: dict[str, OpenAPIMediaType], formats: Sequence[str]
+) -> dict[str, OpenAPIMediaType]:
+    """Every media type of an answer; those of a file are known already."""
+    types = [MEDIA_TYPES[name] for name in formats] or list(found)
+    return {kind: found.get(kind, OpenAPIMediaType(schema=TEXT)) for kind in types}
+
+
+def _query(parameter: Parameter | Reference, formats: Sequence[str]) -> Parameter | Reference:
+    """A parameter as it may be given: never null; the framework loses a bound of 0 beside null."""
+    assert isinstance(parameter, Parameter)
+    assert isinstance(parameter.schema, Schema)
+    schema = parameter.schema
+    if parameter.name == "format":
+        schema = Schema(type=OpenAPIType.STRING, enum=list(formats))
+    elif schema.enum:
+        values = [value for value in schema.enum if value is not None]
+        schema = replace(schema, type=OpenAPIType.STRING, enum=values)
+    elif schema.one_of:
+        kinds = (k.type for k in schema.one_of if isinstance(k, Schema))
+        [kind] = (kind for kind in kinds if kind != OpenAPIType.NULL)
+        schema = replace(schema, one_of=None, type=kind)
+        if kind == OpenAPIType.INTEGER:
+            schema.minimum = schema.minimum or 0
+        elif kind == OpenAPIType.NUMBER:
+            schema.exclusive_minimum = schema.exclusive_minimum or 0
+    return replace(parameter, schema=schema)
+
+
+async def _refuse_unknown(request: Request[Any, Any, Any]) -> None:
+    """The framework has a page of its own for what it does not know below /schema."""
+    if "path" in request.path_params:
+        raise NotFoundException
+
+
+def openapi_config() -> OpenAPIConfig:
+    """The document and its reader, whose files are served from here: it works offline."""
+    return OpenAPIConfig(
+        title="grokprobe",
+        version="1",
+        description=(
+            "Predictions, embedding coordinates and spectra of every checkpoint. With the header "
+            "X-Request-Timeout-Ms any request is answered within that time, by 504 at the latest."
+        ),
+        components=Components(
+            security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}
+        ),
+        security=[{}, {"key": []}],  # a key is needed where the service has keys
+        openapi_router=Router(
+            "/schema",
+            route_handlers=[],
+            include_in_schema=False,
+            before_request=_refuse_unknown,
+        ),
+        render_plugins=[
+            SwaggerRenderPlugin(
+                js_url="/static/swagger-ui-bundle.js",
+                css_url="/static/swagger-ui.css",
+                standalone_preset_js_url="/static/swagger-ui-standalone-preset.js",
+                favicon='<link rel="icon" href="data:,">',
+                path=["/", "/swagger"],
+            ),
+            JsonRenderPlugin(),
+            YamlRenderPlugin(),
+        ],
+    )

@@ -1,0 +1,26 @@
+"""Path and query parameters that several routes take."""
+
+from typing import Annotated
+
+from litestar.params import PathParameter, QueryParameter
+
+FormatQuery = Annotated[
+    str | None,
+    QueryParameter(name="format", description="The representation; it wins over Accept."),
+]
+RunPath = Annotated[str, PathParameter(description="The run's name.")]
+StepPath = Annotated[
+    str,
+    PathParameter(description="A step, or `first`, `latest`, `memorised`, `generalised`."),
+]
+PAGE = 100  # rows, unless asked otherwise
+Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="Rows on one page.")]
+FromStep = Annotated[int | None, QueryParameter(ge=0, description="The first step to list.")]
+ToStep = Annotated[int | None, QueryParameter(ge=0, description="The last step to list.")]
+Permutations = Annotated[
+    int,
+    QueryParameter(ge=0, le=10_000, description="Draws of the null; 0 for none."),
+]
+SeedQuery = Annotated[
+    int, QueryParameter(ge=0, le=2**53 - 1, description="Seed of the null's draws.")
+]

@@ -1,0 +1,92 @@
+"""How finished work is sent: whole, or block by block."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+from litestar import Request, Response
+from litestar.response import Stream
+from numpy.typing import NDArray
+
+from service.formats.npy import NpyRows
+from service.formats.registry import MEDIA_TYPES, encode_answer, encoder
+from service.formats.tables import Block, Encoder, Table
+from service.http.caching import weak_tag
+from service.http.preconditions import NotModified, negotiated, stands
+from service.http.queries import in_order
+
+INLINE_CELLS = 2048  # encoding more would keep others waiting: a thread does it
+
+
+async def respond(
+    request: Request[Any, Any, Any],
+    answer: msgspec.Struct,
+    table: Table | None = None,
+    array: NDArray[Any] | None = None,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    apart: bool = False,
+) -> Response[Any]:
+    """The answer in the format negotiated on: itself as JSON, its table, or its array as npy.
+
+    `apart` says that its cells hold much: a thread encodes them. Where nothing was known before
+    the work, the answer's own bytes make the ETag.
+    """
+    chosen = negotiated(request).format
+    small = table is None or len(table.rows) * len(table.columns) <= INLINE_CELLS
+    if small and not apart and chosen in ("json", "csv"):
+        body = encode_answer(chosen, answer, table, array)
+    else:
+        body = await asyncio.to_thread(encode_answer, chosen, answer, table, array)
+    headers = {**negotiated(request).headers, **headers}
+    if request.method == "GET" and "ETag" not in headers:
+        headers |= {"ETag": weak_tag(body), "Cache-Control": "no-cache"}
+    if stands(request, headers):
+        return NotModified(headers)
+    return Response(body, media_type=MEDIA_TYPES[chosen], headers=headers)
+
+
+async def stream(
+    request: Request[Any, Any, Any],
+    answer: msgspec.Struct,
+    table: Table,
+    blocks: AsyncIterator[Block],
+    length: int = 0,
+) -> Response[Any]:
+    """The answer block by block, in constant memory: the next is made when the last is taken.
+
+    The first is made here, under the caller's permit. A reader that is slow holds none.
+    """
+    chosen = negotiated(request).format
+    writer = await asyncio.to_thread(encoder, chosen, answer, table, length)
+    headers = dict(negotiated(request).headers)
+    if isinstance(writer, NpyRows):
+        headers["Content-Length"] = str(writer.size)
+    if stands(request, headers):  # by `*`: an ETag has been compared before
+        return NotModified(headers)
+    first = writer.head() + await asyncio.to_thread(writer.rows, await anext(blocks))
+    return Stream(
+        _pieces(first, writer, blocks),
+        media_type=MEDIA_TYPES[chosen],
+        headers=headers,
+    )
+
+
+async def _pieces(
+    first: bytes, writer: Encoder, blocks: AsyncIterator[Block]
+) -> AsyncIterator[bytes]:
+    yield first
+    async for block in blocks:
+        yield await asyncio.to_thread(writer.rows, block)
+    yield await asyncio.to_thread(writer.tail)
+
+
+def next_link(request: Request[Any, Any, Any], cursor: str | int | None) -> dict[str, str]:
+    """The Link header of the following page; none after the last, whose cursor is None."""
+    if cursor is None:
+        return {}
+    others = [item for item in in_order(request) if item[0] != "after"]
+    query = urlencode([*others, ("after", cursor)])
+    return {"Link": f'<{request.scope["path"]}?{query}>; rel="next"'}

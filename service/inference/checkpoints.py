@@ -1,0 +1,166 @@
+"""Loaded checkpoints: ONNX Runtime sessions in a cache bounded by bytes.
+
+A checkpoint is loaded once however many ask for it at the same time. What it costs is estimated
+as SESSION_OVERHEAD times its file: ONNX Runtime keeps the weights and the tables folded from them.
+"""
+
+import asyncio
+import math
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grokprobe.store.archive.publisher import Archive
+from grokprobe.store.records import CheckpointManifest, task_of
+from grokprobe.task import Mask, Residues, Task, answers
+from service.errors import OutputMissing
+from service.inference.runtime import Runtime
+from service.telemetry.metrics import Metrics
+
+SESSION_OVERHEAD = 1.6  # measured: 1.45-1.6 times the file (benchmarks.sessions)
+ANY_PAIR = np.zeros((1, 2), dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class PairTable:
+    """What a run's pairs are worth, in canonical order: answers (p*p,), train mask (p*p,)."""
+
+    task: Task
+    answers: Residues
+    train_mask: Mask | None  # where the split is unknown
+
+    @cached_property
+    def parts(self) -> NDArray[np.object_]:
+        """The part of the split that each pair belongs to; None where the split is unknown."""
+        if self.train_mask is None:
+            return np.full(len(self.answers), None)
+        return np.where(self.train_mask, "train", "test").astype(object)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded checkpoint, and the table that all checkpoints of its run share."""
+
+    manifest: CheckpointManifest
+    table: PairTable
+    session: Any  # onnxruntime.InferenceSession: thread-safe, releases the interpreter lock
+
+    @cached_property
+    def shapes(self) -> dict[str, list[int]]:
+        """The shape of every output by name; -1 is the number of pairs."""
+        offered = self.manifest.model.outputs
+        return {
+            output.name: [size if isinstance(size, int) else -1 for size in output.shape]
+            for output in self.session.get_outputs()
+            if output.name in offered
+        }
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raise OutputMissing naming the first that the model does not have."""
+        for name in names:
+            if name not in self.shapes:
+                raise OutputMissing(name[:60], self.shapes)
+
+    def varies(self, name: str) -> bool:
+        """Whether an output has a row for each pair; the others are the same for any."""
+        return self.shapes[name][0] < 0
+
+    def width(self, name: str) -> int:
+        """Numbers in an output for each pair."""
+        return math.prod(self.shapes[name][1:])
+
+    def grid_bytes(self, name: str) -> int:
+        """Bytes of an output over all pairs."""
+        return 4 * self.table.task.modulus**2 * self.width(name)
+
+    def outputs(self, names: list[str], pairs: NDArray[np.int64]) -> list[NDArray[np.float32]]:
+        """The named outputs for pairs (n, 2), n at least 1. Raises OutputMissing."""
+        self.check(names)
+        return list(self.session.run(names, {"pairs": pairs}))
+
+    def matrix(self, name: str) -> NDArray[np.float32]:
+        """An output that does not depend on the pairs, such as `embedding` (p, d_model)."""
+        return self.outputs([name], ANY_PAIR)[0]
+
+
+class Checkpoints:
+    """The cache. `get` answers from memory or loads; the least recently used go first."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        runtime: Runtime,
+        metrics: Metrics,
+        budget_bytes: int,
+        max_model_bytes: int,
+    ) -> None:
+        self._archive = archive
+        self._runtime = runtime
+        self._metrics = metrics
+        self._budget_bytes = budget_bytes
+        self._max_model_bytes = max_model_bytes
+        self._loaded: OrderedDict[tuple[str, int], Checkpoint] = OrderedDict()
+        self._loading: dict[tuple[str, int], asyncio.Task[Checkpoint]] = {}
+        # A table lives as long as a loaded checkpoint of its run does.
+        self._tables: WeakValueDictionary[str, PairTable] = WeakValueDictionary()
+        self._bytes = 0
+
+    async def get(self, run: str, step: int) -> Checkpoint:
+        """The checkpoint, loaded. Raises StepNotFound, CheckpointCorrupt, StoreUnavailable."""
+        key = (run, step)
+        if key in self._loaded:
+            self._loaded.move_to_end(key)
+            self._metrics.cache_hits.inc()
+            return self._loaded[key]
+        self._metrics.cache_misses.inc()
+        if key not in self._loading:
+            task = asyncio.create_task(self._load(run, step))
+            self._loading[key] = task
+            task.add_done_callback(lambda _: self._loading.pop(key))
+        # Shielded: one client that hangs up must not cancel the load that others wait for.
+        return await asyncio.shield(self._loading[key])
+
+    def drop(self, run: str, step: int | None = None) -> None:
+        """Forget a loaded checkpoint, or all of a run; who works with it keeps it until done."""
+        for key in [key for key in self._loaded if key[0] == run and step in (None, key[1])]:
+            self._forget(key)
+
+    async def _load(self, run: str, step: int) -> Checkpoint:
+        # The digest comes from the manifest in object storage, never from the index.
+        manifest = await self._archive.checkpoint(run, step)
+        model = await self._archive.model(manifest, self._max_model_bytes)
+        session = await asyncio.to_thread(self._runtime.open, model, f"run {run!r} step {step}")
+        checkpoint = Checkpoint(manifest, await self._table(run), session)
+        self._metrics.cache_loads.inc()
+        self._keep((run, step), checkpoint)
+        return checkpoint
+
+    async def _table(self, run: str) -> PairTable:
+        known = self._tables.get(run)
+        if known is None:
+            task = task_of(await self._archive.run(run))
+            known = PairTable(task, answers(task), await self._archive.train_mask(run))
+            self._tables[run] = known
+        return known
+
+    def _keep(self, key: tuple[str, int], checkpoint: Checkpoint) -> None:
+        self._loaded[key] = checkpoint
+        self._bytes += _cost(checkpoint)
+        while self._bytes > self._budget_bytes and len(self._loaded) > 1:
+            self._forget(next(iter(self._loaded)))
+            self._metrics.cache_evictions.inc()
+        self._metrics.cache_bytes.set(self._bytes)
+
+    def _forget(self, key: tuple[str, int]) -> None:
+        self._bytes -= _cost(self._loaded.pop(key))
+        self._metrics.cache_bytes.set(self._bytes)
+
+
+def _cost(checkpoint: Checkpoint) -> int:
+    return int(SESSION_OVERHEAD * checkpoint.manifest.model.bytes)

@@ -1,0 +1,82 @@
+"""Results that cost more than a few milliseconds: computed once, kept here and in Redis.
+
+A result is a function of a checkpoint's file, of its name and parameters, and of the formulas:
+ANALYSIS_VERSION stands for the last, and a changed formula raises it. Nothing ever expires here
+but by room; Redis forgets after KEPT_S.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from grokprobe.analysis import ANALYSIS_VERSION
+from service.inference.checkpoints import Checkpoint
+from service.runs.source import Source
+from service.telemetry.metrics import Metrics
+
+T = TypeVar("T")
+
+MAX_RESULTS = 2_048  # the largest, of 512 neurons, takes about 50 kB
+KEPT_S = 7 * 24 * 3600
+
+
+def key_of(checkpoint: Checkpoint, what: str) -> str:
+    """The key of a result; `what` holds its name and all of its parameters."""
+    return f"grokprobe:derived:{ANALYSIS_VERSION}:{checkpoint.manifest.model.sha256}:{what}"
+
+
+class Results:
+    """The cache; `get` answers from memory, from Redis, or computes."""
+
+    def __init__(self, source: Source, metrics: Metrics) -> None:
+        self._source = source
+        self._metrics = metrics
+        self._kept: OrderedDict[str, Any] = OrderedDict()
+        self._computing: dict[str, asyncio.Task[Any]] = {}
+
+    async def get(
+        self, checkpoint: Checkpoint, what: str, kind: Any, compute: Callable[[], Awaitable[T]]
+    ) -> T:
+        """A result of type `kind`. Raises what `compute` raises, to all who wait for it."""
+        key = key_of(checkpoint, what)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            self._metrics.derived.inc("memory")
+            known: T = self._kept[key]
+            return known
+        if key not in self._computing:
+            task = asyncio.create_task(self._find(key, kind, compute))
+            self._computing[key] = task
+            task.add_done_callback(lambda _: self._computing.pop(key))
+        # Shielded: one client that hangs up must not cancel what others wait for.
+        found: T = await asyncio.shield(self._computing[key])
+        return found
+
+    async def _find(self, key: str, kind: Any, compute: Callable[[], Awaitable[T]]) -> T:
+        data = await self._source.either(lambda: self._read(key), _nothing)
+        try:
+            found: T = msgspec.msgpack.decode(data or b"", type=kind)
+            self._metrics.derived.inc("redis")
+        except msgspec.MsgspecError:  # nothing there, or nothing of ours
+            found = await compute()
+            self._metrics.derived.inc("computed")
+            encoded = msgspec.msgpack.encode(found)
+            await self._source.either(lambda: self._write(key, encoded), _nothing)
+        self._kept[key] = found
+        if len(self._kept) > MAX_RESULTS:
+            self._kept.popitem(last=False)
+        return found
+
+    async def _read(self, key: str) -> bytes | None:
+        [data] = await self._source.catalogue.send(("GET", key))
+        return bytes(data) if data is not None else None
+
+    async def _write(self, key: str, data: bytes) -> None:
+        await self._source.catalogue.send(("SET", key, data, "EX", KEPT_S))
+
+
+async def _nothing() -> None:
+    """What Redis has to say when it is down."""

@@ -1,0 +1,87 @@
+"""The layers around the application: what every request and every answer gets.
+
+They stand outside the framework so that they also see unmatched routes and the framework's own
+errors. From the outside in: counting, HEAD and request ids; then other origins; then compression.
+"""
+
+import asyncio
+import time
+from functools import partial
+from typing import Any
+
+from litestar.types import ASGIApp, Receive, Send
+
+from service.http.asgi import NO_BODY
+from service.telemetry.logs import current_request
+from service.telemetry.metrics import Metrics
+from service.telemetry.requests import Timing, request_id
+
+
+def instrument(app: ASGIApp, metrics: Metrics) -> ASGIApp:
+    """`app` with its requests counted, timed and named, and with HEAD wherever it has GET."""
+
+    async def instrumented(scope: Any, receive: Receive, send: Send) -> None:
+        started, status, method = time.perf_counter(), 500, scope["method"]
+        head = method == "HEAD"
+        if head:
+            answered = asyncio.Event()
+            scope, receive = _as_get(scope), partial(_ended, answered)
+        headers = dict(scope["headers"])
+        state = scope.setdefault("state", {})
+        state["headers"], state["timing"] = headers, Timing()
+        state["request_id"] = request_id(headers.get(b"x-request-id"))
+        current_request.set(scope)  # each request runs in a task of its own
+
+        async def watch(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status, state["begun"] = message["status"], True
+                found = message["headers"]
+                if status in (204, 405):
+                    found = _with_head(found)
+                message["headers"] = [*found, *_of(state)]
+                await send(message)
+                if head:
+                    await send(NO_BODY)
+                    answered.set()
+            elif not head:
+                await send(message)
+
+        try:
+            return await app(scope, receive, watch)
+        finally:
+            metrics.observe(scope, method, status, time.perf_counter() - started)
+
+    return instrumented
+
+
+def _as_get(scope: Any) -> Any:
+    """A copy of a HEAD's scope that says GET: the server must still see HEAD.
+
+    A range is defined for GET alone (RFC 9110, section 14.2).
+    """
+    headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
+    return {**scope, "method": "GET", "headers": headers}
+
+
+async def _ended(answered: asyncio.Event) -> Any:
+    """What is received of a HEAD: its client waits for no body, so that a stream ends at once."""
+    await answered.wait()
+    return {"type": "http.disconnect"}
+
+
+def _with_head(headers: Any) -> Any:
+    """Headers whose Allow names HEAD wherever it names GET."""
+    return [
+        (name, value.replace(b"GET", b"GET, HEAD"))
+        if name == b"allow" and b"HEAD" not in value
+        else (name, value)
+        for name, value in headers
+    ]
+
+
+def _of(state: dict[str, Any]) -> list[tuple[bytes, bytes]]:
+    headers = [(b"x-request-id", state["request_id"].encode())]
+    if timing := state["timing"].header():
+        headers.append((b"server-timing", timing.encode()))
+    return headers

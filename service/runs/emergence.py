@@ -1,0 +1,67 @@
+"""What a view tells of when structure emerged and when generalisation began (docs/maths.md)."""
+
+import msgspec
+
+from grokprobe.analysis.emergence import (
+    LEVELS,
+    Held,
+    Lag,
+    Level,
+    Phases,
+    Transition,
+    lag,
+    phases,
+    transition,
+)
+from grokprobe.store.records import KeyRecord, NullRecord
+from service.runs.view import RunView
+
+
+class EmergenceAnswer(msgspec.Struct):
+    """Brackets, transitions, lags and phases of a run; null for what has not happened.
+
+    `nulls` are of the final embedding: structure that chance would show too is none.
+    """
+
+    run: str
+    provisional: bool  # the run goes on
+    memorised: Held | None
+    generalised: Held | None
+    series: dict[str, Transition]
+    lags: dict[str, dict[Level, Lag | None]]
+    phases: Phases
+    keys: KeyRecord | None
+    nulls: list[NullRecord]
+
+
+GENERALISATION = "test_accuracy"
+STRUCTURE = ("key_share", "restricted_accuracy", "neurons_clustered")
+
+
+def _series(view: RunView, name: str) -> list[float | None]:
+    """A scalar measure at every checkpoint."""
+    values = (view.measure(step, name) for step in view.steps)
+    return [None if isinstance(value, dict) else value for value in values]
+
+
+def _lags(structure: Transition, test: Transition) -> dict[Level, Lag | None]:
+    return {level: lag(structure, test, level) for level in LEVELS}
+
+
+def answer_emergence(view: RunView) -> EmergenceAnswer:
+    """What the checkpoints published so far tell."""
+    found = {
+        name: transition(view.steps, _series(view, name)) for name in (GENERALISATION, *STRUCTURE)
+    }
+    test, memorised = found[GENERALISATION], view.held("train_accuracy")
+    return EmergenceAnswer(
+        run=view.manifest.run,
+        provisional=view.provisional,
+        memorised=memorised,
+        generalised=view.held("test_accuracy"),
+        series=found,
+        lags={name: _lags(found[name], test) for name in STRUCTURE},
+        phases=phases(memorised, test),
+        keys=view.keys,
+        nulls=view.completion.nulls if view.completion else [],
+    )

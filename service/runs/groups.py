@@ -1,0 +1,186 @@
+"""What each member of a group tells, kept: a group of a thousand is not read again for one step.
+
+What is kept of a run is its row alone, a few kilobytes. To make it all of its manifests are read,
+of a few runs at a time; views of theirs are not kept, so those of the runs that people look at are.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from grokprobe.analysis.distributions import Delay, delay
+from grokprobe.analysis.emergence import Held, Lag, Transition
+from grokprobe.errors import GroupNotFound, RunNotFound
+from grokprobe.store.archive.objects import gather
+from grokprobe.store.archive.reader import RunState
+from grokprobe.store.records import Status, is_name
+from service.errors import TooLarge
+from service.runs.emergence import GENERALISATION, STRUCTURE, answer_emergence
+from service.runs.source import Source
+from service.runs.view import RunView
+
+
+class MemberRow(msgspec.Struct, frozen=True):
+    """What one run tells; null for what has not happened, or not yet.
+
+    `config` has the fields in which the members' configurations differ, by dotted name. The
+    accuracies are those of its latest checkpoint, `transition` is of test accuracy.
+    """
+
+    run: str
+    seed: int | None
+    status: Status
+    checkpoint_count: int
+    latest_step: int | None
+    config: dict[str, Any]
+    train_accuracy: float | None
+    test_accuracy: float | None
+    memorised: Held | None
+    generalised: Held | None
+    delay: Delay | None
+    transition: Transition
+    lags: dict[str, Lag | None]  # of each structure series' midpoint
+
+
+MAX_MEMBERS = 4096  # of one group: 8 MB of JSON
+MAX_KEPT = 2 * MAX_MEMBERS
+AT_ONCE = 4  # runs that are read, whoever asks
+
+
+@dataclass(frozen=True)
+class Group:
+    """The members of a group in the order of their names."""
+
+    name: str
+    states: list[RunState]
+
+
+class GroupMembers:
+    """The rows of all runs that were asked for as members lately."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._kept: OrderedDict[str, MemberRow] = OrderedDict()
+        self._turn = asyncio.Semaphore(AT_ONCE)
+
+    async def group(self, name: str) -> Group:
+        """How far each member is, now. Raises GroupNotFound, TooLarge, StoreUnavailable."""
+        states: list[RunState] = []
+        if is_name(name):
+            states = await self._source.either(
+                lambda: self._from_catalogue(name), lambda: self._from_archive(name)
+            )
+        if not states:
+            raise GroupNotFound(name, await self._names())
+        return Group(name, states)
+
+    async def rows(self, group: Group) -> list[MemberRow]:
+        """What each member tells; one that was deleted meanwhile is left out."""
+        found = await gather(self._row, group.states)
+        return [row for row in found if row]
+
+    async def _from_catalogue(self, name: str) -> list[RunState]:
+        runs = await self._source.catalogue.runs(limit=MAX_MEMBERS + 1, group=name)
+        _check_size(name, runs)
+        return await self._source.catalogue.states(runs)
+
+    async def _from_archive(self, name: str) -> list[RunState]:
+        """What has ended stays as it is, so that it is not listed again."""
+        runs = (await self._source.archive.groups()).get(name, [])
+        _check_size(name, runs)
+        return [state for state in await gather(self._state, runs) if state]
+
+    async def _state(self, run: str) -> RunState | None:
+        known = self._kept.get(run)
+        if known and known.status != "running":
+            return _state_of(known)
+        try:
+            return await self._source.archive.state(run)
+        except RunNotFound:
+            return None
+
+    async def _names(self) -> list[str]:
+        """The groups that there are."""
+
+        async def from_archive() -> list[str]:
+            return sorted(await self._source.archive.groups())
+
+        return await self._source.either(self._source.catalogue.groups, from_archive)
+
+    async def _row(self, state: RunState) -> MemberRow | None:
+        if known := self._current(state):
+            return known
+        async with self._turn:
+            if known := self._current(state):  # somebody else waited for it, too
+                return known
+            try:
+                view = await self._source.view(state.run)
+            except RunNotFound:
+                self._kept.pop(state.run, None)
+                return None
+            row = await asyncio.to_thread(_row, view)
+        self._kept[state.run] = row
+        if len(self._kept) > MAX_KEPT:
+            self._kept.popitem(last=False)
+        return row
+
+    def _current(self, state: RunState) -> MemberRow | None:
+        """The kept row of a run that is just as far."""
+        known = self._kept.get(state.run)
+        if known is None or _state_of(known) != state:
+            return None
+        self._kept.move_to_end(state.run)
+        return known
+
+
+def _check_size(name: str, runs: Sequence[str]) -> None:
+    if len(runs) > MAX_MEMBERS:
+        raise TooLarge(
+            f"group {name!r} has more than {MAX_MEMBERS} members, the most that one answer holds; "
+            f"list them by /v1/runs?group={name} and ask each for its /emergence"
+        )
+
+
+def _state_of(row: MemberRow) -> RunState:
+    return RunState(
+        run=row.run,
+        status=row.status,
+        checkpoint_count=row.checkpoint_count,
+        latest_step=row.latest_step,
+    )
+
+
+def _row(view: RunView) -> MemberRow:
+    """What a run tells, with all of its configuration."""
+    found, steps, manifest = answer_emergence(view), view.steps, view.manifest
+    latest = view.checkpoints[steps[-1]].measures if steps else {}
+    return MemberRow(
+        run=manifest.run,
+        seed=manifest.seed,
+        status=view.status,
+        checkpoint_count=len(steps),
+        latest_step=steps[-1] if steps else None,
+        config=dict(_leaves(manifest.config)),
+        train_accuracy=latest.get("train_accuracy"),
+        test_accuracy=latest.get("test_accuracy"),
+        memorised=found.memorised,
+        generalised=found.generalised,
+        delay=delay(found.memorised, found.generalised),
+        transition=found.series[GENERALISATION],
+        lags={name: found.lags[name]["midpoint"] for name in STRUCTURE},
+    )
+
+
+def _leaves(config: Mapping[str, Any], path: str = "") -> list[tuple[str, Any]]:
+    """The fields of a configuration by dotted name; a list is one value."""
+    found: list[tuple[str, Any]] = []
+    for name, value in config.items():
+        if isinstance(value, dict):
+            found += _leaves(value, f"{path}{name}.")
+        else:
+            found.append((f"{path}{name}", value))
+    return found

@@ -1,1 +1,0 @@
-"""The JSON of every answer: field names are the API's."""

@@ -1,0 +1,1 @@
+"""What one checkpoint answers."""

@@ -1,0 +1,188 @@
+"""Every measure of one checkpoint, those that need key frequencies with the set of choice."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from litestar import Request, Response, get
+from litestar.params import QueryParameter
+
+from grokprobe.analysis.basis import Basis, basis_of, check_cyclic
+from grokprobe.analysis.fourier import frequencies
+from grokprobe.analysis.nulls import Null, spectrum_null
+from grokprobe.analysis.probe import key_measures
+from grokprobe.errors import InvalidInput
+from grokprobe.store.records import KeyRecord, LearningCoefficient, Measure
+from service.context import Context, FromContext
+from service.formats.registry import TABLE
+from service.formats.tables import Table, about, columns_of
+from service.http.openapi import OF_A_CHECKPOINT, offering
+from service.http.parameters import (
+    FormatQuery,
+    Permutations,
+    RunPath,
+    SeedQuery,
+    StepPath,
+)
+from service.http.responses import respond
+from service.http.target import Opened, open_checkpoint
+from service.v1.checkpoint.probing import choose_keys_of, read_probe
+
+
+class MeasuresAnswer(msgspec.Struct):
+    """Every measure by its name; `keys` is null where the operation has no rule for them."""
+
+    run: str
+    step: int
+    provisional: bool  # the run goes on: its keys are its latest checkpoint's
+    keys: KeyRecord | None
+    measures: dict[str, Measure]
+    local_learning_coefficient: LearningCoefficient | None
+    key_share_null: Null | None
+
+
+class MeasureRow(msgspec.Struct):
+    """A measure in a table; `frequency` is null but for a measure that has one value each."""
+
+    measure: str
+    frequency: int | None
+    value: float | None
+
+
+KeysQuery = Annotated[
+    str,
+    QueryParameter(
+        description="`final`: the run's set; `own`: this checkpoint's; or frequencies: 14,35."
+    ),
+]
+KeyRule = Literal["logits", "neurons", "embedding"]
+DEFAULT_RULE: KeyRule = "logits"
+Rule = Annotated[
+    KeyRule,
+    QueryParameter(description="The rule that chooses them."),
+]
+Threshold = Annotated[
+    float | None,
+    QueryParameter(gt=0, lt=1, description="Of the rule `logits`: the least cosine similarity."),
+]
+
+
+def given_keys(asked: str, basis: Basis) -> KeyRecord:
+    """The set that a request names, such as `14,35`. Raises InvalidInput."""
+    check_cyclic(basis, "keys")
+    known = frequencies(basis.order).tolist()
+    parts = [part.strip() for part in asked.split(",")]
+    for part in parts:
+        if not (part.isascii() and part.isdigit() and len(part) < 10 and int(part) in known):
+            message = f"{part[:40]!r} is neither final, own nor a frequency 1..{len(known)}"
+            raise InvalidInput("keys", message)
+    return KeyRecord(
+        frequencies=sorted({int(part) for part in parts}),
+        rule="given",
+        threshold=None,
+        source_step=None,
+        margin=(None, None),
+    )
+
+
+async def _keys(
+    context: Context, opened: Opened, asked: str, rule: str, threshold: float | None
+) -> KeyRecord | None:
+    """The key set asked for; what is stored is not computed again. Raises InvalidInput."""
+    if asked not in ("final", "own"):
+        if rule != DEFAULT_RULE or threshold is not None:
+            raise InvalidInput("keys", "are given, so no rule and no threshold can choose them")
+        return given_keys(asked, basis_of(opened.checkpoint.table.task))
+    if rule == DEFAULT_RULE and threshold is None:
+        return opened.view.keys if asked == "final" else opened.checkpoint.manifest.own_keys
+    source = opened.checkpoint
+    if asked == "final":
+        source = await context.checkpoints.get(opened.view.manifest.run, opened.view.steps[-1])
+    return await choose_keys_of(context, source, rule, threshold)
+
+
+async def _measured(context: Context, opened: Opened, keys: KeyRecord | None) -> dict[str, Measure]:
+    """The key-dependent measures: those stored, if these keys are the run's, or computed."""
+    completion, stored = opened.view.completion, opened.view.key_measures.get(opened.step)
+    if completion is not None and keys == completion.keys and stored is not None:
+        return stored
+    used = keys.frequencies if keys else []
+
+    async def compute() -> dict[str, Measure]:
+        probe = await read_probe(context, opened.checkpoint)
+        return await context.inference.apart(lambda: key_measures(probe, used))
+
+    what = f"measures:{','.join(map(str, used))}"
+    return await context.derived.get(opened.checkpoint, what, dict[str, Measure], compute)
+
+
+async def _key_share_null(
+    context: Context, opened: Opened, keys: KeyRecord | None, permutations: int, seed: int
+) -> Null | None:
+    """The key share against permuted rows; None without keys, and where every frequency is one."""
+    checkpoint = opened.checkpoint
+    basis = basis_of(checkpoint.table.task)
+    if keys is None or not basis.cyclic:
+        return None
+    # Keys chosen here fit their own rows: against that, every draw may choose its own, as many.
+    statistic = "top_share" if keys.source_step == opened.step else "key_share"
+    rows, used = basis.rows(checkpoint.matrix("embedding")), keys.frequencies
+
+    async def compute() -> Null | None:
+        return await context.inference.apart(
+            lambda: spectrum_null(rows, permutations, seed, statistic, keys=used)
+        )
+
+    what = f"null:{statistic}:{','.join(map(str, used))}:{permutations}:{seed}"
+    return await context.derived.get(checkpoint, what, Null | None, compute)
+
+
+@get(
+    "/runs/{run:str}/checkpoints/{step:str}/measures",
+    summary="Every measure",
+    tags=["checkpoints"],
+    **offering(TABLE, OF_A_CHECKPOINT, "keys"),
+)
+async def get_measures(
+    request: Request[Any, Any, Any],
+    context: FromContext,
+    run: RunPath,
+    step: StepPath,
+    keys: KeysQuery = "final",
+    key_rule: Rule = DEFAULT_RULE,
+    key_threshold: Threshold = None,
+    null: Permutations = 0,
+    seed: SeedQuery = 0,
+    format_: FormatQuery = None,
+) -> Response[MeasuresAnswer]:
+    """All measures; those of key frequencies are null where the set is empty or has no rule.
+
+    `null=200` compares the key share with permuted rows. Where the keys were chosen at this very
+    checkpoint every draw chooses its own, as many: the statistic is then `top_share`.
+    """
+    with context.inference.permit():
+        opened = await open_checkpoint(context, request)
+        chosen = await _keys(context, opened, keys, key_rule, key_threshold)
+        measured = await _measured(context, opened, chosen)
+        against = await _key_share_null(context, opened, chosen, null, seed) if null else None
+    manifest = opened.checkpoint.manifest
+    answer = MeasuresAnswer(
+        run=run,
+        step=opened.step,
+        provisional=keys == "final" and opened.view.provisional,
+        keys=chosen,
+        measures={**manifest.measures, **measured},
+        local_learning_coefficient=manifest.local_learning_coefficient,
+        key_share_null=against,
+    )
+    table = Table(columns_of(MeasureRow), _rows(answer.measures), about(answer, "measures"))
+    return await respond(request, answer, table)
+
+
+def _rows(measures: Mapping[str, Measure]) -> list[MeasureRow]:
+    """A row for each measure, or for each of its frequencies."""
+    return [
+        MeasureRow(name, int(frequency) if frequency else None, value)
+        for name, values in measures.items()
+        for frequency, value in (values if isinstance(values, dict) else {"": values}).items()
+    ]

@@ -1,0 +1,120 @@
+"""What a checkpoint predicts of given pairs, or of all."""
+
+from typing import Annotated, Any, get_args
+
+from litestar import Request, Response, get, post
+from litestar.openapi.spec import OpenAPIMediaType, RequestBody, Schema
+from litestar.openapi.spec.enums import OpenAPIType
+from litestar.params import QueryParameter
+
+from grokprobe.task import MAX_MODULUS
+from service.context import Context, FromContext
+from service.formats.registry import TABLE
+from service.formats.tables import table_of
+from service.http.bodies import BODY_TYPES, decode_body, read_body
+from service.http.openapi import OF_A_CHECKPOINT, documented, offering
+from service.http.parameters import FormatQuery, RunPath, StepPath
+from service.http.responses import respond, stream
+from service.http.target import Opened, open_checkpoint
+from service.v1.checkpoint.predict import (
+    Question,
+    empty_answer,
+    one_pair,
+    predict,
+    question,
+)
+from service.v1.checkpoint.prediction_records import (
+    CHOICES,
+    Extra,
+    PredictionAnswer,
+    PredictionRequest,
+)
+
+
+def pairs_body() -> RequestBody:
+    """The body `PredictionRequest`."""
+    residue = Schema(type=OpenAPIType.INTEGER, minimum=0, maximum=MAX_MODULUS - 1)
+    pair = Schema(type=OpenAPIType.ARRAY, items=residue, min_items=2, max_items=2)
+    extra = Schema(type=OpenAPIType.STRING, enum=list(get_args(Extra)))
+    schema = Schema(
+        type=OpenAPIType.OBJECT,
+        required=["pairs"],
+        properties={
+            "pairs": Schema(type=OpenAPIType.ARRAY, items=pair, min_items=1),
+            "top": Schema(type=OpenAPIType.INTEGER, minimum=0, maximum=MAX_MODULUS, default=0),
+            "include": Schema(type=OpenAPIType.ARRAY, items=extra),
+        },
+        additional_properties=False,
+        examples=[{"pairs": [[3, 5]], "top": 3, "include": ["logits"]}],
+    )
+    media = {kind: OpenAPIMediaType(schema=schema) for kind in BODY_TYPES}
+    return RequestBody(content=media, required=True)
+
+
+PATH = "/runs/{run:str}/checkpoints/{step:str}/predictions"
+
+A = Annotated[int | None, QueryParameter(ge=0, description="The first residue of one pair.")]
+B = Annotated[int | None, QueryParameter(ge=0, description="The second residue of one pair.")]
+
+
+async def answer_predictions(
+    request: Request[Any, Any, Any], context: Context, opened: Opened, asked: Question
+) -> Response[Any]:
+    """The answer in the format agreed on: whole if it is one block, else block by block.
+
+    Raises OutputMissing.
+    """
+    blocks, answer = predict(context, opened, asked), empty_answer(opened)
+    table = table_of(answer, "predictions", asked.columns)
+    if asked.is_long:
+        return await stream(request, answer, table, blocks)
+    answer.predictions += await anext(blocks)
+    wide = asked.is_wide(opened.checkpoint, len(answer.predictions))
+    return await respond(request, answer, table, apart=wide)
+
+
+@post(
+    PATH,
+    status_code=200,
+    summary="Predictions of pairs",
+    tags=["checkpoints"],
+    **offering(TABLE, {**OF_A_CHECKPOINT, **documented(408, 413, 415)}, body=pairs_body()),
+)
+async def post_predictions(
+    request: Request[Any, Any, Any],
+    context: FromContext,
+    run: RunPath,
+    step: StepPath,
+    format_: FormatQuery = None,
+) -> Response[PredictionAnswer]:
+    """The predictions of the pairs in the body, JSON or MsgPack, in their order."""
+    body = await read_body(request, context)
+    with context.inference.permit():
+        content_type = request.headers.get("content-type", "")
+        asked = decode_body(body, content_type, PredictionRequest, CHOICES)
+        opened = await open_checkpoint(context, request)
+        wanted = question(context, asked, opened.checkpoint)
+        return await answer_predictions(request, context, opened, wanted)
+
+
+@get(
+    PATH,
+    summary="Predictions of one pair or of all",
+    tags=["checkpoints"],
+    **offering(TABLE, OF_A_CHECKPOINT, "checkpoint"),
+)
+async def get_predictions(
+    request: Request[Any, Any, Any],
+    context: FromContext,
+    run: RunPath,
+    step: StepPath,
+    a: A = None,
+    b: B = None,
+    format_: FormatQuery = None,
+) -> Response[PredictionAnswer]:
+    """The prediction of (a, b); without a and b, of all pairs in canonical order."""
+    with context.inference.permit():
+        opened = await open_checkpoint(context, request)
+        every = a is None and b is None
+        asked = None if every else one_pair(a, b, opened.checkpoint.table.task.modulus)
+        return await answer_predictions(request, context, opened, Question(asked))

@@ -1,0 +1,116 @@
+"""The parameters of a checkpoint: the initialisers of its ONNX file, by name."""
+
+from typing import Annotated, Any
+
+import msgspec
+import onnx
+from litestar import Request, Response, get
+from litestar.params import PathParameter
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from grokprobe.safety import check_model
+from service.context import Context, FromContext
+from service.errors import WeightMissing
+from service.formats.registry import ARRAY, TABLE
+from service.formats.tables import (
+    about,
+    array_table,
+    columns_of,
+    table_of,
+)
+from service.http.openapi import OF_A_CHECKPOINT, offering
+from service.http.parameters import FormatQuery, RunPath, StepPath
+from service.http.responses import respond
+from service.http.target import Target, asked_of
+
+
+class WeightRow(msgspec.Struct):
+    """A parameter of a checkpoint."""
+
+    name: str
+    shape: list[int]
+    dtype: str
+
+
+class WeightsAnswer(msgspec.Struct):
+    """The parameters of a checkpoint, in the order of its file."""
+
+    run: str
+    step: int
+    weights: list[WeightRow]
+
+
+class WeightAnswer(msgspec.Struct):
+    """One parameter; `values` is nested as its shape says."""
+
+    run: str
+    step: int
+    name: str
+    shape: list[int]
+    dtype: str
+    values: Any
+
+
+WeightPath = Annotated[str, PathParameter(description="A name of the list, such as `W_E`.")]
+
+
+async def _weights(context: Context, asked: Target) -> dict[str, NDArray[Any]]:
+    """The arrays of a checkpoint by name. Raises CheckpointCorrupt, StoreUnavailable."""
+    archive, run, step = context.backends.archive, asked.view.manifest.run, asked.number
+    with context.inference.permit():
+        manifest = await archive.checkpoint(run, step)
+        data = await archive.model(manifest, context.settings.max_model_bytes)
+    check_model(data, f"run {run!r} step {step}")
+    return {
+        tensor.name: numpy_helper.to_array(tensor)
+        for tensor in onnx.load_model_from_string(data).graph.initializer
+    }
+
+
+@get(
+    "/runs/{run:str}/checkpoints/{step:str}/weights",
+    summary="Names and shapes of the weights",
+    tags=["checkpoints"],
+    **offering(TABLE, OF_A_CHECKPOINT, "checkpoint"),
+)
+async def list_weights(
+    request: Request[Any, Any, Any],
+    context: FromContext,
+    run: RunPath,
+    step: StepPath,
+    format_: FormatQuery = None,
+) -> Response[WeightsAnswer]:
+    """The parameters of the checkpoint, each to be had under its name."""
+    found = await _weights(context, asked_of(request))
+    rows = [WeightRow(name, list(w.shape), str(w.dtype)) for name, w in found.items()]
+    answer = WeightsAnswer(run, asked_of(request).number, rows)
+    return await respond(request, answer, table_of(answer, "weights", columns_of(WeightRow)))
+
+
+@get(
+    "/runs/{run:str}/checkpoints/{step:str}/weights/{name:str}",
+    summary="One weight",
+    tags=["checkpoints"],
+    **offering(ARRAY, OF_A_CHECKPOINT, "checkpoint"),
+)
+async def get_weight(
+    request: Request[Any, Any, Any],
+    context: FromContext,
+    run: RunPath,
+    step: StepPath,
+    name: WeightPath,
+    format_: FormatQuery = None,
+) -> Response[WeightAnswer]:
+    """One parameter, as `npy` unless asked otherwise, as it was published.
+
+    As a table it has a row for each of its first index, and columns for all others together.
+    """
+    found = await _weights(context, asked_of(request))
+    if name not in found:
+        raise WeightMissing(name, found)
+    array = found[name]
+    answer = WeightAnswer(
+        run, asked_of(request).number, name, list(array.shape), str(array.dtype), array
+    )
+    return await respond(request, answer, array_table(array, about(answer, "values")), array)

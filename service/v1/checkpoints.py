@@ -1,0 +1,120 @@
+"""Checkpoints of a run: the list, and one."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, Response, get
+from litestar.params import QueryParameter
+
+from grokprobe.store.records import CheckpointManifest, LearningCoefficient, ModelRecord
+from service.context import FromContext
+from service.formats.registry import JSON, TABLE
+from service.formats.tables import columns_of, table_of
+from service.http.openapi import OF_A_RUN, offering
+from service.http.parameters import PAGE, FormatQuery, FromStep, Limit, RunPath, StepPath, ToStep
+from service.http.responses import next_link, respond
+from service.http.target import asked_of
+from service.runs.view import ROW_MEASURES, between
+
+
+class CheckpointRow(msgspec.Struct):
+    """A checkpoint in the list."""
+
+    step: int
+    created_at: datetime
+    train_loss: float | None
+    train_accuracy: float | None
+    test_loss: float | None
+    test_accuracy: float | None
+    weight_norm: float | None
+    gini_embedding: float | None
+    sha256: str
+    bytes: int
+
+
+class CheckpointList(msgspec.Struct):
+    """A page of checkpoints in the order of their steps."""
+
+    run: str
+    checkpoints: list[CheckpointRow]
+    next: int | None
+
+
+class CheckpointAnswer(msgspec.Struct):
+    """One checkpoint: its model and every measure that was stored with it."""
+
+    run: str
+    step: int
+    created_at: datetime
+    model: ModelRecord
+    measures: dict[str, float | None]
+    local_learning_coefficient: LearningCoefficient | None
+
+
+def _rows(manifests: Iterable[CheckpointManifest]) -> list[CheckpointRow]:
+    return [
+        CheckpointRow(
+            step=manifest.step,
+            created_at=manifest.created_at,
+            sha256=manifest.model.sha256,
+            bytes=manifest.model.bytes,
+            **{name: manifest.measures.get(name) for name in ROW_MEASURES},
+        )
+        for manifest in manifests
+    ]
+
+
+@get(
+    "/runs/{run:str}/checkpoints",
+    summary="A run's checkpoints",
+    tags=["runs"],
+    **offering(TABLE, OF_A_RUN, "run"),
+)
+async def list_checkpoints(
+    request: Request[Any, Any, Any],
+    context: FromContext,
+    run: RunPath,
+    from_step: FromStep = None,
+    to_step: ToStep = None,
+    limit: Limit = PAGE,
+    after: Annotated[int | None, QueryParameter(ge=0, description="The cursor of a page.")] = None,
+    format_: FormatQuery = None,
+) -> Response[CheckpointList]:
+    """Checkpoints in the order of their steps, a page at a time."""
+    found = [
+        c
+        for c in between(asked_of(request).view, from_step, to_step)
+        if after is None or c.step > after
+    ]
+    page, rest = found[:limit], found[limit:]
+    answer = CheckpointList(run, _rows(page), page[-1].step if rest else None)
+    table = table_of(answer, "checkpoints", columns_of(CheckpointRow))
+    return await respond(request, answer, table, headers=next_link(request, answer.next))
+
+
+@get(
+    "/runs/{run:str}/checkpoints/{step:str}",
+    summary="One checkpoint",
+    tags=["checkpoints"],
+    **offering(JSON, OF_A_RUN, "checkpoint"),
+)
+async def get_checkpoint(
+    request: Request[Any, Any, Any],
+    context: FromContext,
+    run: RunPath,
+    step: StepPath,
+    format_: FormatQuery = None,
+) -> Response[CheckpointAnswer]:
+    """The manifest: the model file and every measure stored with it."""
+    found = asked_of(request).checkpoint
+    answer = CheckpointAnswer(
+        run=run,
+        step=found.step,
+        created_at=found.created_at,
+        model=found.model,
+        measures=found.measures,
+        local_learning_coefficient=found.local_learning_coefficient,
+    )
+    return await respond(request, answer)

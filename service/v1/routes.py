@@ -1,0 +1,36 @@
+"""The handlers of the API."""
+
+from service.v1 import checkpoints, groups, runs
+from service.v1.checkpoint import (
+    embedding,
+    logits,
+    measures,
+    model,
+    neurons,
+    predictions,
+    spectrum,
+    weights,
+)
+from service.v1.run import emergence, events, spectra, trajectory
+
+V1 = [
+    runs.list_runs,
+    runs.get_run,
+    checkpoints.list_checkpoints,
+    checkpoints.get_checkpoint,
+    predictions.post_predictions,
+    predictions.get_predictions,
+    logits.get_logits,
+    embedding.get_embedding,
+    spectrum.get_spectrum,
+    neurons.get_neurons,
+    measures.get_measures,
+    model.get_model,
+    weights.list_weights,
+    weights.get_weight,
+    trajectory.get_trajectory,
+    spectra.get_spectra,
+    emergence.get_emergence,
+    events.get_events,
+    groups.get_group_emergence,
+]

@@ -1,0 +1,75 @@
+"""When structure emerged and when generalisation began (docs/maths.md, "Emergence over a run")."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, get
+
+from grokprobe.analysis.emergence import LEVELS, Crossing, Lag, Level
+from service.context import FromContext
+from service.formats.registry import TABLE
+from service.formats.tables import Table, about, columns_of
+from service.http.openapi import OF_A_RUN, offering
+from service.http.parameters import FormatQuery, RunPath
+from service.http.responses import respond
+from service.http.target import asked_of
+from service.runs.emergence import EmergenceAnswer, answer_emergence
+
+
+class CrossingRow(msgspec.Struct):
+    """A series' crossing of a level and its lag, in the table of `emergence`."""
+
+    series: str
+    rise: float | None
+    level: Level
+    step: float | None
+    low: int | None
+    high: int | None
+    lag: float | None
+    lag_low: int | None
+    lag_high: int | None
+    lag_resolved: bool | None
+    lag_relative: float | None
+
+
+@get(
+    "/runs/{run:str}/emergence",
+    summary="When it emerged",
+    tags=["runs"],
+    **offering(TABLE, OF_A_RUN, "keys"),
+)
+async def get_emergence(
+    request: Request[Any, Any, Any],
+    context: FromContext,
+    run: RunPath,
+    format_: FormatQuery = None,
+) -> Response[EmergenceAnswer]:
+    """From which step it memorised and generalised, and how structure moved beside that.
+
+    Every step lies in a bracket of two checkpoints. A run that goes on answers with what is known
+    so far: its key share with its latest checkpoint's keys, restricted accuracy not yet.
+    """
+    answer = answer_emergence(asked_of(request).view)
+    table = Table(columns_of(CrossingRow), _rows(answer), about(answer, "series", "lags"))
+    return await respond(request, answer, table)
+
+
+def _rows(answer: EmergenceAnswer) -> list[CrossingRow]:
+    """A row for each level of each series: where it was crossed, and the lag."""
+    return [
+        CrossingRow(
+            name,
+            found.rise,
+            level,
+            *_cells(Crossing, getattr(found, level)),
+            *_cells(Lag, answer.lags.get(name, {}).get(level)),
+        )
+        for name, found in answer.series.items()
+        for level in LEVELS
+    ]
+
+
+def _cells(kind: type[msgspec.Struct], record: msgspec.Struct | None) -> Iterable[Any]:
+    """A record's fields in a row; empty where there is none."""
+    return (getattr(record, name, None) for name in kind.__struct_fields__)

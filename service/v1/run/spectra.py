@@ -1,0 +1,84 @@
+"""The embedding's spectrum at every checkpoint of a run."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+from litestar import Request, Response, get
+from litestar.params import QueryParameter
+
+from grokprobe.analysis.basis import basis_of
+from grokprobe.analysis.fourier import frequencies, shares
+from grokprobe.analysis.irreps import irreps
+from grokprobe.store.records import SpectrumRow, task_of
+from service.context import FromContext
+from service.formats.registry import TABLE_OF_NUMBERS
+from service.formats.tables import Table, about
+from service.http.openapi import OF_A_RUN, offering
+from service.http.parameters import FormatQuery, RunPath
+from service.http.responses import respond
+from service.http.target import asked_of
+from service.v1.basis import BasisAnswer, describe_basis
+
+Value = Literal["share", "power"]
+
+
+class SpectraRow(msgspec.Struct):
+    """One checkpoint's spectrum; `values[i]` belongs to `frequencies[i]` (s5: an irrep)."""
+
+    step: int
+    values: list[float | None]
+
+
+class SpectraAnswer(msgspec.Struct):
+    """The spectrum of the embedding at every checkpoint."""
+
+    run: str
+    of: str
+    value: str
+    basis: BasisAnswer
+    frequencies: list[int | str]
+    spectra: list[SpectraRow]
+
+
+def _values(row: SpectrumRow, value: Value) -> list[float | None]:
+    found = row.power if value == "power" else shares(row.power)
+    return [None] * len(row.power) if found is None else list(map(float, found))
+
+
+@get(
+    "/runs/{run:str}/spectra",
+    summary="Spectra over a run",
+    tags=["runs"],
+    **offering(TABLE_OF_NUMBERS, OF_A_RUN, "keys"),
+)
+async def get_spectra(
+    request: Request[Any, Any, Any],
+    context: FromContext,
+    run: RunPath,
+    of: Annotated[Literal["embedding"], QueryParameter(description="The matrix.")] = "embedding",
+    value: Annotated[Value, QueryParameter(description="What each entry is.")] = "share",
+    format_: FormatQuery = None,
+) -> Response[SpectraAnswer]:
+    """The embedding's spectrum at every checkpoint, as it was stored at publication.
+
+    As a table it has a column for each frequency; as npy it is (checkpoints, frequencies).
+    """
+    view = asked_of(request).view
+    basis = basis_of(task_of(view.manifest))
+    rows = [
+        SpectraRow(c.step, _values(c.spectrum, value))
+        for c in view.checkpoints.values()
+        if c.spectrum is not None
+    ]
+    parts = (
+        frequencies(basis.order).tolist()
+        if basis.cyclic
+        else [irrep.label for irrep in irreps()[1:]]  # the trivial one is the constant
+    )
+    answer = SpectraAnswer(run, of, value, describe_basis(basis), parts, rows)
+    names = list(map(str, parts))
+    columns = {"step": int, **dict.fromkeys(names, float)}
+    wide = [{"step": r.step, **dict(zip(names, r.values, strict=True))} for r in rows]
+    values = np.array([r.values for r in rows], dtype=np.float64).reshape(-1, len(parts))
+    return await respond(request, answer, Table(columns, wide, about(answer, "spectra")), values)

@@ -1,0 +1,98 @@
+"""Operations other than addition over the API: each in its own basis, or refused in clear words."""
+
+from collections.abc import Iterator
+
+import httpx
+import numpy as np
+import pytest
+
+from grokprobe.analysis.irreps import irrep_spectrum
+from tests.service.test_api import get
+from tests.support.served import serving
+from tests.support.trained import settings_at, tiny_config
+from trainer.jobs.training import start
+from trainer.reporting.progress import JsonReporter
+
+OPERATIONS = {"s5": 120, "mul": 13, "sub": 13, "x2+y2": 13}
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A service over a short run of each operation."""
+    settings = settings_at(tmp_path_factory.mktemp("others"))
+    for operation, modulus in OPERATIONS.items():
+        task = {"operation": operation, "modulus": modulus}
+        config = tiny_config(task=task, training={"steps": 2})
+        assert start(settings, config, operation.replace("+", "-"), JsonReporter()) == 0
+    with serving(settings, settings.home_path) as served:
+        yield served.client
+
+
+def last(operation: str) -> str:
+    """The path of a run's last checkpoint."""
+    return f"/v1/runs/{operation.replace('+', '-')}/checkpoints/latest"
+
+
+def test_s5_is_read_by_irrep(others: httpx.Client) -> None:
+    """Six rows, one an irrep, whose powers are those of the embedding; the null comes with it."""
+    found = get(others, f"{last('s5')}/spectrum", null=20)
+    raw = get(others, f"{last('s5')}/embedding", projection="raw")["coordinates"]
+    matrix = np.array([[v for name, v in row.items() if name != "residue"] for row in raw])
+    expected = irrep_spectrum(matrix)
+    assert [row["irrep"] for row in found["spectrum"]] == list(expected.labels)
+    assert [row["power"] for row in found["spectrum"]] == pytest.approx(expected.power)
+    assert found["null"]["observed"] == pytest.approx(expected.gini_frequencies)
+    assert (found["basis"]["group"], found["gini"], found["key_frequencies"]) == ("S_5", None, None)
+    csv = others.get(f"{last('s5')}/spectrum", params={"format": "csv"}).text.splitlines()
+    assert csv[0] == "irrep,dimension,power,share"
+
+
+def test_s5_over_a_run(others: httpx.Client) -> None:
+    """The stored spectra name irreps, and emergence answers with what has no key frequencies."""
+    spectra = get(others, "/v1/runs/s5/spectra")
+    assert spectra["frequencies"][0] == "4 1"
+    assert all(len(row["values"]) == 6 for row in spectra["spectra"])
+    assert get(others, "/v1/runs/s5/emergence")["keys"] is None
+    measures = get(others, f"{last('s5')}/measures")["measures"]
+    assert measures["gini_frequencies_embedding"] is not None
+    assert measures["key_share"] is measures["circularity"] is measures["fve_mean"] is None
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("neurons", "S_5 has no frequencies"),
+        ("embedding", "S_5 has no frequencies; choose pca or raw"),
+        ("embedding?projection=pca&frequency=3", "S_5 has no frequencies"),
+        ("measures?keys=3", "S_5 has no frequencies"),
+        ("spectrum?of=logits", "cyclic group"),
+    ],
+)
+def test_s5_has_no_frequencies(others: httpx.Client, path: str, words: str) -> None:
+    """What needs frequencies is refused, and says what there is instead."""
+    answer = others.get(f"{last('s5')}/{path}")
+    assert (answer.status_code, words in answer.json()["detail"]) == (400, True)
+
+
+def test_multiplication_leaves_zero_out(others: httpx.Client) -> None:
+    """Frequencies are those of the group of order p - 1, up to Nyquist, and no measure fails."""
+    found = get(others, f"{last('mul')}/measures", keys="1,6")
+    missing = {name for name, value in found["measures"].items() if value is None}
+    assert missing == {"distance_irrelevance"}  # a + b and a - b share their parity
+
+
+def test_subtraction_has_difference_directions(others: httpx.Client) -> None:
+    """Its measures are those of a - b: none is missing."""
+    found = get(others, f"{last('sub')}/measures", keys="1,6")["measures"]
+    assert None not in found.values()
+
+
+def test_no_known_basis(others: httpx.Client) -> None:
+    """A polynomial has no rule for keys; frequencies given by hand have a share and no more."""
+    found = get(others, f"{last('x2+y2')}/measures")
+    assert (found["keys"], found["measures"]["key_share"]) == (None, None)
+    given = get(others, f"{last('x2+y2')}/measures", keys="1,2")["measures"]
+    assert given["restricted_loss"] is None
+    assert 0 < given["key_share"] < 1
+    spectrum = get(others, f"{last('x2+y2')}/spectrum")
+    assert spectrum["basis"]["group"] == "no known basis"

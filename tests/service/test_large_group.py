@@ -1,0 +1,70 @@
+"""A group of a thousand runs of a hundred checkpoints: answered, and the service lives on."""
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from grokprobe.store.backends import open_backends
+from grokprobe.store.catalogue.keys import (
+    Command,
+    checkpoint_entry,
+    completion_entry,
+    run_entry,
+)
+from tests.service.test_api_formats import peak_bytes
+from tests.support.served import serving
+from tests.support.tiny import tiny_run
+from tests.support.trained import settings_at
+
+RUNS, CHECKPOINTS = 1000, 100
+PATH = "/v1/groups/large/emergence"
+BASE = tiny_run(modulus=113, steps=(0, 100), group="large")
+
+
+def entries(number: int) -> list[Command]:
+    """The index entries of one run, of whose files nothing is ever asked."""
+    run = f"r{number:04d}"
+    found = run_entry(msgspec.structs.replace(BASE.manifest, run=run, config={"seed": number}))
+    for step in range(CHECKPOINTS):
+        reached = float(step > 20 + number % 70)
+        measures = {"train_accuracy": 1.0, "test_accuracy": reached}
+        filler = {f"measure_{i}": step / 7 + i for i in range(30)}
+        manifest = msgspec.structs.replace(
+            BASE.checkpoints[0][0], run=run, step=step, measures={**measures, **filler}
+        )
+        found += checkpoint_entry(manifest)
+    return found + completion_entry(msgspec.structs.replace(BASE.completion, run=run))
+
+
+def test_a_large_group(tmp_path: Path) -> None:
+    """Read in less than 100 MB while others are answered; asked again, from what is kept."""
+    settings = settings_at(tmp_path)
+
+    async def fill() -> None:
+        async with open_backends(settings) as backends:
+            await backends.catalogue.initialise()
+            for number in range(RUNS):
+                await backends.catalogue.send(*entries(number))
+
+    asyncio.run(fill())
+    with serving(settings, tmp_path) as served, ThreadPoolExecutor(1) as other:
+        served.client.get("/v1/runs/r0000/emergence")
+        before = peak_bytes(served)
+        asked = other.submit(httpx.get, f"{served.url}{PATH}", timeout=120)
+        waits = []
+        while not asked.done():
+            began = time.monotonic()
+            assert served.client.get("/livez").status_code == 200
+            waits.append(time.monotonic() - began)
+            time.sleep(0.01)
+        found = asked.result().json()
+        assert peak_bytes(served) - before < 100e6
+        assert sorted(waits)[len(waits) // 2] < 0.1
+        assert found["distribution"]["generalised"]["members"] == len(found["members"]) == RUNS
+        began = time.monotonic()
+        assert served.client.get(PATH).json() == found
+        assert time.monotonic() - began < 2

@@ -1,0 +1,174 @@
+"""`python -m grokprobe`: what it prints, its exit codes, and that errors are one line."""
+
+import asyncio
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from grokprobe.__main__ import main
+from grokprobe.settings import Settings
+from grokprobe.store.archive import names
+from grokprobe.store.archive.publisher import Archive
+from grokprobe.store.backends import open_backends, open_store
+from tests.support.tiny import tiny_run
+
+TINY = tiny_run()
+COMMAND = [sys.executable, "-m", "grokprobe"]
+
+
+@pytest.fixture
+def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
+    """The archive under a HOME of its own, with the run `tiny` in it."""
+    monkeypatch.setenv("GROKPROBE_HOME", str(tmp_path))
+    found = Archive(open_store(Settings(home=str(tmp_path))))
+    asyncio.run(TINY.publish(found))
+    return found
+
+
+def run_command(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """A command in a process of its own that has no terminal."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.usefixtures("archive")
+def test_runs_lists_one_line_for_each(capsys: pytest.CaptureFixture[str]) -> None:
+    """Name, status, count, latest step."""
+    assert main(["runs"]) == 0
+    assert capsys.readouterr().out == "tiny  complete  3 checkpoints, latest step 200\n"
+
+
+def test_verify_exits_1_when_it_finds_problems(
+    archive: Archive, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One run or all, a line for each problem and one for the sum."""
+    assert main(["verify"]) == main(["verify", "tiny"]) == 0
+    assert capsys.readouterr().out == 2 * "verified 1 runs, 0 problems\n"
+    path = names.model_path("tiny", 10)
+    asyncio.run(archive.objects.remove(path))
+    assert main(["verify"]) == 1
+    missing = f"{path} is missing, though its manifest is published"
+    assert capsys.readouterr().out == f"{missing}\nverified 1 runs, 1 problems\n"
+
+
+def test_reindex_counts_and_exits_1_over_what_it_cannot_read(
+    archive: Archive, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The rest is indexed all the same."""
+    assert main(["reindex"]) == 0
+    assert capsys.readouterr().out == "indexed 1 runs, 3 checkpoints; dropped 0\n"
+    path = names.manifest_path("tiny", 10)
+    asyncio.run(archive.objects.remove(path))
+    asyncio.run(archive.objects.create(path, b""))
+    assert main(["reindex"]) == 1
+    problem, summary = capsys.readouterr().out.splitlines()
+    assert problem.startswith(f"{path} is not a CheckpointManifest")
+    assert summary == "indexed 1 runs, 2 checkpoints; dropped 0"
+
+
+def test_delete_leaves_the_tombstone_and_may_be_repeated(
+    archive: Archive, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Objects and index entries are gone; the second time is a success too."""
+    assert main(["reindex"]) == main(["delete", "tiny", "--yes"]) == 0
+    assert main(["delete", "tiny", "--yes"]) == 0
+    assert "deleted tiny; the name is never used again" in capsys.readouterr().out
+    assert asyncio.run(archive.objects.below("runs")) == ["runs/tiny/deleted.json"]
+
+    async def indexed() -> list[str]:
+        async with open_backends(Settings(home=str(tmp_path))) as backends:
+            return await backends.catalogue.runs()
+
+    assert asyncio.run(indexed()) == []
+
+
+@pytest.mark.usefixtures("archive")
+def test_delete_needs_yes_where_nobody_can_be_asked() -> None:
+    """Not on a terminal: refused, with exit code 2 and nothing deleted."""
+    done = run_command("delete", "tiny")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: --yes: is needed to delete 'tiny'")
+    assert main(["verify", "tiny"]) == 0
+
+
+@pytest.mark.parametrize(("typed", "code"), [("tiny\n", 0), ("yes\n", 2), ("\x04", 2)])
+def test_delete_asks_on_a_terminal(archive: Archive, typed: str, code: int) -> None:
+    """Only the name of the run confirms; the end of input does not."""
+    master, terminal = pty.openpty()
+    with subprocess.Popen(
+        [*COMMAND, "delete", "tiny"],
+        stdin=terminal,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        os.write(master, typed.encode())
+        _, errors = process.communicate(timeout=30)
+    os.close(master)
+    os.close(terminal)
+    assert process.returncode == code
+    assert len(errors.splitlines()) == (1 if code else 0)
+    assert asyncio.run(archive.runs()) == ([] if code == 0 else ["tiny"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "arguments"),
+    [
+        ("GROKPROBE_HOME", "/proc/none", ["reindex"]),
+        ("GROKPROBE_STORE_URL", "ftp://x", ["runs"]),
+        ("GROKPROBE_REDIS_URL", "http://x", ["reindex"]),
+        ("GROKPROBE_REDIS_URL", "redis://127.0.0.1:9", ["reindex"]),
+        ("GROKPROBE_HOEM", "x", ["verify"]),
+        ("GROKPROBE_LOG_FORMAT", "text", ["verify", "nothing"]),
+        ("GROKPROBE_LOG_FORMAT", "text", ["delete", "../x", "--yes"]),
+    ],
+)
+@pytest.mark.usefixtures("archive")
+def test_an_error_is_one_line_and_exit_code_2(
+    name: str, value: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No traceback reaches a person."""
+    monkeypatch.setenv(name, value)
+    done = run_command(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Children that Ctrl-C reaches: in the background of a shell they inherit that it does not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_control_c_is_quiet(tmp_path: Path) -> None:
+    """Exit code 130, nothing printed, while it waits for a server that does not answer."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
+        keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+        settings = {"GROKPROBE_STORE_URL": "s3://bucket", "GROKPROBE_S3_ENDPOINT": endpoint}
+        with subprocess.Popen(
+            [*COMMAND, "runs"], env={**os.environ, **keys, **settings}, stderr=subprocess.PIPE
+        ) as process:
+            connection, _ = server.accept()
+            time.sleep(0.1)
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=30)
+            connection.close()
+    assert (process.returncode, errors) == (130, b"")

@@ -1,0 +1,1 @@
+"""What the tests stand on: real runs, real stores, served services, textbook definitions."""

@@ -1,0 +1,80 @@
+"""What only a GPU shows: that a captured step learns as the CPU does, and that runs go on there."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from grokprobe.store.archive.verification import problems
+from tests.support.trained import (
+    Trained,
+    archive,
+    manifests,
+    settings_at,
+    tiny_config,
+)
+from tests.trainer.test_learner import EVERYTHING, VARIED
+from tests.trainer.test_resume import Until
+from trainer.config.schema import Config
+from trainer.jobs.training import resume, start
+from trainer.learning.data import draw
+from trainer.learning.learner import Learner
+from trainer.learning.train import prepare
+from trainer.reporting.progress import JsonReporter
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is here")
+GPU = {"device": "cuda", "threads": 1}
+
+
+def learners(configs: list[Config]) -> tuple[Learner, Learner]:
+    """The same networks on the CPU and on the GPU."""
+    grids = [draw(config.task) for config in configs]
+    prepare(configs[0].training)
+    return (
+        Learner(configs, grids, torch.device("cpu")),
+        Learner(configs, grids, torch.device("cuda")),
+    )
+
+
+@pytest.mark.parametrize("optimiser", EVERYTHING)
+@pytest.mark.parametrize("batch", [0, 32])
+def test_a_captured_step_learns_as_the_cpu_does(optimiser: dict[str, Any], batch: int) -> None:
+    """Losses of the first steps, through the warm-up of the rate; recorded after three of them."""
+    config = tiny_config(optimiser=optimiser, training={"batch": batch})
+    cpu, gpu = learners([config])
+    found, expected = gpu.advance(60), cpu.advance(60)
+    np.testing.assert_allclose(found[:20], expected[:20], rtol=1e-2 if optimiser else 1e-3)
+    assert found[-1][0] < found[0][0]
+
+
+@pytest.mark.parametrize("configs", VARIED.values(), ids=VARIED)
+def test_a_captured_ensemble_learns_as_the_cpu_does(configs: list[Config]) -> None:
+    """Every member."""
+    cpu, gpu = learners(configs)
+    np.testing.assert_allclose(gpu.advance(20), cpu.advance(20), rtol=1e-2)
+
+
+def test_a_snapshot_is_of_its_step_though_the_gpu_goes_on() -> None:
+    """The copy is queued before the next step: it must not show what comes after it."""
+    _, gpu = learners([tiny_config()])
+    gpu.advance(10)
+    torch.cuda.synchronize()
+    expected = {name: weights.detach().cpu() for name, weights in gpu.members[0].items()}
+    snapshot = gpu.snapshot(0)
+    gpu.advance(60)
+    snapshot.wait()
+    for name, weights in expected.items():
+        np.testing.assert_array_equal(snapshot.weights[name], weights)
+
+
+def test_a_run_on_a_gpu_is_published_and_gone_on_with(tmp_path: Path) -> None:
+    """Interrupted and resumed: every scheduled step once, and all of it sound."""
+    run = Trained(settings_at(tmp_path), "gpu", tiny_config(training=GPU))
+    assert start(run.settings, run.config, "gpu", Until(8)) == 130
+    assert resume(run.settings, "gpu", JsonReporter()) == 0
+    assert asyncio.run(problems(archive(run.settings), "gpu")) == []
+    assert manifests(run)[-1].step == 400
+    assert manifests(run)[-1].measures["train_accuracy"] == 1.0

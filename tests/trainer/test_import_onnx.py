@@ -1,0 +1,178 @@
+"""ONNX files that others made: what honours the contract is published as it is."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from grokprobe.settings import Settings
+from grokprobe.store.archive.verification import problems
+from tests.support.tiny import tiny_run
+from tests.support.trained import (
+    Trained,
+    archive,
+    manifests,
+    tiny_config,
+)
+from trainer.__main__ import main
+from trainer.importing.onnx_files import OUTPUTS
+from trainer.models.network import Activations
+
+TINY = tiny_run(modulus=7, steps=(0, 30))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A HOME of one's own for the commands of a test."""
+    monkeypatch.setenv("GROKPROBE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("GROKPROBE_LOG_FORMAT", "json")
+    return tmp_path / "home"
+
+
+def files(folder: Path) -> list[Path]:
+    """The models of a tiny run: logits and an embedding, no neurons, no attention."""
+    paths = [folder / f"{manifest.step}.onnx" for manifest, _ in TINY.checkpoints]
+    for path, (_, model) in zip(paths, TINY.checkpoints, strict=True):
+        path.write_bytes(model)
+    return paths
+
+
+def command(*paths: Path, modulus: int = 7, run: str = "foreign") -> list[str]:
+    """The command line that imports them."""
+    files = [str(path) for path in paths]
+    return ["import-onnx", *files, "--operation", "add", "--modulus", str(modulus), "--run", run]
+
+
+def test_the_contract_s_outputs_are_ours() -> None:
+    """What a foreign model may offer is what our own offer."""
+    assert tuple(OUTPUTS) == Activations._fields
+
+
+def test_what_a_model_offers_is_measured(home: Path, tmp_path: Path) -> None:
+    """Steps come from the files; measures of outputs that they lack are null."""
+    paths = files(tmp_path)
+    assert main(command(*paths)) == main(command(*paths)) == 0
+    run = Trained(Settings(home=str(home)), "foreign", tiny_config())
+    for manifest, (original, _) in zip(manifests(run), TINY.checkpoints, strict=True):
+        assert manifest.step == original.step
+        assert manifest.model.outputs == ["logits", "embedding"]
+        measures = manifest.measures
+        assert measures["gini_embedding"] == pytest.approx(original.measures["gini_embedding"])
+        assert measures["weight_norm"] == pytest.approx(original.measures["weight_norm"])
+        missing = ("train_loss", "neurons_clustered", "gini_neuron_logit_map", "softmax_collapse")
+        assert {measures[name] for name in missing} == {None}
+        assert manifest.spectrum == original.spectrum
+    published = archive(run.settings)
+    assert asyncio.run(problems(published, "foreign")) == []
+    assert asyncio.run(published.run("foreign")).architecture == {"family": "onnx"}
+
+
+def test_a_file_says_what_it_is_published_as(home: Path, tmp_path: Path) -> None:
+    """Its facts are those of the new run; `--step` takes the place of the file's own."""
+    [path, _] = files(tmp_path)
+    assert main([*command(path), "--step", "12"]) == 0
+    [model] = home.rglob("0000000012/model.onnx")
+    proto = onnx.load_model_from_string(model.read_bytes())
+    facts = {entry.key: entry.value for entry in proto.metadata_props}
+    assert (facts["run"], facts["step"], facts["modulus"]) == ("foreign", "12", "7")
+    assert not [node for node in proto.graph.node if node.doc_string]
+
+
+def without_step(model: onnx.ModelProto) -> None:
+    del model.metadata_props[:]
+
+
+def odd_step(model: onnx.ModelProto) -> None:
+    helper.set_model_props(model, {"step": "early"})
+
+
+def other_operation(model: onnx.ModelProto) -> None:
+    helper.set_model_props(model, {"step": "1", "operation": "sub"})
+
+
+def function(model: onnx.ModelProto) -> None:
+    model.functions.add(name="f", domain="")
+
+
+def fixed_batch(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+
+
+def float_pairs(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT
+    cast = helper.make_node("Cast", ["pairs"], ["whole"], to=TensorProto.INT64)
+    model.graph.node[0].input[1] = "whole"
+    model.graph.node.insert(0, cast)
+
+
+def more_classes(model: onnx.ModelProto) -> None:
+    changed(model, 1, lambda W: np.concatenate([W, W[:, :1]], axis=1))
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 8
+
+
+def not_finite(model: onnx.ModelProto) -> None:
+    changed(model, 1, lambda W: np.full_like(W, np.inf))
+
+
+def unknown_operator(model: onnx.ModelProto) -> None:
+    model.graph.node[0].op_type = "NoSuchOperator"
+
+
+def changed(model: onnx.ModelProto, number: int, how: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Another value for an initialiser."""
+    tensor = model.graph.initializer[number]
+    tensor.CopyFrom(numpy_helper.from_array(how(numpy_helper.to_array(tensor)), tensor.name))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (without_step, "does not say its step; state it with --step"),
+        (odd_step, "'early' is no step"),
+        (other_operation, "says that its operation is sub, not add"),
+        (function, "is refused: it defines functions"),
+        (fixed_batch, "does not run: "),
+        (float_pairs, "its input pairs is tensor(float), not tensor(int64)"),
+        (more_classes, "its output logits is float32 (1, 8), not float32 (1, 7)"),
+        (not_finite, "its output logits is not finite"),
+        (unknown_operator, "does not run: "),
+    ],
+)
+def test_a_model_that_breaks_the_contract_is_refused(
+    home: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    spoil: Callable[[onnx.ModelProto], None],
+    words: str,
+) -> None:
+    """In one line, and nothing is published, though the first file is good."""
+    [good, path] = files(tmp_path)
+    model = onnx.load_model_from_string(path.read_bytes())
+    spoil(model)
+    path.write_bytes(model.SerializeToString())
+    assert main(command(good, path)) == 2
+    [error] = capfd.readouterr().err.splitlines()
+    assert error.startswith(f"error: {path}")
+    assert words in error
+    assert not home.exists()
+
+
+def test_files_must_agree_with_the_command_and_with_each_other(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another modulus, one step twice, a name that is taken, no odd prime, no ONNX."""
+    paths = files(tmp_path)
+    (tmp_path / "x.onnx").write_bytes(b"x")
+    assert main(command(*paths, modulus=11)) == 2
+    assert main(command(paths[0], paths[0])) == 2
+    assert main(command(*paths, modulus=6)) == 2
+    assert main(command(tmp_path / "x.onnx")) == 2
+    assert main(command(paths[0])) == 0
+    assert main(command(paths[1])) == 2
+    words = ["modulus is 7, not 11", "step 0 too", "odd prime", "not an ONNX", "is another run"]
+    errors = capsys.readouterr().err.splitlines()
+    assert all(word in error for word, error in zip(words, errors, strict=True))

@@ -1,0 +1,204 @@
+"""Sections of TOML, strictly: an error names the file, or `--set`, and the dotted field."""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from grokprobe.errors import InvalidInput
+
+MOST_LISTED = 20  # names in one message
+BARE_WORD = re.compile(r"[A-Za-z][\w+.-]*", re.ASCII)
+
+Sources = Mapping[str, str]  # where a dotted field comes from, if not from the file
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every section is: immutable, no fields but its own."""
+
+
+def unknown(name: str, known: Iterable[str], what: str) -> str:
+    """The message about a name that is not one of those that are known."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    listed = ", ".join(known[:MOST_LISTED]) + (", ..." if len(known) > MOST_LISTED else "")
+    hint = f"did you mean {close[0]}?" if close else f"known: {listed}"
+    return f"is not a {what}; {hint}"
+
+
+def _is_struct(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, msgspec.Struct)
+
+
+def _tag(kind: type[msgspec.Struct]) -> tuple[str, str]:
+    """The field that tells a kind of record from others, and its word."""
+    config = kind.__struct_config__
+    return config.tag_field or "", str(config.tag or "")
+
+
+def _kinds(raw: Mapping[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """The type of each section: of several kinds of record, the one whose tag a table has.
+
+    A table without the tag is of the kind of the section's default. One whose tag is unknown has
+    no record for its type: msgspec says so.
+    """
+    hints = get_type_hints(kind)
+    defaults = {f.name: f.default for f in msgspec.structs.fields(kind)}
+    for name, hint in hints.items():
+        kinds = {_tag(part): part for part in get_args(hint) if _is_struct(part)}
+        table, default = raw.get(name), defaults[name]
+        usual = _tag(type(default))[1] if isinstance(default, msgspec.Struct) else ""
+        for (field, word), part in kinds.items():
+            if isinstance(table, dict) and table.get(field, usual) == word:
+                hints[name] = part
+    return hints
+
+
+def _tagged(raw: Mapping[str, Any], kinds: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables with the tags that go without saying."""
+    tagged = dict(raw)
+    for name, kind in kinds.items():
+        if name in raw and _is_struct(kind) and _tag(kind)[0]:
+            tagged[name] = dict([_tag(kind)]) | raw[name]
+    return tagged
+
+
+def _check_fields(
+    raw: Mapping[str, Any], hints: Mapping[str, Any], sources: Sources, source: str
+) -> None:
+    """Raise InvalidInput for the first key that no section has."""
+    for section in raw:
+        if section not in hints:
+            message = unknown(section, hints, "section")
+            raise InvalidInput(f"{sources.get(section, source)}: {section}", message)
+        if not isinstance(raw[section], dict):
+            raise InvalidInput(f"{source}: {section}", "is a section, write its fields under it")
+        _check_table(section, raw[section], hints[section], sources, source)
+
+
+def _check_table(
+    section: str, table: Mapping[str, Any], kind: Any, sources: Sources, source: str
+) -> None:
+    """Raise InvalidInput for the first key that a section has not."""
+    if not _is_struct(kind):
+        return  # many kinds, and a tag that none of them has
+    tag, word = _tag(kind)
+    known = [*kind.__struct_fields__, *([tag] if tag else [])]
+    what = f"field of [{section}]" + (f" where {tag} is {word}" if tag else "")
+    for key in table:
+        if key not in known:
+            field = f"{section}.{key}"
+            message = unknown(key, known, what)
+            raise InvalidInput(f"{sources.get(field, source)}: {field}", message)
+
+
+def _words(hint: Any) -> list[str]:
+    """The words that a type of field admits, if it is one of words; the tags of records."""
+    if get_origin(hint) is Literal:
+        return list(get_args(hint))
+    if _is_struct(hint):
+        return [hint.__struct_config__.tag] if hint.__struct_config__.tag else []
+    return [word for part in get_args(hint) for word in _words(part)]
+
+
+def _admitted(kinds: Mapping[str, Any], field: str) -> list[str]:
+    """The words that a dotted field admits; none where any will do."""
+    first, *rest = field.split(".")
+    kind = kinds.get(first)
+    for name in rest:
+        kind = get_type_hints(kind).get(name) if _is_struct(kind) else kind
+    return _words(kind)
+
+
+def _complaint(
+    error: msgspec.ValidationError, raw: Mapping[str, Any], kinds: Mapping[str, Any]
+) -> tuple[str, str]:
+    """The dotted field and the message of a msgspec error ("... - at `$.section.field`")."""
+    message, _, place = str(error).partition(" - at `$.")
+    field = place.rstrip("`").partition("[")[0]  # of a list, the whole is shown below
+    section, _, key = field.partition(".")
+    message = f"{message[0].lower()}{message[1:]}".replace("`", "")
+    given = raw.get(section, {}).get(key)
+    if isinstance(given, str) and (words := _admitted(kinds, field)):
+        message = f"unknown {key}, known: {', '.join(words)}"
+    return field, f"{message}, got {given!r}" if given is not None else message
+
+
+def decode_sections(
+    raw: Mapping[str, Any],
+    kind: type[T],
+    check: Callable[[T], None],
+    source: str,
+    sources: Sources | None = None,
+) -> T:
+    """A record of sections from plain tables; `check` raises InvalidInput with a dotted field.
+
+    `source` names where the tables come from, `sources` where single dotted fields do.
+    Raises InvalidInput that names the source and the dotted field.
+    """
+    sources = sources or {}
+    kinds = _kinds(raw, kind)
+    _check_fields(raw, kinds, sources, source)
+    try:
+        record = msgspec.convert(_tagged(raw, kinds), kind)
+        check(record)
+    except msgspec.ValidationError as error:
+        field, message = _complaint(error, raw, kinds)
+    except InvalidInput as error:
+        field, message = error.path, error.message
+    else:
+        return record
+    where = sources.get(field, source)
+    raise InvalidInput(f"{where}: {field}" if field else where, message)
+
+
+def _assignment(text: str) -> tuple[str, str, Any]:
+    """`optimiser.weight_decay=0.5` -> (section, field, value)."""
+    name, equals, value = text.partition("=")
+    section, dot, field = name.strip().partition(".")
+    if not (equals and dot):
+        raise InvalidInput(f"--set {text}", "must read section.field=value")
+    try:
+        return section, field, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        if BARE_WORD.fullmatch(value.strip()):  # the shell eats the quotes that TOML wants
+            return section, field, value.strip()
+        raise InvalidInput(f"--set {text}", "is neither a TOML value nor a plain word") from None
+
+
+def read_toml(path: Path, assignments: Iterable[str] = ()) -> tuple[dict[str, Any], dict[str, str]]:
+    """The tables of a TOML file with `section.field=value` assignments on top, and their sources.
+
+    Raises InvalidInput that names the file or `--set`.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidInput(str(path), f"cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(str(path), f"is not TOML: {error}") from None
+    sources = {}
+    for text in assignments:
+        section, field, value = _assignment(text)
+        sources[section] = sources[f"{section}.{field}"] = "--set"
+        raw = put(raw, section, field, value)
+    return raw, sources
+
+
+def put(tables: Mapping[str, Any], section: str, field: str, value: Any) -> dict[str, Any]:
+    """The tables with one field changed; a section that is no table stays, and decoding says so."""
+    table = tables.get(section, {})
+    return {**tables, section: {**table, field: value} if isinstance(table, dict) else table}
+
+
+def shipped(name: str, folder: Path, what: str) -> Path:
+    """The TOML file of that name that comes with this. Raises InvalidInput that lists them."""
+    known = {path.stem: path for path in folder.glob("*.toml")}
+    if name not in known:
+        raise InvalidInput(f"--{what} {name}", unknown(name, known, what))
+    return known[name]

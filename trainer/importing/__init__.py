@@ -1,0 +1,1 @@
+"""Checkpoints that others trained: read as data, checked, published."""

@@ -1,0 +1,231 @@
+"""A layout: how the checkpoints that somebody else trained are read (layouts/*.toml).
+
+A layout is of one family. Each tensor of a file is described by its axes (tensors.py).
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from grokprobe.errors import InvalidInput
+from grokprobe.task import Operation, Seed
+from trainer.config import toml as sections
+from trainer.config.schema import (
+    Activation,
+    Layers,
+    Positive,
+    Step,
+    TransformerShape,
+)
+from trainer.config.toml import Section, Sources
+from trainer.importing.tensors import (
+    OF_EMBEDDED_MLP,
+    OF_LAYER,
+    OF_ONE_HOT_MLP,
+    OF_TRANSFORMER,
+    MLPTensors,
+    Tensor,
+    TransformerTensors,
+    check_tensor,
+)
+
+LAYOUTS = Path(__file__).parent / "layouts"
+
+
+class LayoutTask(Section, frozen=True, kw_only=True):
+    """What was learned; the modulus is read off the embedding where it is left out."""
+
+    operation: Operation = "add"
+    modulus: Annotated[int, msgspec.Meta(ge=3)] | None = None
+
+
+class TransformerModel(
+    TransformerShape, frozen=True, kw_only=True, tag_field="family", tag="transformer"
+):
+    """What the tensors do not tell."""
+
+    layers: Layers | None = None  # needed where no {layer} in the name of W_Q tells it
+    heads: Positive | None = None  # needed where no tensor has `heads` as an axis of its own
+
+
+class MLPModel(Section, frozen=True, kw_only=True, tag_field="family", tag="mlp"):
+    """What the tensors do not tell."""
+
+    activation: Activation = "quadratic"
+
+
+class FileSection(Section, frozen=True, kw_only=True):
+    """Where in a file the network lies."""
+
+    state: str = ""  # dotted path of the state dictionary, or of a list: one checkpoint each
+    ignore: list[str] = msgspec.field(default_factory=list)  # patterns (fnmatch) of no parameters
+
+
+class StepSection(Section, frozen=True, kw_only=True):
+    """Where the step number is found: one of these."""
+
+    pattern: str | None = None  # a regular expression on the file's name, its group the number
+    field: str | None = None  # dotted path of the number in the file; of a list where `state` is
+    number: Step | None = None  # what --step says
+
+
+class UnknownSplit(Section, frozen=True, kw_only=True, tag_field="kind", tag="unknown"):
+    """Nobody knows which pairs were trained on: train and test figures are null."""
+
+
+class MaskSplit(Section, frozen=True, kw_only=True, tag_field="kind", tag="mask"):
+    """The train mask: bool, p*p of them in the order a*p + b."""
+
+    file: str | None = None  # an .npy file; else
+    field: str | None = None  # the dotted path in the checkpoint's own file
+
+
+class PairsSplit(Section, frozen=True, kw_only=True, tag_field="kind", tag="pairs"):
+    """The train pairs: a list of [a, b]."""
+
+    file: str | None = None  # an .npy or .json file; else
+    field: str | None = None  # the dotted path in the checkpoint's own file
+
+
+class ShuffleSplit(Section, frozen=True, kw_only=True, tag_field="kind", tag="shuffle"):
+    """The first of all pairs in lexicographic order after Python's random.seed and shuffle."""
+
+    train_fraction: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    seed: Seed
+
+
+Split = UnknownSplit | MaskSplit | PairsSplit | ShuffleSplit
+
+
+class BaseLayout(Section, frozen=True, kw_only=True):
+    """What a layout of any family says."""
+
+    task: LayoutTask = LayoutTask()
+    file: FileSection = FileSection()
+    step: StepSection = StepSection()
+    split: Split = UnknownSplit()
+
+
+class TransformerLayout(BaseLayout, frozen=True, kw_only=True):
+    """A whole layout: what `run.json` carries of an imported run."""
+
+    model: TransformerModel = TransformerModel()
+    tensors: TransformerTensors
+
+    @property
+    def canonical(self) -> dict[str, str]:
+        """The axes of each parameter of such a network, those of a layer once."""
+        norm = self.model.layer_norm
+        absent = {"none": "ln", "post": "ln_final"}.get(norm, "-")
+        axes = OF_TRANSFORMER | OF_LAYER
+        return {name: each for name, each in axes.items() if not name.startswith(absent)}
+
+    @property
+    def listed(self) -> dict[str, Tensor]:
+        """The tensors of those parameters that are listed, {layer} still in them."""
+        return self.tensors.listed(self.canonical)
+
+    def parameters(self, layers: int) -> dict[str, Tensor]:
+        """The tensors of a network of so many layers, by its parameters."""
+        if layers == 1 and self.model.layer_norm == "none":
+            return {name: tensor.of_layer(0) for name, tensor in self.listed.items()}
+        others = {name: tensor for name, tensor in self.listed.items() if name not in OF_LAYER}
+        return others | {
+            f"blocks.{layer}.{name}": tensor.of_layer(layer)
+            for layer in range(layers)
+            for name, tensor in self.listed.items()
+            if name in OF_LAYER
+        }
+
+
+class MLPLayout(BaseLayout, frozen=True, kw_only=True):
+    """The same of an MLP."""
+
+    model: MLPModel = MLPModel()
+    tensors: MLPTensors
+
+    @property
+    def canonical(self) -> dict[str, str]:
+        """The axes of each parameter of such a network."""
+        return OF_ONE_HOT_MLP if self.tensors.W_E is None else OF_EMBEDDED_MLP
+
+    @property
+    def listed(self) -> dict[str, Tensor]:
+        """The tensors that are listed."""
+        return self.tensors.listed(self.canonical)
+
+
+Layout = TransformerLayout | MLPLayout
+FAMILIES: dict[str, type[Layout]] = {"transformer": TransformerLayout, "mlp": MLPLayout}
+
+
+def _check_step(step: StepSection) -> None:
+    stated = [name for name in step.__struct_fields__ if getattr(step, name) is not None]
+    if len(stated) != 1:
+        message = (
+            f"one of pattern, field or --step says the step, got {' and '.join(stated) or 'none'}"
+        )
+        raise InvalidInput("step", message)
+    try:
+        groups = re.compile(step.pattern or "()").groups
+    except re.error as error:
+        raise InvalidInput("step.pattern", f"is not a regular expression: {error}") from None
+    if groups != 1:
+        raise InvalidInput("step.pattern", f"must have one group, the number, got {step.pattern!r}")
+
+
+def _check_listed(layout: Layout) -> None:
+    """Raise InvalidInput for a tensor that goes with another, or with a LayerNorm, and is alone."""
+    for name in layout.canonical:
+        if name.startswith("ln") and name not in layout.listed:
+            assert isinstance(layout, TransformerLayout)
+            message = f"must be listed where model.layer_norm is {layout.model.layer_norm}"
+            raise InvalidInput(f"tensors.{name}", message)
+    if getattr(layout.tensors, "W_E_b", None) is not None and "W_E" not in layout.listed:
+        raise InvalidInput("tensors.W_E_b", "is b's embedding; list that of a, W_E, too")
+
+
+def check(layout: Layout) -> None:
+    """What no single field's limits can say. Raises InvalidInput with the dotted field."""
+    if layout.task.operation == "random":
+        raise InvalidInput(
+            "task.operation", "a random table is drawn by whoever trains; not this one"
+        )
+    for name, tensor in layout.listed.items():
+        check_tensor(name, tensor, layout.canonical[name])
+    _check_listed(layout)
+    _check_step(layout.step)
+    split = layout.split
+    if isinstance(split, MaskSplit | PairsSplit) and (split.file is None) == (split.field is None):
+        raise InvalidInput(
+            "split", f"{split.__struct_config__.tag} needs a file or a field, one of them"
+        )
+
+
+def _kind(raw: dict[str, Any], source: str, sources: Sources) -> type[Layout]:
+    """The kind of layout that is meant, a transformer's unless [model] says otherwise."""
+    model = raw.get("model")
+    family = model.get("family", "transformer") if isinstance(model, dict) else "transformer"
+    if family not in FAMILIES:
+        where = f"{sources.get('model.family', source)}: model.family"
+        raise InvalidInput(where, f"unknown family, known: {', '.join(FAMILIES)}, got {family!r}")
+    return FAMILIES[family]
+
+
+def load_layout(name: str, assignments: Iterable[str] = (), step: int | None = None) -> Layout:
+    """A layout by the name of a shipped one or from a `.toml` file, changed as `--set` says.
+
+    `step` is that of the command line. Raises InvalidInput that names the file, or `--set`, and the
+    dotted field.
+    """
+    own = name.endswith(".toml")
+    path = Path(name) if own else sections.shipped(name, LAYOUTS, "layout")
+    raw, sources = sections.read_toml(path, assignments)
+    if step is not None:
+        raw["step"] = {"number": step}
+        sources["step.number"] = "--step"
+    kind = _kind(raw, path.name, sources)
+    return sections.decode_sections(raw, kind, check, path.name, sources)

@@ -1,0 +1,127 @@
+"""Runs of any architecture, from ONNX files by the contract of docs/format.md."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from grokprobe.errors import CheckpointCorrupt, InvalidInput
+from grokprobe.safety import check_model
+from grokprobe.settings import Settings
+from grokprobe.store.records import sha256
+from grokprobe.task import Task
+from trainer.config.schema import Step
+from trainer.importing.files import read_file
+from trainer.importing.publish import describe_import, publish
+from trainer.learning.data import Grid, make_grid
+from trainer.measuring.gradients import NAMES
+from trainer.measuring.measures import read_outputs, weight_norms
+from trainer.models.export import (
+    Exported,
+    open_session,
+    opset,
+    stamp,
+    strip,
+)
+from trainer.reporting.progress import Reporter
+
+OUTPUTS = {
+    "logits": ("batch", "p"),
+    "neurons": ("batch", "d_mlp"),
+    "attention": ("batch", "heads", "tokens"),
+    "embedding": ("p", "d_model"),
+    "unembedding": ("p", "d_model"),
+    "neuron_logit_map": ("p", "d_mlp"),
+}
+
+
+def import_onnx(
+    settings: Settings,
+    paths: Sequence[Path],
+    task: Task,
+    step: int | None,
+    run: str,
+    reporter: Reporter,
+) -> int:
+    """Publish ONNX files as a run whose split is unknown; return the exit status.
+
+    `step` is that of a single file; else each says its own. Raises InvalidInput for whatever is
+    wrong with a file, and errors of publication.
+    """
+    grid = make_grid(task, None)
+    files = [read_file(path, settings.max_model_bytes) for path in paths]
+    checkpoints: dict[int, Exported] = {}
+    for path, data in zip(paths, files, strict=True):
+        exported = _check(data, grid, step, run, str(path))
+        if exported.step in checkpoints:
+            raise InvalidInput(str(path), f"another file is step {exported.step} too")
+        checkpoints[exported.step] = exported
+    config = {"files": sorted(map(sha256, files))}
+    manifest = describe_import(run, grid, architecture={"family": "onnx"}, config=config)
+    ordered = [checkpoints[step] for step in sorted(checkpoints)]
+    return publish(settings, manifest, grid, ordered, reporter)
+
+
+def _check(data: bytes, grid: Grid, step: int | None, run: str, where: str) -> Exported:
+    """The file as it will be published. Raises InvalidInput unless it honours the contract."""
+    try:
+        check_model(data, where)
+    except CheckpointCorrupt as error:
+        raise InvalidInput("", str(error)) from None
+    proto = onnx.load_model_from_string(data)
+    step = _step(proto, grid.task, step, where)
+    strip(proto)
+    model = stamp(proto, run, step, grid.task)
+    try:
+        _check_answers(open_session(model), grid, where)
+    except InvalidInput:
+        raise
+    except Exception as error:  # ONNX Runtime's own exceptions share no public base
+        reason = str(error).splitlines()[0]
+        raise InvalidInput(where, f"does not run: {reason}") from None
+    arrays = {t.name: onnx.numpy_helper.to_array(t) for t in proto.graph.initializer}
+    floats = {name: w for name, w in arrays.items() if np.issubdtype(w.dtype, np.floating)}
+    return Exported(step, model, opset(proto), weight_norms(floats) | dict.fromkeys(NAMES))
+
+
+def _step(proto: onnx.ModelProto, task: Task, given: int | None, where: str) -> int:
+    """The step that was given, or that the file says. Raises InvalidInput."""
+    says = {entry.key: entry.value for entry in proto.metadata_props}
+    for name, stated in (("operation", task.operation), ("modulus", str(task.modulus))):
+        if says.get(name, stated) != stated:
+            raise InvalidInput(where, f"says that its {name} is {says[name]}, not {stated}")
+    found = says.get("step") if given is None else given
+    if found is None:
+        raise InvalidInput(where, "does not say its step; state it with --step")
+    try:
+        return msgspec.convert(found, Step, strict=False)
+    except msgspec.ValidationError:
+        message = f"{found!r} is no step, which is a whole number of ten digits at most"
+        raise InvalidInput(where, message) from None
+
+
+def _check_answers(session: ort.InferenceSession, grid: Grid, where: str) -> None:
+    """Raise InvalidInput unless the outputs are of the contract's kinds and shapes, and finite."""
+    [given] = session.get_inputs()
+    if given.type != "tensor(int64)":
+        raise InvalidInput(where, f"its input pairs is {given.type}, not tensor(int64)")
+    offered = {output.name for output in session.get_outputs()}
+    names = [name for name in OUTPUTS if name in offered]
+    for batch in (1, 2):
+        values = session.run(names, {"pairs": grid.pairs[:batch]})
+        for name, value in zip(names, values, strict=True):
+            lengths = {"batch": batch, "p": grid.task.modulus}
+            expected = tuple(lengths.get(axis, axis) for axis in OUTPUTS[name])
+            fits = len(value.shape) == len(expected) and all(
+                isinstance(e, str) or e == n for e, n in zip(expected, value.shape, strict=True)
+            )
+            if value.dtype != np.float32 or not fits:
+                got = f"{value.dtype} {value.shape}"
+                raise InvalidInput(where, f"its output {name} is {got}, not float32 {expected}")
+    probe = read_outputs(session, grid)
+    for name, value in vars(probe).items():
+        if name in names and value is not None and not np.isfinite(value).all():
+            raise InvalidInput(where, f"its output {name} is not finite")

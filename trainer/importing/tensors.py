@@ -1,0 +1,167 @@
+"""The parameters of each family, and how a layout describes the tensors of a file by their axes.
+
+An axis has a name, a tensor its axes in the file's own order, as einops writes them. What they
+become is fixed by the tables here, so transposing and reshaping need no other words.
+"""
+
+import re
+from collections.abc import Iterable
+
+from grokprobe.errors import InvalidInput
+from trainer.config.toml import Section
+
+# vocabulary = p, and one more where "=" is a token.
+OF_TRANSFORMER = {
+    "W_E": "vocabulary d_model",
+    "W_pos": "tokens d_model",
+    "W_U": "d_model p",
+    "b_U": "p",
+    "ln_final_w": "d_model",
+    "ln_final_b": "d_model",
+}
+OF_LAYER = {
+    "W_Q": "d_model (heads d_head)",
+    "W_K": "d_model (heads d_head)",
+    "W_V": "d_model (heads d_head)",
+    "W_O": "(heads d_head) d_model",
+    "W_in": "d_model d_mlp",
+    "W_out": "d_mlp d_model",
+    "b_Q": "(heads d_head)",
+    "b_K": "(heads d_head)",
+    "b_V": "(heads d_head)",
+    "b_O": "d_model",
+    "b_in": "d_mlp",
+    "b_out": "d_model",
+    "ln1_w": "d_model",
+    "ln1_b": "d_model",
+    "ln2_w": "d_model",
+    "ln2_b": "d_model",
+}
+LAYER_NORMS = [name for name in OF_TRANSFORMER | OF_LAYER if name.startswith("ln")]
+OF_EMBEDDED_MLP = {
+    "W_E": "p d_model",
+    "W_E_b": "p d_model",
+    "W_in": "d_model d_mlp",
+    "W_in_b": "d_model d_mlp",
+    "W_out": "d_mlp p",
+    "b_in": "d_mlp",
+    "b_out": "p",
+}
+OF_ONE_HOT_MLP = {
+    "W_in": "p d_mlp",
+    "W_in_b": "p d_mlp",
+    "W_out": "d_mlp p",
+    "b_in": "d_mlp",
+    "b_out": "p",
+}
+LAYER = "{layer}"  # in a name or a slice: the number of the layer, from 0
+BOUND = r"-?[0-9]{1,9}|p"
+AXIS = r"\w+|\(\w+(?: \w+)*\)"
+AXES = re.compile(rf"(?:{AXIS})(?: (?:{AXIS}))*")
+PART = re.compile(rf"({BOUND})|({BOUND})?:({BOUND})?")
+
+
+class Tensor(Section, frozen=True, kw_only=True):
+    """One parameter: its name in the file and its axes there, after slicing."""
+
+    source: str
+    axes: str
+    slice: str = ""  # as numpy's, of integers, p and {layer}: ":, :p"
+    optional: bool = False  # of a bias: files without it are networks without it
+
+    @property
+    def names(self) -> list[str]:
+        """The axes without their grouping."""
+        return re.findall(r"\w+", self.axes)
+
+    @property
+    def groups(self) -> list[list[str]]:
+        """The axes of each dimension."""
+        return [re.findall(r"\w+", part) for part in re.findall(AXIS, self.axes)]
+
+    def of_layer(self, number: int) -> "Tensor":
+        """The same of one layer, counted from 0."""
+        source, cut = (text.replace(LAYER, str(number)) for text in (self.source, self.slice))
+        return Tensor(source=source, axes=self.axes, slice=cut, optional=self.optional)
+
+
+def index_of(cut: str, p: int | None) -> tuple[slice | int, ...]:
+    """A `slice` as an index of arrays. Raises InvalidInput if it needs p and that is unknown."""
+
+    def number(text: str) -> int | None:
+        if text == "p" and p is None:
+            raise InvalidInput("task.modulus", f"must be stated, because slice {cut!r} uses p")
+        return p if text == "p" else int(text) if text else None
+
+    found: list[slice | int] = []
+    for part in filter(None, (part.strip() for part in cut.split(","))):
+        match = PART.fullmatch(part)
+        if match is None:
+            raise InvalidInput("slice", f"{part!r} is not START:STOP of integers and p")
+        single, start, stop = (number(text or "") for text in match.groups())
+        found.append(slice(start, stop) if single is None else single)
+    return tuple(found)
+
+
+def check_tensor(name: str, tensor: Tensor, canonical: str) -> None:
+    """Raise InvalidInput, with the dotted field, unless a parameter is described in full."""
+    field = f"tensors.{name}"
+    expected = re.findall(r"\w+", canonical)
+    named = sorted(axis for axis in tensor.names if axis != "1")
+    if not AXES.fullmatch(tensor.axes) or named != sorted(expected):
+        message = f"must have the axes {', '.join(expected)}, each once, got {tensor.axes!r}"
+        raise InvalidInput(f"{field}.axes", message)
+    if tensor.optional and not name.startswith("b_"):
+        raise InvalidInput(f"{field}.optional", "only a bias can be left out")
+    try:
+        index_of(tensor.of_layer(0).slice, p=1)
+    except InvalidInput as error:
+        raise InvalidInput(f"{field}.slice", error.message) from None
+
+
+class Tensors(Section, frozen=True, kw_only=True):
+    """Where each parameter is; a bias that is not listed is one that the network lacks."""
+
+    def listed(self, names: Iterable[str]) -> dict[str, Tensor]:
+        """Those of these parameters that are listed."""
+        found = {name: getattr(self, name, None) for name in names}
+        return {name: tensor for name, tensor in found.items() if tensor is not None}
+
+
+class TransformerTensors(Tensors, frozen=True, kw_only=True):
+    """Those of a transformer; of its layers {layer} in a source is the number."""
+
+    W_E: Tensor
+    W_pos: Tensor
+    W_Q: Tensor
+    W_K: Tensor
+    W_V: Tensor
+    W_O: Tensor
+    W_in: Tensor
+    W_out: Tensor
+    W_U: Tensor
+    b_Q: Tensor | None = None
+    b_K: Tensor | None = None
+    b_V: Tensor | None = None
+    b_O: Tensor | None = None
+    b_in: Tensor | None = None
+    b_out: Tensor | None = None
+    b_U: Tensor | None = None
+    ln1_w: Tensor | None = None
+    ln1_b: Tensor | None = None
+    ln2_w: Tensor | None = None
+    ln2_b: Tensor | None = None
+    ln_final_w: Tensor | None = None
+    ln_final_b: Tensor | None = None
+
+
+class MLPTensors(Tensors, frozen=True, kw_only=True):
+    """Those of an MLP: without W_E its inputs are one-hot; W_in_b and W_E_b are b's own."""
+
+    W_in: Tensor
+    W_out: Tensor
+    W_E: Tensor | None = None
+    W_E_b: Tensor | None = None
+    W_in_b: Tensor | None = None
+    b_in: Tensor | None = None
+    b_out: Tensor | None = None

@@ -1,0 +1,1 @@
+"""A job from its start to its exit status."""

@@ -1,0 +1,1 @@
+"""Learning: pairs in, weights out."""

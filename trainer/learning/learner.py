@@ -1,0 +1,200 @@
+"""Networks that learn side by side: one, or the members of an ensemble as one computation.
+
+The members' weights lie stacked in tensors (members, ...). One forward pass, vectorised over them,
+gives every member's loss; the sum of the losses gives every gradient, because no member's loss
+depends on another's weights. The optimiser sees each member's part as tensors of its own.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from trainer.config.schema import Config
+from trainer.learning.batches import Batches
+from trainer.learning.cuda_graph import Captured
+from trainer.learning.data import Grid
+from trainer.learning.gradient_transforms import Transforms
+from trainer.learning.losses import LOSSES
+from trainer.learning.optimisers import make_optimisers, set_rate, share_of_rate
+from trainer.learning.snapshot import Snapshot, take
+from trainer.models import make_network
+
+SLOW = "grokfast"  # the kind of moment that is not the optimiser's
+
+
+class Learner:
+    """Where training stands: weights, moments, step. `losses` and `update` move it on by one."""
+
+    def __init__(
+        self, configs: Sequence[Config], grids: Sequence[Grid], device: torch.device
+    ) -> None:
+        """The initial weights of every member; their configurations differ in seed, rates and data.
+
+        Raises InvalidInput (Batches).
+        """
+        self.configs, self.device, self.step = configs, device, 0
+        self._section = configs[0].training
+        self._batches = Batches(configs, grids, device)
+        self._samples = [torch.from_numpy(grid.sample()).to(device) for grid in grids]
+        networks = [
+            make_network(c.model, c.task.modulus, c.training.seed).to(device) for c in configs
+        ]
+        self._network = networks[0]  # the form of all
+        if len(networks) == 1:
+            self._stack: dict[str, Tensor] = {}
+            self.members: list[dict[str, Tensor]] = [dict(self._network.named_parameters())]
+        else:
+            self._stack, self.members = _stacked(networks)
+        self._optimisers = make_optimisers(
+            [(c.optimiser, own) for c, own in zip(configs, self.members, strict=True)]
+        )
+        self._transforms = Transforms(configs[0].optimiser)
+
+        self._owner = {
+            id(weights): optimiser
+            for optimiser in self._optimisers
+            for group in optimiser.param_groups
+            for weights in group["params"]
+        }
+        self._share_of_rate = -1.0
+        self._captured: Captured | None = None  # made by `advance`
+
+    # -- one step ----------------------------------------------------------------------------
+
+    def losses(self) -> Tensor:
+        """The train loss of each member at this step, float64 (members,), with its gradients."""
+        self._batches.load(self.step)
+        return self._losses()
+
+    def update(self, losses: Tensor) -> None:
+        """One optimiser update of every member from the losses at this step."""
+        self._set_rate()
+        self._differentiate(losses)
+        self.step += 1
+
+    def advance(self, until: int) -> list[list[float]]:
+        """Update until a step, and the losses (steps, members) at each step on the way there.
+
+        On a GPU the work of a step is captured once and replayed, without waiting in between.
+        """
+        count = until - self.step
+        history = torch.zeros(count, len(self.members), dtype=torch.float64, device=self.device)
+        # A recorded step would keep the learning rate that muon takes as a number.
+        capture = self.device.type == "cuda" and self.configs[0].optimiser.name != "muon"
+        self._captured = self._captured or Captured(self._work, capture)
+        for row in history:
+            self._batches.load(self.step)
+            self._set_rate()
+            row.copy_(self._captured())
+            self.step += 1
+        return history.tolist()
+
+    def _work(self) -> Tensor:
+        allowed = torch.backends.cuda.matmul.allow_tf32
+        torch.backends.cuda.matmul.allow_tf32 = self._section.precision == "tf32"
+        losses = self._losses()
+        self._differentiate(losses)
+        torch.backends.cuda.matmul.allow_tf32 = allowed  # what is published is float32
+        return losses.detach()
+
+    def _losses(self) -> Tensor:
+        batches, loss = self._batches, LOSSES[self._section.loss]
+        with self._precision():
+            logits = self._logits(batches.pairs)
+        answers = batches.answers
+        if self._stack and answers.ndim == 1:
+            answers = answers.expand(len(logits), -1)
+        return loss(logits, answers, batches.share).reshape(-1)
+
+    def _logits(self, pairs: Tensor) -> Tensor:
+        if not self._stack:
+            logits: Tensor = self._network(pairs).logits
+            return logits
+
+        def of_member(weights: dict[str, Tensor], pairs: Tensor) -> Tensor:
+            logits: Tensor = functional_call(self._network, weights, (pairs,)).logits
+            return logits
+
+        return vmap(of_member, in_dims=(0, 0 if pairs.ndim == 3 else None))(self._stack, pairs)
+
+    def _precision(self) -> AbstractContextManager[object]:
+        if self._section.precision != "bfloat16":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    def _set_rate(self) -> None:
+        config = self.configs[0]
+        share = share_of_rate(config.optimiser, self.step, config.training.steps)
+        if share != self._share_of_rate:  # on a GPU each change is a kernel
+            set_rate(self._optimisers, share)
+            self._share_of_rate = share
+
+    def _differentiate(self, losses: Tensor) -> None:
+        """Gradients, transforms, optimiser."""
+        losses.sum().backward()  # type: ignore[no-untyped-call]
+        self._transforms([w for member in self.members for w in member.values()])
+        for optimiser in self._optimisers:
+            optimiser.step()
+        # The members' gradients are views of the stack's, which must stay where it is.
+        if self._stack:
+            torch._foreach_zero_([w.grad for w in self._stack.values() if w.grad is not None])
+        else:
+            for weights in self.members[0].values():
+                weights.grad = None
+
+    # -- where it stands ---------------------------------------------------------------------
+
+    def snapshot(self, member: int, moments: bool = True) -> Snapshot:
+        """A copy of a member; training goes on with its own memory."""
+        weights = self.members[member]
+        with torch.no_grad():
+            logits = functional_call(self._network, weights, (self._samples[member],)).logits
+        kept = self._moments(member) if moments else {}
+        return take(self.step, weights, logits, kept)
+
+    def restore(self, member: int, snapshot: Snapshot) -> None:
+        """Put a member where a snapshot was taken; all members must go to the same step."""
+        self.step = snapshot.step
+        with torch.no_grad():
+            for name, weights in self.members[member].items():
+                weights.copy_(torch.from_numpy(snapshot.weights[name]))
+        for place, array in snapshot.moments.items():
+            kind, _, name = place.partition(".")
+            tensor = torch.from_numpy(array.copy()).to(self.device)
+            if kind == SLOW:
+                self._transforms.slow[id(self.members[member][name])] = tensor
+            else:
+                weights = self.members[member][name]
+                self._owner[id(weights)].state[weights][kind] = tensor
+
+    def _moments(self, member: int) -> dict[str, Tensor]:
+        """What optimiser and transforms keep of a member's parameters, by `kind.name`."""
+        kept = {}
+        for name, weights in self.members[member].items():
+            for kind, value in self._owner[id(weights)].state[weights].items():
+                if isinstance(value, Tensor):
+                    kept[f"{kind}.{name}"] = value
+            if id(weights) in self._transforms.slow:
+                kept[f"{SLOW}.{name}"] = self._transforms.slow[id(weights)]
+        return kept
+
+
+def _stacked(networks: Sequence[nn.Module]) -> tuple[dict[str, Tensor], list[dict[str, Tensor]]]:
+    """The stacked weights, and each member's part as leaves with gradients of their own."""
+    stack = {
+        name: torch.stack([dict(n.named_parameters())[name].detach() for n in networks])
+        for name, _ in networks[0].named_parameters()
+    }
+    gradients = {name: torch.zeros_like(weights) for name, weights in stack.items()}
+    for name, weights in stack.items():
+        weights.requires_grad_().grad = gradients[name]
+    members = []
+    for number in range(len(networks)):
+        own = {name: weights.detach()[number] for name, weights in stack.items()}
+        for name, weights in own.items():
+            weights.grad = gradients[name][number]
+        members.append(own)
+    return stack, members

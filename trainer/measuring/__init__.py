@@ -1,0 +1,1 @@
+"""What is measured of a checkpoint for its manifest."""

@@ -1,0 +1,60 @@
+"""What can be said only at the end of a run: one key set from its final checkpoint, and every
+checkpoint measured with that set (docs/maths.md, "Key frequencies").
+
+The models are read back from object storage, so that a resumed run concludes as any other.
+"""
+
+from dataclasses import asdict, dataclass, field
+
+from grokprobe.analysis.nulls import SMALLEST_ORDER, Null, spectrum_null
+from grokprobe.analysis.probe import Probe, key_measures
+from grokprobe.analysis.spectra import null_of
+from grokprobe.store.archive.publisher import Archive
+from grokprobe.store.records import (
+    CheckpointKeyMeasures,
+    CheckpointManifest,
+    KeyRecord,
+    NullRecord,
+)
+from trainer.learning.data import Grid
+from trainer.measuring.measures import read_outputs
+from trainer.models.export import open_session
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """The run's keys, its key-dependent measures by checkpoint, the final embedding's nulls."""
+
+    keys: KeyRecord | None = None
+    checkpoints: list[CheckpointKeyMeasures] = field(default_factory=list)
+    nulls: list[NullRecord] = field(default_factory=list)
+
+
+async def conclude(archive: Archive, run: str, grid: Grid) -> Conclusion:
+    """Read every checkpoint of a run once more. Raises StoreUnavailable, CheckpointCorrupt."""
+    steps = await archive.steps(run)
+    if not steps:
+        return Conclusion()
+    final = await archive.checkpoint(run, steps[-1])
+    frequencies = final.own_keys.frequencies if final.own_keys else []
+    measured = []
+    for step in steps:
+        probe = await _probe(archive, await archive.checkpoint(run, step), grid)
+        measured.append(CheckpointKeyMeasures(step=step, measures=key_measures(probe, frequencies)))
+    return Conclusion(final.own_keys, measured, _nulls(probe, frequencies))
+
+
+async def _probe(archive: Archive, manifest: CheckpointManifest, grid: Grid) -> Probe:
+    session = open_session(await archive.model(manifest))
+    return read_outputs(session, grid, "logits", "embedding")
+
+
+def _nulls(final: Probe, keys: list[int]) -> list[NullRecord]:
+    """The concentration of the final embedding, and of its strongest frequencies, by chance."""
+    if final.embedding is None or final.basis.order < SMALLEST_ORDER:
+        return []
+    rows = final.basis.rows(final.embedding)
+    found: list[Null | None] = [null_of(final.basis, rows)]
+    if keys and final.basis.cyclic:
+        found.append(spectrum_null(rows, statistic="top_share", keys=keys))
+    return [NullRecord(**asdict(null)) for null in found if null]

@@ -1,0 +1,1 @@
+"""From a snapshot of the weights to object storage and the index."""

@@ -1,0 +1,157 @@
+"""Publication: what happens to a checkpoint, and to Redis and object storage when they fail.
+
+Object storage is retried for RETRY_S, then training stops: it must not run ahead of what is
+kept. Redis is only an index: training goes on without it, and it is made equal to the listing
+as soon as it answers again, at the latest when the run ends.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import onnxruntime as ort
+
+from grokprobe.errors import CatalogueUnavailable, StoreUnavailable
+from grokprobe.store.backends import Backends
+from grokprobe.store.records import (
+    CheckpointManifest,
+    Completion,
+    FinalStatus,
+    ModelRecord,
+    RunManifest,
+    now,
+    sha256,
+)
+from trainer.learning.data import Grid
+from trainer.measuring.completion import conclude
+from trainer.measuring.measures import (
+    measure,
+    own_keys,
+    read_outputs,
+    spectrum_row,
+)
+from trainer.models.export import Exported
+from trainer.reporting.progress import Reporter
+
+T = TypeVar("T")
+
+RETRY_S = 60.0  # how long object storage may fail before training stops
+INDEX_RETRY_S = 10.0  # how long Redis is left alone after it failed
+
+
+class Publication:
+    """Publishes what one attempt of one run has made."""
+
+    def __init__(
+        self, backends: Backends, manifest: RunManifest, grid: Grid, reporter: Reporter
+    ) -> None:
+        self._archive, self._catalogue = backends.archive, backends.catalogue
+        self._manifest, self._run = manifest, manifest.run
+        self._grid, self._reporter = grid, reporter
+        self._attempt = 0
+        self._index_is_behind = True
+        self._index_again_at = 0.0
+
+    async def create(self) -> None:
+        """Publish the run itself. Raises RunExists, RunDeleted."""
+        await self._archive.publish_run(self._manifest, self._grid.train)
+
+    async def begin(self) -> None:
+        """Become the attempt that may publish. Raises RunDeleted."""
+        self._attempt = await self._archive.start_attempt(self._run)
+        await self._index(None)
+
+    async def publish_model(self, exported: Exported, session: ort.InferenceSession) -> None:
+        """Measure, write, index a file that is known to be right.
+
+        Raises NotFinite, PublicationConflict, Superseded, RunDeleted, or StoreUnavailable after
+        RETRY_S.
+        """
+        manifest = self._describe(exported, session)
+        await self._check_attempt()
+        await self._put(manifest, exported.model)
+
+    async def _put(self, manifest: CheckpointManifest, model: bytes) -> None:
+        manifest = await self._store(lambda: self._archive.publish_checkpoint(manifest, model))
+        await self._index(manifest)
+        self._reporter.published(manifest)
+
+    async def _check_attempt(self) -> None:
+        await self._store(lambda: self._archive.check_attempt(self._run, self._attempt))
+
+    def _describe(self, exported: Exported, session: ort.InferenceSession) -> CheckpointManifest:
+        probe, model, step = read_outputs(session, self._grid), exported.model, exported.step
+        return CheckpointManifest(
+            run=self._run,
+            step=step,
+            created_at=now(),
+            split_sha256=self._manifest.task.split_sha256,
+            model=ModelRecord(
+                sha256=sha256(model),
+                bytes=len(model),
+                opset=exported.opset,
+                outputs=[output.name for output in session.get_outputs()],
+            ),
+            measures=measure(probe, step) | exported.extra,
+            spectrum=spectrum_row(probe),
+            own_keys=own_keys(probe, step),
+            local_learning_coefficient=exported.learning_coefficient,
+        )
+
+    async def complete(self, status: FinalStatus, step: int, reason: str = "") -> None:
+        """Say that the run has ended; the index follows, with every event not yet announced."""
+        await self._check_attempt()
+        findings = await self._store(lambda: conclude(self._archive, self._run, self._grid))
+        completion = Completion(
+            run=self._run,
+            created_at=now(),
+            status=status,
+            step=step,
+            reason=reason,
+            keys=findings.keys,
+            checkpoints=findings.checkpoints,
+            nulls=findings.nulls,
+        )
+        await self._check_attempt()  # again: reading every checkpoint takes its time
+        await self._store(lambda: self._archive.publish_completion(completion))
+        await self.reconcile()
+
+    async def reconcile(self) -> None:
+        """Make the index of this run equal to the listing, or say what to do about it."""
+        try:
+            await self._store(lambda: self._catalogue.reconcile(self._archive, self._run))
+        except CatalogueUnavailable as error:
+            self._reporter.warn(
+                f"{error}; everything is published, bring the index up to date later with "
+                "`python -m grokprobe reindex`",
+                "index",
+            )
+
+    async def _index(self, manifest: CheckpointManifest | None) -> None:
+        """Add a checkpoint to Redis, or all that it has missed."""
+        if time.monotonic() < self._index_again_at:
+            return
+        try:
+            if self._index_is_behind:
+                await self._store(lambda: self._catalogue.reconcile(self._archive, self._run))
+            if manifest is not None:
+                await self._catalogue.add_checkpoint(manifest)
+            self._index_is_behind = False
+        except CatalogueUnavailable as error:
+            self._index_is_behind = True
+            self._index_again_at = time.monotonic() + INDEX_RETRY_S
+            self._reporter.warn(f"{error}; training goes on, the index follows later", "index")
+
+    async def _store(self, action: Callable[[], Awaitable[T]]) -> T:
+        """Do it, again and again for RETRY_S while object storage does not answer."""
+        deadline, pause = time.monotonic() + RETRY_S, 0.5
+        while True:
+            try:
+                return await action()
+            except StoreUnavailable as error:
+                if time.monotonic() + pause > deadline:
+                    raise
+                self._reporter.warn(f"{error}; trying again in {pause:g} s", "store")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 10.0)

@@ -1,0 +1,223 @@
+"""One run in training: what becomes of its snapshots.
+
+For each scheduled step, in this order: measure, save the training state, write model and manifest,
+index. So whatever is published can be gone on from, and no published step is computed again. The
+functions run one after another on the publisher's thread.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import onnx
+import torch
+
+from grokprobe.errors import PublicationConflict
+from grokprobe.store.archive.training_states import TrainingState, TrainingStates
+from grokprobe.store.backends import Backends
+from grokprobe.store.records import (
+    CheckpointManifest,
+    FinalStatus,
+    RunManifest,
+    StateRecord,
+    now,
+    sha256,
+)
+from trainer.config.schema import Config
+from trainer.learning.data import Grid
+from trainer.learning.snapshot import Snapshot
+from trainer.measuring.gradients import Gradients
+from trainer.measuring.measures import NotFinite, weight_norms
+from trainer.models.export import (
+    Exported,
+    Graph,
+    check_parity,
+    open_session,
+    run_logits,
+)
+from trainer.publishing.accuracy_rules import AccuracyRules
+from trainer.publishing.publication import Publication
+from trainer.publishing.training_state import encode_snapshots, environment
+from trainer.reporting.progress import Reporter
+
+
+@dataclass(frozen=True)
+class End:
+    """How a run ended before its last step."""
+
+    status: FinalStatus
+    step: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A scheduled step that has been measured."""
+
+    snapshot: Snapshot
+    between: Sequence[Snapshot]  # that are to be published too
+    manifest: CheckpointManifest
+    model: bytes
+
+
+class TrainingRun(Publication):
+    """A run of its own, alone or in an ensemble. Raises as Publication does."""
+
+    def __init__(
+        self,
+        backends: Backends,
+        manifest: RunManifest,
+        config: Config,
+        grid: Grid,
+        reporter: Reporter,
+    ) -> None:
+        super().__init__(backends, manifest, grid, reporter)
+        self.run, self.config, self.grid = manifest.run, config, grid
+        self.end: End | None = None
+        self._states, self._saves = TrainingStates(backends.archive.objects), 0
+        self._saved_step: int | None = None
+        self._watch = AccuracyRules(config)
+
+    def prepare(self, graph: onnx.ModelProto, device: torch.device, members: int = 1) -> None:
+        """What publishing needs of torch: the exported graph, and a network for gradients.
+
+        `members` learn as one computation, on whose shape the bits of each depend.
+        """
+        self._graph = Graph(graph, self.run, self.grid.task)
+        self._gradients = Gradients(self.config, self.grid, device, self._reporter)
+        self._environment, self._on_gpu = environment(device, members), device.type == "cuda"
+
+    async def first_model(self) -> bytes | None:
+        """The ONNX file of the first checkpoint; None if there is none yet."""
+        steps = await self._archive.steps(self.run)
+        if not steps:
+            return None
+        return await self._archive.model(await self._archive.checkpoint(self.run, steps[0]))
+
+    async def find_states(self) -> list[TrainingState]:
+        """The training states that can be gone on from, newest first; warns of unsound ones."""
+        sound, complaints = await self._store(lambda: self._states.find(self.run))
+        for line in complaints:
+            self._reporter.warn(f"run {self.run!r}: {line}; going on from an older one")
+        return sound
+
+    async def hear(self, scheduled: Sequence[int]) -> None:
+        """Remember the published ones of these steps, as if this attempt had published them."""
+        there = set(await self._archive.steps(self.run))
+        steps = [step for step in scheduled if step in there]
+        for manifest in await self._archive.checkpoints(self.run, steps):
+            self._watch.see(manifest.step, manifest.measures["test_accuracy"])
+
+    async def publish(self, snapshot: Snapshot, between: Sequence[Snapshot] = ()) -> None:
+        """Publish a scheduled step of this run alone (publish_step)."""
+        await publish_step([(self, (snapshot, between))])
+
+    async def measure(self, snapshot: Snapshot, between: Sequence[Snapshot]) -> Ready | None:
+        """What is to be published of a scheduled step: those `between` too if accuracy has jumped.
+
+        None once the run has ended, which this may find.
+        """
+        if self.end:
+            return None
+        try:
+            manifest, model = self._measured(snapshot)
+        except NotFinite as error:
+            await self._finish(End("failed", error.step, str(error)))
+            return None
+        jumped = self._watch.jumped(manifest.measures["test_accuracy"])
+        return Ready(snapshot, between if jumped else (), manifest, model)
+
+    async def put(self, ready: Ready) -> None:
+        """Write and index what is ready, and judge whether the run is over."""
+        try:
+            for one in ready.between:
+                await self._put(*self._measured(one))
+            await self._put(ready.manifest, ready.model)
+        except PublicationConflict as error:
+            raise self._advised(error, ready.snapshot.step) from None
+        self._watch.see(ready.snapshot.step, ready.manifest.measures["test_accuracy"])
+        if self._watch.settled:
+            steps = self.config.training.settle_steps
+            reason = f"test accuracy has been at least 0.99 for {steps} steps"
+            await self._finish(End("stopped", ready.snapshot.step, reason))
+
+    async def fail(self, step: int) -> None:
+        """The train loss is not finite at that step: the run has ended before it."""
+        if not self.end:
+            await self._finish(End("failed", step, str(NotFinite("train_loss", step))))
+
+    async def save(self, snapshot: Snapshot, between: Sequence[Snapshot] = ()) -> None:
+        """Save the training state, in the slot that holds the older one; each step once."""
+        if snapshot.step == self._saved_step:
+            return
+        snapshot.wait()
+        tensors = encode_snapshots([*between, snapshot])
+        record = StateRecord(
+            run=self.run,
+            attempt=self._attempt,
+            step=snapshot.step,
+            created_at=now(),
+            sha256=sha256(tensors),
+            bytes=len(tensors),
+            environment=self._environment,
+        )
+        await self._check_attempt()
+        await self._store(lambda: self._states.save(record, tensors, self._saves % 2))
+        self._saves, self._saved_step = self._saves + 1, snapshot.step
+        if self._saves == 1:
+            await self._store(lambda: self._states.clear(self.run, below=self._attempt))
+
+    async def conclude(self, step: int) -> End:
+        """The run has ended at `step`, unless it did before."""
+        return self.end or await self._finish(End("complete", step, ""))
+
+    async def _finish(self, end: End) -> End:
+        """Say how the run has ended, at once: other members may go on for long."""
+        self.end = end
+        await self.complete(end.status, end.step, end.reason)
+        await self._store(lambda: self._states.clear(self.run, below=self._attempt + 1))
+        return end
+
+    def _advised(self, error: PublicationConflict, step: int) -> PublicationConflict:
+        """What to do about a step that came out otherwise than it was published."""
+        if not self._on_gpu:
+            return error
+        advice = (
+            "a GPU does not give the same bits twice, and this attempt began before that step: "
+            f"delete the checkpoints of {self.run!r} from step {step} on from object storage, "
+            "reindex and resume"
+        )
+        return PublicationConflict(f"{error}; {advice}")
+
+    def _measured(self, snapshot: Snapshot) -> tuple[CheckpointManifest, bytes]:
+        """The manifest and the file of a snapshot. Raises ParityError, NotFinite."""
+        snapshot.wait()
+        model = self._graph.fill(snapshot.weights, snapshot.step)
+        session = open_session(model)
+        logits = run_logits(session, self.grid.sample())
+        check_parity(logits, snapshot.sample_logits, self.run, snapshot.step)
+        exported = Exported(
+            snapshot.step,
+            model,
+            self._graph.opset,
+            weight_norms(snapshot.weights) | self._gradients.measures(snapshot),
+            self._gradients.learning_coefficient(snapshot),
+        )
+        return self._describe(exported, session), model
+
+
+StepOfRun = tuple[
+    TrainingRun, tuple[Snapshot, Sequence[Snapshot]]
+]  # of a step, and those `between`
+
+
+async def publish_step(parts: Sequence[StepOfRun]) -> None:
+    """Publish a scheduled step of every member: all states are saved before anything is published.
+
+    So members that are killed here have all a state of this step, or have published nothing of it.
+    """
+    measured = [(member, await member.measure(*what)) for member, what in parts]
+    ready = [(member, found) for member, found in measured if found]
+    for member, found in ready:
+        await member.save(found.snapshot, found.between)
+    for member, found in ready:
+        await member.put(found)

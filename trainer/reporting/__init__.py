@@ -1,0 +1,1 @@
+"""What a trainer says while it works."""

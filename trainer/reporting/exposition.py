@@ -1,0 +1,149 @@
+"""Where the metrics of a training can be had: on a port, in a file, at a Pushgateway."""
+
+import socket
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from http.client import HTTPException
+from pathlib import Path
+
+from prometheus_client import (
+    CollectorRegistry,
+    MetricsHandler,
+    ProcessCollector,
+    pushadd_to_gateway,
+    write_to_textfile,
+)
+
+from grokprobe.errors import SettingError
+from grokprobe.settings import Settings, variable
+from trainer.reporting.metrics import MeteredReporter, TrainerMetrics
+from trainer.reporting.progress import Reporter
+
+BEAT_S = 15.0  # between two writes of the file, and two pushes
+PUSH_TIMEOUT_S = 5.0
+SCRAPE_TIMEOUT_S = 10.0  # a client that sends nothing, or takes nothing, is cut off
+JOB = "grokprobe_trainer"  # the Pushgateway groups by job and run
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """HTTP for scrapes; not HTTPServer, which asks the name server who it is."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that has gone is no news."""
+
+
+@contextmanager
+def served(settings: Settings, metrics: TrainerMetrics) -> Iterator[int]:
+    """A server in a thread, with the port that it has. Raises SettingError if it cannot be had."""
+    registry = metrics.registry
+    ProcessCollector(registry=registry)
+    with _server(settings, registry) as server:
+        thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _server(settings: Settings, registry: CollectorRegistry) -> Server:
+    host, port = settings.host, settings.trainer_metrics_port
+    name = variable("trainer_metrics_port")
+    if not (settings.open_metrics or settings.on_loopback):
+        message = f"asks for no key on {host}, which {variable('open_metrics')}=false forbids"
+        raise SettingError(name, message)
+
+    class Handler(MetricsHandler):
+        timeout = SCRAPE_TIMEOUT_S
+
+    Handler.registry = registry
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        kind = type("Server", (Server,), {"address_family": family})
+        server: Server = kind(address[:2], Handler)
+    except OSError as error:
+        message = f"{host}:{port} cannot be had ({error.strerror}); choose another port"
+        raise SettingError(name, message) from None
+    return server
+
+
+class MetricsWriter:
+    """Writes and pushes the metrics every BEAT_S in a thread, and once more at the end."""
+
+    def __init__(self, settings: Settings, metrics: TrainerMetrics, reporter: Reporter) -> None:
+        self._file, self._url = settings.trainer_metrics_file, settings.pushgateway_url
+        self._metrics, self._reporter = metrics, reporter
+        self._registry = metrics.registry
+        self._warned: set[str] = set()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="metrics-beat", daemon=True)
+        if self._file and not Path(self._file).absolute().parent.is_dir():
+            raise SettingError(variable("trainer_metrics_file"), "its folder is not there")
+        self._thread.start()
+
+    def close(self) -> None:
+        """Write and push what is known at the end; never longer than two pushes take."""
+        self._ended.set()
+        self._thread.join(2 * PUSH_TIMEOUT_S)
+        self._write()
+        if not self._thread.is_alive():  # it would be in a push that does not end
+            self._push()
+
+    def _run(self) -> None:
+        while not self._ended.wait(BEAT_S):
+            self._write()
+            self._push()
+
+    def _write(self) -> None:
+        if not (self._file and self._metrics.run):
+            return
+        try:
+            write_to_textfile(self._file, self._registry)  # beside it, then renamed
+        except OSError as error:
+            self._warn(f"cannot write metrics to {self._file}: {error.strerror}")
+
+    def _push(self) -> None:
+        if not (self._url and self._metrics.run):
+            return
+        group = {"run": self._metrics.run}
+        try:
+            pushadd_to_gateway(self._url, JOB, self._registry, group, PUSH_TIMEOUT_S)
+        except (OSError, HTTPException, ValueError) as error:
+            self._warn(f"cannot push metrics to {self._url}: {error}")
+
+    def _warn(self, message: str) -> None:
+        """Once for each place: it would say the same every BEAT_S."""
+        place = message.partition(":")[0]
+        if place not in self._warned:
+            self._warned.add(place)
+            self._reporter.warn(f"{message}; training goes on", "metrics")
+
+
+@contextmanager
+def metered(settings: Settings, reporter: Reporter) -> Iterator[Reporter]:
+    """The reporter, closed at the end, with metrics wherever the settings want them.
+
+    Raises SettingError, before anything is trained, for a port or a file that cannot be had.
+    """
+    with closing(reporter), ExitStack() as stack:
+        wanted = settings.trainer_metrics_file or settings.pushgateway_url
+        if not (settings.trainer_metrics_port or wanted):
+            yield reporter
+            return
+        metrics = TrainerMetrics()
+        if settings.trainer_metrics_port:
+            stack.enter_context(served(settings, metrics))
+        counting = MeteredReporter(metrics, reporter)
+        if wanted:
+            stack.enter_context(closing(MetricsWriter(settings, metrics, counting)))
+        try:
+            yield counting
+        except Exception:
+            metrics.status = "failed"
+            raise
