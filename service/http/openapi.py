@@ -54,7 +54,7 @@ def offering(
     """
     validated = body is None
     return {
-        "opt": {"resource": Resource(formats, rests_on)},
+        "opt": {"resource": Resource(formats, rests_on, takes_body=body is not None)},
         "responses": {**statuses, **({304: NOT_MODIFIED} if validated else {})},
         "operation_class": operation(formats, validated, body),
     }

@@ -27,6 +27,7 @@ class Resource:
 
     formats: tuple[str, ...]
     rests_on: RestsOn | None = None  # None: nothing that is known before the work
+    takes_body: bool = False  # which is not read, nor anything else, where no permit is free
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class NotModified(Response[bytes]):
 async def settle(context: Context, request: Request[Any, Any, Any]) -> Response[Any] | None:
     """Check the query, agree on the format, find the run and step; 304 for what still stands.
 
-    Raises InvalidInput, FormatNotOffered, RunNotFound, StepNotFound, LabelNotReached.
+    Raises InvalidInput, FormatNotOffered, Overloaded, RunNotFound, StepNotFound, LabelNotReached.
     """
     if request.method == "OPTIONS":
         return _options(request)
@@ -71,6 +72,8 @@ async def settle(context: Context, request: Request[Any, Any, Any]) -> Response[
         accept = header(request, b"accept")
         chosen = negotiate(dict(query).get("format"), accept, resource.formats)
         headers["Vary"] = "Accept, Accept-Encoding"
+    if resource.takes_body:
+        context.inference.admission.check()
     if "run" in request.path_params:
         request.scope["state"]["asked"] = asked = await find(context, request)
         if request.method == "GET" and resource.rests_on:

@@ -68,6 +68,7 @@ def _is_common(scope: Any) -> bool:
 
 
 async def _answer(context: Context, receive: Receive, run: str, step: str) -> bytes:
+    """The answer as JSON; refusals come in the order of the route's."""
     context.inference.admission.check()
     view = await context.views.get(run)
     number = view.step_of(step)
