@@ -9,6 +9,7 @@ from litestar.types import Receive, Scope, Send
 
 from service.context import Context
 from service.formats.negotiation import negotiate
+from service.formats.registry import JSON, Format, Formats
 from service.http.asgi import NO_BODY
 from service.http.caching import (
     RestsOn,
@@ -25,7 +26,7 @@ from service.telemetry.requests import header
 class Resource:
     """What a route declares of its answers: the formats on offer, the default first."""
 
-    formats: tuple[str, ...]
+    formats: Formats
     rests_on: RestsOn | None = None  # None: nothing that is known before the work
     takes_body: bool = False  # which is not read, nor anything else, where no permit is free
 
@@ -34,7 +35,7 @@ class Resource:
 class Negotiated:
     """What is settled of an answer before any work: its format and headers."""
 
-    format: str
+    format: Format
     headers: dict[str, str]
 
 
@@ -67,7 +68,7 @@ async def settle(context: Context, request: Request[Any, Any, Any]) -> Response[
         return _options(request)
     resource: Resource = request.route_handler.opt["resource"]
     query = check_query(request)
-    chosen, headers = "", {}
+    chosen, headers = JSON, {}
     if resource.formats:
         accept = header(request, b"accept")
         chosen = negotiate(dict(query).get("format"), accept, resource.formats)
@@ -98,7 +99,7 @@ def _validators(
     asked: Target,
     rests_on: RestsOn,
     query: Query,
-    chosen: str,
+    chosen: Format,
 ) -> dict[str, str]:
     """ETag, Cache-Control and, for a label, the Content-Location of the numbered resource."""
     if rests_on == "keys" and dict(query).get("keys", "final") != "final":
