@@ -75,6 +75,8 @@ class _Pieces(io.RawIOBase):
 class _Batches:
     """Writes blocks as record batches by one of pyarrow's writers."""
 
+    size = None
+
     def __init__(self, columns: Mapping[str, Any], about: Mapping[str, Any]) -> None:
         fields = [(name, arrow_type(kind)) for name, kind in columns.items()]
         self._schema = pa.schema(fields, metadata={METADATA: msgspec.json.encode(about)})

@@ -11,6 +11,7 @@ from hashlib import blake2b
 from typing import Literal
 
 from grokprobe.analysis import ANALYSIS_VERSION
+from service.formats.registry import Format
 from service.http.target import Target
 
 # What an answer is made of: a checkpoint's file as it is, a checkpoint, a checkpoint or run with
@@ -20,7 +21,7 @@ RestsOn = Literal["file", "checkpoint", "keys", "run"]
 ONE_YEAR = "max-age=31536000, immutable"
 
 
-def etag(asked: Target, rests_on: RestsOn, query: Iterable[tuple[str, str]], chosen: str) -> str:
+def etag(asked: Target, rests_on: RestsOn, query: Iterable[tuple[str, str]], chosen: Format) -> str:
     """The ETag of an answer, from records alone: no model is loaded for it."""
     if rests_on == "file":
         return f'"{asked.checkpoint.model.sha256}"'
@@ -28,7 +29,7 @@ def etag(asked: Target, rests_on: RestsOn, query: Iterable[tuple[str, str]], cho
         str(ANALYSIS_VERSION),
         asked.path,
         repr(sorted(query)),
-        chosen,
+        chosen.name,
         *_stands_on(asked, rests_on),
     ]
     return weak_tag("\0".join(parts).encode())

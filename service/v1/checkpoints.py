@@ -10,7 +10,7 @@ from litestar.params import QueryParameter
 
 from grokprobe.store.records import CheckpointManifest, LearningCoefficient, ModelRecord
 from service.context import FromContext
-from service.formats.registry import JSON, TABLE
+from service.formats.registry import RECORD, TABLE
 from service.formats.tables import columns_of, table_of
 from service.http.openapi import OF_A_RUN, offering
 from service.http.parameters import PAGE, FormatQuery, FromStep, Limit, RunPath, StepPath, ToStep
@@ -98,7 +98,7 @@ async def list_checkpoints(
     "/runs/{run:str}/checkpoints/{step:str}",
     summary="One checkpoint",
     tags=["checkpoints"],
-    **offering(JSON, OF_A_RUN, "checkpoint"),
+    **offering(RECORD, OF_A_RUN, "checkpoint"),
 )
 async def get_checkpoint(
     request: Request[Any, Any, Any],

@@ -29,7 +29,13 @@ def _headers(request: Request[Any, Any, Any], group: Group) -> dict[str, str]:
     Never kept unasked, though all may have ended: another member may be published at any time.
     """
     rest = [item for item in in_order(request) if item[0] != "format"]
-    made_of = (ANALYSIS_VERSION, group.name, sorted(rest), negotiated(request).format, group.states)
+    made_of = (
+        ANALYSIS_VERSION,
+        group.name,
+        sorted(rest),
+        negotiated(request).format.name,
+        group.states,
+    )
     return {"ETag": weak_tag(msgspec.json.encode(made_of)), "Cache-Control": "no-cache"}
 
 

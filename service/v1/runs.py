@@ -10,7 +10,7 @@ from litestar.params import QueryParameter
 from grokprobe.store.records import Status, TaskRecord
 from grokprobe.task import Operation
 from service.context import FromContext
-from service.formats.registry import JSON, TABLE
+from service.formats.registry import RECORD, TABLE
 from service.formats.tables import columns_of, table_of
 from service.http.openapi import OF_A_LIST, OF_A_RUN, offering
 from service.http.parameters import (
@@ -78,7 +78,7 @@ async def list_runs(
     return await respond(request, answer, table, headers=next_link(request, answer.next))
 
 
-@get("/runs/{run:str}", summary="One run", tags=["runs"], **offering(JSON, OF_A_RUN, "run"))
+@get("/runs/{run:str}", summary="One run", tags=["runs"], **offering(RECORD, OF_A_RUN, "run"))
 async def get_run(
     request: Request[Any, Any, Any],
     context: FromContext,
