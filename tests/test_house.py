@@ -71,7 +71,7 @@ def test_imports_point_one_way(part: str, forbidden: list[str]) -> None:
 ROOMS = {
     "service": """
         __main__ > app > v1 v2 middleware server > health > http > context > inference events
-        > runs > formats > telemetry errors""",
+        > runs > formats > telemetry errors cache""",
     "service.v1": "routes > runs checkpoints groups run checkpoint > group_answer basis",
     "trainer": """
         __main__ > jobs importing > publishing > measuring > learning > models reporting
