@@ -111,3 +111,15 @@ def test_the_code_cites_sections_that_are_there() -> None:
     ]
     assert cited
     assert set(cited) <= headings
+
+
+def test_the_files_that_are_named_are_there() -> None:
+    """Each path of the two pages about the code exists; words in capitals stand for a name."""
+    text = "".join(
+        (ROOT / f"docs/{name}.md").read_text() for name in ("architecture", "contributing")
+    )
+    named = set(re.findall(r"`((?:\w+/)+(?:\w+\.\w+)?|\w+\.py)`", text))
+    within = [ROOT, *(ROOT / part for part in ("grokprobe", "service", "service/v1", "trainer"))]
+    within += [ROOT / "grokprobe/analysis", ROOT / "trainer/learning", ROOT / "service/middleware"]
+    missing = {name for name in named if not any((folder / name).exists() for folder in within)}
+    assert {name for name in missing if not re.search(r"[A-Z]{4}", name)} == set()
