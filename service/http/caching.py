@@ -8,15 +8,11 @@ computed answers are weak: another encoding, or another machine, may differ in b
 
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Literal
 
 from grokprobe.analysis import ANALYSIS_VERSION
 from service.formats.registry import Format
+from service.http.resources import RestsOn
 from service.http.target import Target
-
-# What an answer is made of: a checkpoint's file as it is, a checkpoint, a checkpoint or run with
-# the run's key frequencies, or whatever a run holds.
-RestsOn = Literal["file", "checkpoint", "keys", "run"]
 
 ONE_YEAR = "max-age=31536000, immutable"
 

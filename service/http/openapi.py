@@ -25,8 +25,8 @@ from litestar.openapi.spec.enums import OpenAPIType
 
 from service.formats.registry import Formats
 from service.http import problems
-from service.http.caching import RestsOn
-from service.http.preconditions import Resource
+from service.http.queries import FORMAT
+from service.http.resources import Resource, RestsOn
 
 
 def documented(*statuses: int) -> dict[int, ResponseSpec]:
@@ -93,11 +93,13 @@ def operation(
     class Described(Operation):
         def __post_init__(self) -> None:
             self.request_body = body
-            self.parameters = [_query(p, formats) for p in self.parameters or []]
+            self.parameters = [_query(p) for p in self.parameters or []]
             self.responses = responses = dict(self.responses or {})
             answer = responses["200"]
             assert isinstance(answer, OpenAPIResponse)
             answer.content = _offered(answer.content or {}, formats)
+            if formats:
+                self.parameters.append(_format(formats))
             if validated:
                 self.parameters.append(IF_NONE_MATCH)
                 answer.headers = {"ETag": OpenAPIHeader(schema=TEXT)}
@@ -114,14 +116,22 @@ def _offered(found: dict[str, OpenAPIMediaType], formats: Formats) -> dict[str, 
     return {kind: found.get(kind, OpenAPIMediaType(schema=TEXT)) for kind in types}
 
 
-def _query(parameter: Parameter | Reference, formats: Formats) -> Parameter | Reference:
+def _format(formats: Formats) -> Parameter:
+    """The parameter by which one of them is chosen."""
+    return Parameter(
+        name=FORMAT,
+        param_in="query",
+        schema=Schema(type=OpenAPIType.STRING, enum=[known.name for known in formats]),
+        description="The representation; it wins over Accept.",
+    )
+
+
+def _query(parameter: Parameter | Reference) -> Parameter | Reference:
     """A parameter as it may be given: never null; the framework loses a bound of 0 beside null."""
     assert isinstance(parameter, Parameter)
     assert isinstance(parameter.schema, Schema)
     schema = parameter.schema
-    if parameter.name == "format":
-        schema = Schema(type=OpenAPIType.STRING, enum=[known.name for known in formats])
-    elif schema.enum:
+    if schema.enum:
         values = [value for value in schema.enum if value is not None]
         schema = replace(schema, type=OpenAPIType.STRING, enum=values)
     elif schema.one_of:

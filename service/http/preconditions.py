@@ -9,26 +9,17 @@ from litestar.types import Receive, Scope, Send
 
 from service.context import Context
 from service.formats.negotiation import negotiate
-from service.formats.registry import JSON, Format, Formats
+from service.formats.registry import JSON, Format
 from service.http.asgi import NO_BODY
 from service.http.caching import (
-    RestsOn,
     cache_control,
     etag,
     same,
 )
 from service.http.queries import Query, check_query
+from service.http.resources import Resource, RestsOn
 from service.http.target import Target, find
 from service.telemetry.requests import header
-
-
-@dataclass(frozen=True)
-class Resource:
-    """What a route declares of its answers: the formats on offer, the default first."""
-
-    formats: Formats
-    rests_on: RestsOn | None = None  # None: nothing that is known before the work
-    takes_body: bool = False  # which is not read, nor anything else, where no permit is free
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from service.formats.registry import TABLE
 from service.formats.tables import Table
 from service.http.caching import weak_tag
 from service.http.openapi import OF_A_GROUP, offering
-from service.http.parameters import FormatQuery
 from service.http.preconditions import NotModified, negotiated, stands
 from service.http.queries import in_order
 from service.http.responses import respond
@@ -54,7 +53,6 @@ async def get_group_emergence(
     request: Request[Any, Any, Any],
     context: FromContext,
     group: GroupPath,
-    format_: FormatQuery = None,
 ) -> Response[GroupEmergenceAnswer]:
     """What each member tells, and how memorised, generalised and the lags are spread.
 

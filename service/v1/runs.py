@@ -15,7 +15,6 @@ from service.formats.tables import columns_of, table_of
 from service.http.openapi import OF_A_LIST, OF_A_RUN, offering
 from service.http.parameters import (
     PAGE,
-    FormatQuery,
     Limit,
     RunPath,
 )
@@ -61,7 +60,6 @@ async def list_runs(
     modulus: Annotated[int | None, QueryParameter(ge=1, description="Only this one.")] = None,
     status: Annotated[Status | None, QueryParameter(description="Only this one.")] = None,
     group: Annotated[str | None, QueryParameter(description="Only its members.")] = None,
-    format_: FormatQuery = None,
 ) -> Response[RunList]:
     """Runs in the order of their names, a page at a time; filters apply before paging."""
     wanted = {"operation": operation, "modulus": modulus, "status": status}
@@ -83,7 +81,6 @@ async def get_run(
     request: Request[Any, Any, Any],
     context: FromContext,
     run: RunPath,
-    format_: FormatQuery = None,
 ) -> Response[RunAnswer]:
     """What was trained, how far it is, and from which step it memorised and generalised."""
     return await respond(request, _run_answer(asked_of(request).view))

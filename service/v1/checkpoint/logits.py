@@ -10,7 +10,7 @@ from service.context import FromContext
 from service.formats.registry import ARRAY
 from service.formats.tables import about, array_table
 from service.http.openapi import OF_A_CHECKPOINT, offering
-from service.http.parameters import FormatQuery, RunPath, StepPath
+from service.http.parameters import RunPath, StepPath
 from service.http.preconditions import negotiated
 from service.http.responses import stream
 from service.http.target import open_checkpoint
@@ -41,7 +41,6 @@ async def get_logits(
     context: FromContext,
     run: RunPath,
     step: StepPath,
-    format_: FormatQuery = None,
 ) -> Response[Any]:
     """Logits (p*p, p), rows in canonical order, as float32 `npy` unless asked otherwise."""
     with context.inference.permit():
