@@ -24,7 +24,8 @@ logger = logging.getLogger("grokprobe.service")
 
 SILENCE_S = 60  # of a client that has something to read or to acknowledge
 
-stopping: list[int] = []  # signals that came when no server ran
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+stopping: list[int] = []  # signals that came when there was no server
 
 
 def bind(settings: Settings) -> socket.socket:
@@ -59,6 +60,9 @@ async def serve(settings: Settings) -> None:
         async with open_backends(settings) as backends:
             context = create_context(settings, backends, start_runtime())
             server = Server(layer(create_app(context, keys)), context.stop)
+            # Now: one that comes before the server has begun stops it then.
+            for signum in SIGNALS:
+                signal.signal(signum, server.handle_exit)
             if stopping:
                 return
             # What is here now stays: no collection need look at it again. Requests leave no cycles:
@@ -71,13 +75,13 @@ async def serve(settings: Settings) -> None:
 
 
 def _note(signum: int, frame: object) -> None:
-    """A signal before the server runs, or after: it handles its own and then raises it again."""
+    """A signal before there is a server."""
     stopping.append(signum)
 
 
 def main() -> int:
     """Exit code 0 after a graceful stop, 2 for a problem that a person can solve."""
-    for signum in (signal.SIGTERM, signal.SIGINT):
+    for signum in SIGNALS:
         signal.signal(signum, _note)
     try:
         settings = read_settings()
