@@ -18,6 +18,7 @@ from grokprobe.settings import Settings
 from grokprobe.store.backends import open_backends
 from tests.test_trainer_faults import trainer
 from tests.trained import TINY, Trained, archive, events, settings_at, tiny_config
+from trainer import cells
 from trainer.__main__ import main
 from trainer.board import Row, TextBoard
 from trainer.job import start
@@ -180,7 +181,7 @@ def test_a_sweep_interrupted_and_continued(tmp_path: Path) -> None:
     """SIGTERM stops the children; the same command skips the finished and resumes the others."""
     settings = settings_at(tmp_path)
     path = tiny(tmp_path, '"training.steps" = [20, 2500]\n')
-    with sweeping(tmp_path, str(path)) as process:
+    with sweeping(tmp_path, str(path), "--jobs", "1") as process:
         assert process.stdout is not None
         heard = [json.loads(process.stdout.readline())]
         while not (heard[-1]["event"] == "checkpoint" and heard[-1]["cell"] == 1):
@@ -202,6 +203,29 @@ def test_a_sweep_interrupted_and_continued(tmp_path: Path) -> None:
     assert again[-1] == {"event": "sweep", "cells": 2, "complete": 2, "failed": []}
     manifest = asyncio.run(archive(settings).run(load(path).cells[1].run))
     assert manifest.group == "tiny"
+
+
+@pytest.mark.parametrize(("jobs", "threads"), [(1, 5), (2, 2), (5, 1), (9, 1)])
+def test_the_cells_at_once_share_the_cpus(
+    monkeypatch: pytest.MonkeyPatch, jobs: int, threads: int
+) -> None:
+    """One thread at least; the environment may ask for fewer."""
+    monkeypatch.setattr(cells, "allowed_cpus", lambda: 5)
+    monkeypatch.setattr(cells, "most_threads", lambda: 5)
+    assert cells.share(jobs) == threads
+    monkeypatch.setattr(cells, "most_threads", lambda: 1)
+    assert cells.share(jobs) == 1
+
+
+def test_a_sweep_trains_one_cell_a_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless a GPU is there and the cells may train on it: then one after another."""
+    monkeypatch.setattr(cells, "allowed_cpus", lambda: 5)
+    monkeypatch.setattr(cells, "has_gpu", lambda: True)
+    seeds = '"training.seed" = [0, 1]\n'
+    assert cells.at_once(load(tiny(tmp_path, seeds))) == 5
+    assert cells.at_once(load(tiny(tmp_path, seeds, device="auto"))) == 1
+    monkeypatch.setattr(cells, "has_gpu", lambda: False)
+    assert cells.at_once(load(tiny(tmp_path, seeds, device="auto"))) == 5
 
 
 def test_a_second_ctrl_c_insists(tmp_path: Path) -> None:

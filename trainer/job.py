@@ -21,6 +21,7 @@ from trainer.runs import RunFailed, Runs, opened
 from trainer.session import Session
 from trainer.snapshot import Snapshot
 from trainer.state import decode, environment
+from trainer.threads import settle_threads
 from trainer.train import prepare, train
 from trainer.worker import Worker
 
@@ -156,11 +157,15 @@ class Training:
     ) -> bool:
         """Train members that stand at one step; return whether all have ended, note failures."""
         members, config, device = cohort.members, cohort.members[0].config, self._device
+        configs, grids = [m.config for m in members], [m.grid for m in members]
+        if device.type == "cpu" and not config.training.threads:
+            saved = [s[cohort.step].record.environment for s in cohort.states if cohort.step in s]
+            settle_threads(configs, grids, saved, self._worker, self._reporter)
         graph = self._graph(members)
         for member in members:
             member.prepare(graph, device, len(members))
         session = Session(members, self._worker, interruption, self._reporter)
-        learner = Learner([m.config for m in members], [m.grid for m in members], device)
+        learner = Learner(configs, grids, device)
         for number, member in enumerate(members):
             if state := cohort.states[number].get(cohort.step):
                 self._compare(state.record.environment, environment(device, len(members)))
