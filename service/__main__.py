@@ -1,5 +1,6 @@
 """`python -m service`: serve until SIGTERM or Ctrl-C."""
 
+import asyncio
 import errno
 import gc
 import logging
@@ -7,9 +8,11 @@ import resource
 import signal
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import uvloop
 
+from grokprobe.cpus import allowed_cpus
 from grokprobe.errors import GrokprobeError, SettingError
 from grokprobe.settings import Settings, read_settings
 from grokprobe.store.backends import open_backends
@@ -56,6 +59,8 @@ def allow_open_files() -> None:
 async def serve(settings: Settings) -> None:
     """Open the backends, serve, and close them again."""
     keys = open_keys(settings)
+    # asyncio's own default counts the CPUs of the machine; more than ours, as in Inference.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(allowed_cpus() + 4))
     with bind(settings) as listener, tracing(settings.tracing) as layer:
         async with open_backends(settings) as backends:
             context = create_context(settings, backends, start_runtime())

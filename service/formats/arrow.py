@@ -15,8 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import inspect
 
+from grokprobe.cpus import allowed_cpus
 from service.formats.tables import Block
 
+pa.set_cpu_count(allowed_cpus())  # else one thread for each CPU of the machine
 METADATA = "grokprobe"
 
 SCALARS = {
