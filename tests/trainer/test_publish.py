@@ -44,8 +44,8 @@ def test_every_scheduled_step_is_published(trained: Trained) -> None:
             await published.completion("tiny"),
         )
 
-    problems, steps, completion = asyncio.run(look())
-    assert problems == []
+    complaints, steps, completion = asyncio.run(look())
+    assert complaints == []
     assert steps == TINY_STEPS
     assert completion is not None
     assert (completion.status, completion.step) == ("complete", 400)
