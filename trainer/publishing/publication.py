@@ -5,12 +5,18 @@ kept. Redis is only an index: training goes on without it, and it is made equal 
 as soon as it answers again, at the latest when the run ends.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import onnxruntime as ort
+from tenacity import (
+    RetryCallState,
+    retry,
+    retry_if_exception_type,
+    stop_before_delay,
+    wait_exponential,
+)
 
 from grokprobe.errors import CatalogueUnavailable, StoreUnavailable
 from grokprobe.store.backends import Backends
@@ -145,13 +151,19 @@ class Publication:
 
     async def _store(self, action: Callable[[], Awaitable[T]]) -> T:
         """Do it, again and again for RETRY_S while object storage does not answer."""
-        deadline, pause = time.monotonic() + RETRY_S, 0.5
-        while True:
-            try:
-                return await action()
-            except StoreUnavailable as error:
-                if time.monotonic() + pause > deadline:
-                    raise
-                self._reporter.warn(f"{error}; trying again in {pause:g} s", "store")
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, 10.0)
+
+        @retry(
+            retry=retry_if_exception_type(StoreUnavailable),
+            wait=wait_exponential(0.5, max=10.0),
+            stop=stop_before_delay(RETRY_S),
+            before_sleep=self._warn_of_retry,
+            reraise=True,
+        )
+        async def attempt() -> T:
+            return await action()
+
+        return await attempt()
+
+    def _warn_of_retry(self, failed: RetryCallState) -> None:
+        error = failed.outcome and failed.outcome.exception()
+        self._reporter.warn(f"{error}; trying again in {failed.upcoming_sleep:g} s", "store")
