@@ -32,7 +32,7 @@ from tests.trainer.test_trainer_faults import configured, trainer
 from trainer.jobs import threads
 from trainer.jobs.opening import RunFailed
 from trainer.jobs.training import resume, start, start_all
-from trainer.publishing.training_run import TrainingRun
+from trainer.publishing.publication import Publication
 from trainer.reporting.progress import JsonReporter
 
 KILLS = 20
@@ -345,18 +345,18 @@ def test_every_state_is_saved_before_anything_is_published(
     configs = {f"m{seed}": tiny_config(training={"seed": seed}) for seed in range(3)}
     settings = settings_at(tmp_path)
     runs = [Trained(settings, run, config) for run, config in configs.items()]
-    put, left = TrainingRun._put, [7]
+    put, left = Publication.put, [7]
 
     class Killed(BaseException):
         """The process is gone."""
 
-    async def dying(self: TrainingRun, *args: Any) -> None:
+    async def dying(self: Publication, *args: Any) -> None:
         left[0] -= 1
         if not left[0]:
             raise Killed
         await put(self, *args)
 
-    monkeypatch.setattr(TrainingRun, "_put", dying)
+    monkeypatch.setattr(Publication, "put", dying)
     with pytest.raises(Killed):
         start_all(settings, configs, "group", JsonReporter(), group="group")
     published = max(manifest.step for run in runs for manifest in manifests(run))
@@ -429,22 +429,22 @@ def test_a_stopped_run_with_kills_has_the_same_bytes(
     class Killed(BaseException):
         """The process is gone."""
 
-    put = TrainingRun._put
+    put = Publication.put
     for _ in range(4):
         left = moments.randrange(1, 12)
 
-        async def dying(self: TrainingRun, *args: Any, left: list[int] = [left]) -> None:  # noqa: B006
+        async def dying(self: Publication, *args: Any, left: list[int] = [left]) -> None:  # noqa: B006
             if not left[0]:
                 raise Killed
             left[0] -= 1
             await put(self, *args)
 
-        monkeypatch.setattr(TrainingRun, "_put", dying)
+        monkeypatch.setattr(Publication, "put", dying)
         try:
             start(run.settings, run.config, "g", JsonReporter(), go_on=True)
         except Killed:
             continue
-    monkeypatch.setattr(TrainingRun, "_put", put)
+    monkeypatch.setattr(Publication, "put", put)
     assert start(run.settings, run.config, "g", JsonReporter(), go_on=True) == 0
     assert run.objects() == settled.objects()
 

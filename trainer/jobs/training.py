@@ -127,7 +127,7 @@ class Training:
         """
         interruption = Interruption(self._reporter.close)
         for member in members:
-            self._worker.call(member.begin)
+            self._worker.call(member.publication.begin)
         self._reporter.publishing(self._worker)
         self._worker.bound = members[0].config.checkpoints.queue
         failures: list[str] = []
@@ -145,7 +145,7 @@ class Training:
 
     def _found(self, members: Sequence[TrainingRun]) -> list[StatesByStep]:
         """The sound training states of each member, by step."""
-        found = [self._worker.call(member.find_states) for member in members]
+        found = [self._worker.call(member.publication.find_states) for member in members]
         return [{state.record.step: state for state in states} for states in found]
 
     def _train(
@@ -215,7 +215,7 @@ class Training:
     def _graph(self, members: Sequence[TrainingRun]) -> onnx.ModelProto:
         """The graph of the first published checkpoint, or of the network if there is none yet."""
         for member in members:
-            if published := self._worker.call(member.first_model):
+            if published := self._worker.call(member.publication.first_model):
                 return onnx.load_from_string(published)
         config = members[0].config
         network = make_network(config.model, config.task.modulus, config.training.seed)
