@@ -27,7 +27,7 @@ from trainer.config.schema import Config
 from trainer.jobs.opening import RunFailed
 from trainer.jobs.sweep import child_environment
 from trainer.jobs.training import start
-from trainer.reporting.exposition import MetricsWriter, metered
+from trainer.reporting.exposition import MetricsWriter, Scrape, metered, served
 from trainer.reporting.metrics import TrainerMetrics
 from trainer.reporting.progress import JsonReporter, Reporter
 
@@ -200,6 +200,22 @@ def test_a_port_in_use_is_an_error_before_training(tmp_path: Path) -> None:
         with pytest.raises(SettingError, match=f"METRICS_PORT: 127.0.0.1:{port} cannot be had"):
             train(settings, QUICK, JsonReporter())
     assert not (tmp_path / "store").exists()
+
+
+def test_a_client_that_says_nothing_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It holds a thread of the trainer for SCRAPE_TIMEOUT_S and is no news; others are answered."""
+    monkeypatch.setattr(Scrape, "timeout", 0.01)
+    with (
+        served(Settings(trainer_metrics_port=free_port()), TrainerMetrics()) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=60) as silent,
+    ):
+        assert silent.recv(1) == b""
+        monkeypatch.undo()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
+            assert answer.headers["Content-Type"].startswith("text/plain")
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
