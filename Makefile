@@ -17,7 +17,7 @@ help:
 	@echo "make clean    remove .venv, the site and the demo's data (.grokprobe)"
 
 demo: .venv/.installed-demo
-	@$(BIN)/python demo.py
+	@$(BIN)/grokprobe demo
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder

@@ -45,20 +45,6 @@ def test_one_load_for_concurrent_askers(trained: Trained) -> None:
     assert count(metrics, "misses_total") == 100
 
 
-def test_a_cancelled_asker_does_not_cancel_the_others(trained: Trained) -> None:
-    """One client that hangs up leaves the load to those who still wait."""
-    cache, _ = make(trained)
-
-    async def ask() -> Any:
-        first = asyncio.create_task(cache.get("tiny", 0))
-        second = asyncio.create_task(cache.get("tiny", 0))
-        await asyncio.sleep(0)
-        first.cancel()
-        return await second
-
-    assert asyncio.run(ask()).manifest.step == 0
-
-
 def test_the_budget_evicts_the_least_recently_used(trained: Trained) -> None:
     """With room for two, the third load drops the one used longest ago."""
     size = (trained.folder / "checkpoints" / "0000000000" / "model.onnx").stat().st_size

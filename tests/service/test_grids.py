@@ -110,16 +110,3 @@ def test_kept_grids_cannot_be_written_to(trained: Trained) -> None:
             logits[0] = 0
 
     probe(trained, 10**6, ask)
-
-
-def test_a_cancelled_asker_does_not_cancel_the_others(trained: Trained) -> None:
-    """One client that hangs up leaves the computation to those who still wait."""
-
-    async def ask(inference: Inference, loaded: list[Checkpoint]) -> None:
-        first = asyncio.create_task(inference.grid(loaded[0], ["logits"]))
-        second = asyncio.create_task(inference.grid(loaded[0], ["logits"]))
-        await asyncio.sleep(0)
-        first.cancel()
-        assert (await second)[0].shape == (P * P, P)
-
-    assert runs(probe(trained, 10**6, ask)) == 1

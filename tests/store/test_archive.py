@@ -2,11 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from obstore.exceptions import AlreadyExistsError
+from obstore.store import MemoryStore
 
 from grokprobe.errors import (
     CheckpointCorrupt,
@@ -16,9 +20,11 @@ from grokprobe.errors import (
     RunExists,
     RunNotFound,
     StepNotFound,
+    StoreUnavailable,
     Superseded,
 )
 from grokprobe.store.archive import names
+from grokprobe.store.archive.objects import CREATE_ATTEMPTS, Objects
 from grokprobe.store.archive.publisher import Archive
 from grokprobe.store.archive.verification import problems
 from tests.support.stores import (
@@ -142,6 +148,22 @@ async def test_of_sixteen_racers_one_wins_or_all_agree(archive: Archive) -> None
     assert len({manifest.created_at for manifest in published}) == 1
     attempts = await asyncio.gather(*(archive.start_attempt("tiny") for _ in racers))
     assert sorted(attempts) == list(range(1, 17))
+
+
+@with_loop
+async def test_a_store_that_refuses_every_create(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3 says 409 while somebody else writes, who may fail; asked often enough it is an error."""
+    refused: list[str] = []
+
+    class Refusing(MemoryStore):
+        def put(self, path: str, *_: Any, **__: Any) -> Any:
+            refused.append(path)
+            raise AlreadyExistsError("409")
+
+    monkeypatch.setattr(asyncio, "sleep", partial(asyncio.sleep, 0))
+    with pytest.raises(StoreUnavailable, match="cannot write a/b: it refuses every create"):
+        await Objects(Refusing()).create("a/b", b"")
+    assert refused == ["a/b"] * CREATE_ATTEMPTS
 
 
 @with_loop

@@ -122,7 +122,7 @@ class TrainingSection(Section, frozen=True, kw_only=True):
     batch: Count = 0  # train pairs of an update, half of all at most; 0: all
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"  # of products; losses: float64
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0  # 0: what torch chooses
+    threads: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0  # 0: the faster (threads.py)
 
 
 class CheckpointSection(Section, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from obstore.exceptions import AlreadyExistsError
 from obstore.store import ObjectStore
+from tenacity import RetryError, TryAgain, retry, retry_never, stop_after_attempt, wait_fixed
 
 from grokprobe.errors import CheckpointCorrupt, GrokprobeError, StoreUnavailable
 from grokprobe.spans import span
@@ -52,15 +53,26 @@ class Objects:
                 return False
             return True
 
-        for _ in range(CREATE_ATTEMPTS):
+        @retry(
+            retry=retry_never,  # but on TryAgain
+            stop=stop_after_attempt(CREATE_ATTEMPTS),
+            wait=wait_fixed(CREATE_PAUSE_S),
+        )
+        async def put_or_read() -> bytes | None:
             if await self._run("write", path, put):
                 return None
             existing = await self.read(path, RECORD_MAX_BYTES + len(data))
-            if existing is not None:
-                return existing
             # S3 answers 409 while another create is under way, which may yet fail: ask again.
-            await asyncio.sleep(CREATE_PAUSE_S)
-        raise StoreUnavailable(f"object storage cannot write {path}: it refuses every create")
+            if existing is None:
+                raise TryAgain
+            return existing
+
+        try:
+            return await put_or_read()
+        except RetryError:
+            raise StoreUnavailable(
+                f"object storage cannot write {path}: it refuses every create"
+            ) from None
 
     async def replace(self, path: str, data: bytes) -> None:
         """Write an object, new or not, as a whole: the training state, which alone is replaced."""
