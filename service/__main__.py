@@ -70,7 +70,7 @@ async def serve(settings: Settings) -> None:
                 await server.serve(sockets=[listener])
 
 
-def _note(signum: int, frame: object) -> None:
+def _note(signum: int, _frame: object) -> None:
     """A signal before the server runs, or after: it handles its own and then raises it again."""
     stopping.append(signum)
 

@@ -62,7 +62,7 @@ class NotModified(Response[bytes]):
         """The application that sends it."""
         return self._send
 
-    async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _send(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         await send(self._start)
         await send(NO_BODY)
 

@@ -113,7 +113,7 @@ def test_no_step_is_trained_twice(
     seen: list[int] = []
 
     class Steps(JsonReporter):
-        def step(self, step: int, loss: float) -> None:
+        def step(self, step: int, *_: Any) -> None:
             seen.append(step)
 
     assert resume(run.settings, "tiny", Steps()) == 0
@@ -206,9 +206,7 @@ def test_another_machine_is_warned_of(
     assert message.endswith("results may differ in their last bits")
 
 
-def test_a_changed_configuration_is_refused_with_the_difference(
-    trained: Trained, tmp_path: Path
-) -> None:
+def test_a_changed_configuration_is_refused_with_the_difference(trained: Trained) -> None:
     """Neither `train` nor `train --resume` touches a run of another configuration."""
     other = tiny_config(optimiser={"weight_decay": 0.5}, task={"split_seed": 3})
     before = trained.objects()
