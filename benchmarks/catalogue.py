@@ -86,9 +86,9 @@ def pages(settings: Settings, folder: Path, runs: int) -> None:
     """Print how long pages of lists take over HTTP, each of another place."""
     paths: dict[str, Callable[[int], str]] = {
         "runs, 100 a page": lambda n: f"/v1/runs?limit=100&after=run-{n * 7 % runs:04d}",
-        "runs, 1,000 a page": lambda n: "/v1/runs?limit=1000",
+        "runs, 1,000 a page": lambda _: "/v1/runs?limit=1000",
         "checkpoints of a run never asked for": lambda n: f"/v1/runs/run-{n:04d}/checkpoints",
-        "checkpoints of the same run": lambda n: "/v1/runs/run-0000/checkpoints",
+        "checkpoints of the same run": lambda _: "/v1/runs/run-0000/checkpoints",
     }
     with serving(settings, folder) as served:
         for name, path in paths.items():

@@ -79,7 +79,7 @@ async def serve(settings: Settings) -> None:
                 await server.serve(sockets=[listener])
 
 
-def _note(signum: int, frame: object) -> None:
+def _note(signum: int, _frame: object) -> None:
     """A signal before there is a server."""
     stopping.append(signum)
 

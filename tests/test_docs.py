@@ -81,7 +81,7 @@ def test_styles_load_from_their_own_host(site: Path) -> None:
         assert found == [], path.name
 
 
-def test_links_lead_somewhere(site: Path, pages: dict[Path, Page]) -> None:
+def test_links_lead_somewhere(pages: dict[Path, Page]) -> None:
     """Each link within the site names a file, and an anchor that is there."""
     for path, page in pages.items():
         for link in page.links:

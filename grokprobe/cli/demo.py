@@ -44,7 +44,7 @@ class Stopped(Exception):
     """Ctrl-C or SIGTERM."""
 
 
-def _stop(signum: int, frame: object) -> None:
+def _stop(_signum: int, _frame: object) -> None:
     for again in (signal.SIGINT, signal.SIGTERM):
         signal.signal(again, signal.SIG_IGN)  # the children are being stopped, each in its time
     raise Stopped

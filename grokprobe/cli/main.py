@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 class Commands(click.Group):
     """The commands in the order in which they are written."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, _ctx: click.Context) -> list[str]:
         """All names, not sorted."""
         return list(self.commands)
 

@@ -25,6 +25,7 @@ from litestar.openapi.spec.enums import OpenAPIType
 
 from service.formats.registry import Formats
 from service.http import problems
+from service.http.parameters import PATH
 from service.http.queries import FORMAT
 from service.http.resources import Resource, RestsOn
 
@@ -93,19 +94,20 @@ def operation(
     class Described(Operation):
         def __post_init__(self) -> None:
             self.request_body = body
-            self.parameters = [_query(p) for p in self.parameters or []]
+            parameters = sorted(map(_described, self.parameters or []), key=_place)
             self.responses = responses = dict(self.responses or {})
             answer = responses["200"]
             assert isinstance(answer, OpenAPIResponse)
             answer.content = _offered(answer.content or {}, formats)
             if formats:
-                self.parameters.append(_format(formats))
+                parameters.append(_format(formats))
             if validated:
-                self.parameters.append(IF_NONE_MATCH)
+                parameters.append(IF_NONE_MATCH)
                 answer.headers = {"ETag": OpenAPIHeader(schema=TEXT)}
             if not formats:  # a file
-                self.parameters += RANGES
+                parameters += RANGES
                 responses["206"] = replace(answer, description="The bytes asked for.")
+            self.parameters = [*parameters]
 
     return Described
 
@@ -126,12 +128,20 @@ def _format(formats: Formats) -> Parameter:
     )
 
 
-def _query(parameter: Parameter | Reference) -> Parameter | Reference:
+def _place(parameter: Parameter) -> int:
+    """Where a parameter stands: those of the path first, which the framework keeps in no order."""
+    return [*PATH, parameter.name].index(parameter.name)
+
+
+def _described(parameter: Parameter | Reference) -> Parameter:
     """A parameter as it may be given: never null; the framework loses a bound of 0 beside null."""
     assert isinstance(parameter, Parameter)
     assert isinstance(parameter.schema, Schema)
     schema = parameter.schema
-    if schema.enum:
+    if parameter.param_in == "path" and parameter.name in PATH:  # not described where not taken
+        parameter = replace(parameter, description=PATH[parameter.name])
+        schema = replace(schema, description=PATH[parameter.name])
+    elif schema.enum:
         values = [value for value in schema.enum if value is not None]
         schema = replace(schema, type=OpenAPIType.STRING, enum=values)
     elif schema.one_of:

@@ -2,20 +2,19 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import Response, get
 from litestar.params import QueryParameter
 
 from grokprobe.store.records import CheckpointManifest, LearningCoefficient, ModelRecord
-from service.context import FromContext
 from service.formats.registry import RECORD, TABLE
 from service.formats.tables import columns_of, table_of
 from service.http.openapi import OF_A_RUN, offering
-from service.http.parameters import PAGE, FromStep, Limit, RunPath, StepPath, ToStep
+from service.http.parameters import PAGE, FromStep, Limit, RunPath, ToStep
+from service.http.preconditions import SettledRequest
 from service.http.responses import next_link, respond
-from service.http.target import asked_of
 from service.runs.view import ROW_MEASURES, between
 
 
@@ -73,8 +72,7 @@ def _rows(manifests: Iterable[CheckpointManifest]) -> list[CheckpointRow]:
     **offering(TABLE, OF_A_RUN, "run"),
 )
 async def list_checkpoints(
-    request: Request[Any, Any, Any],
-    context: FromContext,
+    request: SettledRequest,
     run: RunPath,
     from_step: FromStep = None,
     to_step: ToStep = None,
@@ -84,13 +82,13 @@ async def list_checkpoints(
     """Checkpoints in the order of their steps, a page at a time."""
     found = [
         c
-        for c in between(asked_of(request).view, from_step, to_step)
+        for c in between(request.target.view, from_step, to_step)
         if after is None or c.step > after
     ]
     page, rest = found[:limit], found[limit:]
     answer = CheckpointList(run, _rows(page), page[-1].step if rest else None)
     table = table_of(answer, "checkpoints", columns_of(CheckpointRow))
-    return await respond(request, answer, table, headers=next_link(request, answer.next))
+    return await respond(request.reply, answer, table, headers=next_link(request, answer.next))
 
 
 @get(
@@ -100,13 +98,11 @@ async def list_checkpoints(
     **offering(RECORD, OF_A_RUN, "checkpoint"),
 )
 async def get_checkpoint(
-    request: Request[Any, Any, Any],
-    context: FromContext,
+    request: SettledRequest,
     run: RunPath,
-    step: StepPath,
 ) -> Response[CheckpointAnswer]:
     """The manifest: the model file and every measure stored with it."""
-    found = asked_of(request).checkpoint
+    found = request.target.checkpoint
     answer = CheckpointAnswer(
         run=run,
         step=found.step,
@@ -115,4 +111,4 @@ async def get_checkpoint(
         measures=found.measures,
         local_learning_coefficient=found.local_learning_coefficient,
     )
-    return await respond(request, answer)
+    return await respond(request.reply, answer)

@@ -157,7 +157,7 @@ def interruptible() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_control_c_is_quiet(tmp_path: Path) -> None:
+def test_control_c_is_quiet() -> None:
     """Exit code 130, nothing printed, while it waits for a server that does not answer."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"

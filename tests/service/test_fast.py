@@ -28,7 +28,7 @@ BODY = {"pairs": [[3, 5], [12, 0]], "top": 2, "include": ["logits"]}
 ROUTES = 299  # the status by which the framework's stand-in is known
 
 
-async def framework(scope: Any, receive: Any, send: Any) -> None:
+async def framework(_scope: Any, _receive: Any, send: Any) -> None:
     """Stands where the framework does, and says so."""
     headers = [(b"content-length", b"0")]
     await send({"type": "http.response.start", "status": ROUTES, "headers": headers})

@@ -114,7 +114,7 @@ def test_no_step_is_trained_twice(
     seen: list[int] = []
 
     class Steps(JsonReporter):
-        def step(self, step: int, loss: float) -> None:
+        def step(self, step: int, *_: Any) -> None:
             seen.append(step)
 
     assert resume(run.settings, "tiny", Steps()) == 0
@@ -254,9 +254,7 @@ def test_fewer_cpus_than_before_are_warned_of(
     assert "this process may use 2 CPUs" in warning
 
 
-def test_a_changed_configuration_is_refused_with_the_difference(
-    trained: Trained, tmp_path: Path
-) -> None:
+def test_a_changed_configuration_is_refused_with_the_difference(trained: Trained) -> None:
     """Neither `train` nor `train --resume` touches a run of another configuration."""
     other = tiny_config(optimiser={"weight_decay": 0.5}, task={"split_seed": 3})
     before = trained.objects()

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -161,14 +162,12 @@ def test_another_result_under_the_same_name_is_a_conflict(
     assert max(manifest.step for manifest in manifests(other)) == 4
 
 
-def test_a_superseded_trainer_stops(
-    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_superseded_trainer_stops(trained: Trained, tmp_path: Path) -> None:
     """As soon as another attempt has started, this one publishes nothing more."""
     settings = settings_at(tmp_path)
 
     class Rival(JsonReporter):
-        def start(self, run: str, steps: int, device: str, first: int = 0) -> None:
+        def start(self, *_: Any, **__: Any) -> None:
             asyncio.run(archive(settings).start_attempt("tiny"))
 
     with pytest.raises(Superseded, match="attempt 1 of run 'tiny'"):
@@ -208,7 +207,7 @@ def test_a_store_that_refuses_stops_training_in_bounded_time(
     settings = settings_at(tmp_path)
 
     class Vandal(JsonReporter):
-        def start(self, run: str, steps: int, device: str, first: int = 0) -> None:
+        def start(self, *_: Any, **__: Any) -> None:
             (tmp_path / "store/runs/tiny/checkpoints").write_text("not a directory")
 
     with pytest.raises(StoreUnavailable, match="checkpoints"):

@@ -181,7 +181,7 @@ def test_a_push_that_fails_is_one_warning(
     assert len(pushed) == (1 if listening else 0)
 
 
-def test_a_place_warns_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_place_warns_once(capsys: pytest.CaptureFixture[str]) -> None:
     """However often it fails; another place has a warning of its own."""
     metrics = TrainerMetrics()
     metrics.run = "tiny"

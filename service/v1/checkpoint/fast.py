@@ -18,6 +18,7 @@ from service.http.asgi import send_whole
 from service.http.bodies import decode_body, receive_body
 from service.http.problems import send_problem
 from service.http.target import Opened
+from service.telemetry.requests import state_of
 from service.v1.checkpoint.predict import (
     MAX_WHOLE,
     empty_answer,
@@ -53,7 +54,7 @@ def fast_path(app: ASGIApp, context: Context) -> ASGIApp:
 
 
 def _is_common(scope: Any) -> bool:
-    headers = scope["state"]["headers"]
+    headers = state_of(scope).headers
     length = headers.get(b"content-length")  # none: in chunks
     return (
         scope["method"] == "POST"
