@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from grokprobe.errors import GrokprobeError, InvalidInput
 from grokprobe.settings import Settings, read_settings
-from grokprobe.store.archive.publisher import Archive
+from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.archive.verification import problems
 from grokprobe.store.backends import open_backends, open_store
 from grokprobe.store.records import status_of
@@ -64,7 +64,7 @@ async def reindex(settings: Settings) -> int:
 
 async def verify(settings: Settings, run: str | None) -> int:
     """Print every problem of a run, or of every name in object storage; exit code 1 if any."""
-    archive = Archive(open_store(settings))
+    archive = ArchiveReader(open_store(settings))
     names = await archive.names() if run is None else [run]
     found = [line for name in names for line in await problems(archive, name)]
     for line in found:
@@ -75,7 +75,7 @@ async def verify(settings: Settings, run: str | None) -> int:
 
 async def runs(settings: Settings) -> int:
     """One line for each run: name, status, number of checkpoints, latest step."""
-    archive = Archive(open_store(settings))
+    archive = ArchiveReader(open_store(settings))
     found = await archive.runs()
     if not found:
         where = settings.store_url or settings.home_path / "store"
@@ -90,9 +90,9 @@ async def runs(settings: Settings) -> int:
 async def delete(settings: Settings, run: str) -> int:
     """Tombstone, index, records, all else: in this order nobody finds a half-deleted run."""
     async with open_backends(settings) as backends:
-        await backends.archive.mark_deleted(run)
+        await backends.publisher.mark_deleted(run)
         await backends.catalogue.remove_run(run)
-        await backends.archive.delete(run)
+        await backends.publisher.delete(run)
     print(f"deleted {run}; the name is never used again")
     return 0
 
