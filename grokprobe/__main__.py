@@ -11,7 +11,6 @@ from grokprobe.settings import Settings, read_settings
 from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.archive.verification import problems
 from grokprobe.store.backends import open_backends, open_store
-from grokprobe.store.records import status_of
 
 EXIT_FOUND_PROBLEMS = 1
 EXIT_ERROR = 2
@@ -81,9 +80,9 @@ async def runs(settings: Settings) -> int:
         where = settings.store_url or settings.home_path / "store"
         print(f"no runs in {where}", file=sys.stderr)
     for run in found:
-        completion, steps = await archive.completion(run), await archive.steps(run)
-        latest = f", latest step {steps[-1]}" if steps else ""
-        print(f"{run}  {status_of(completion)}  {len(steps)} checkpoints{latest}")
+        state = await archive.state(run)
+        latest = "" if state.latest_step is None else f", latest step {state.latest_step}"
+        print(f"{run}  {state.status}  {state.checkpoint_count} checkpoints{latest}")
     return 0
 
 
