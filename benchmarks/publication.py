@@ -94,8 +94,8 @@ def main() -> None:
         opened_backends(worker, Settings(home=home)) as backends,
     ):
         member = TrainingRun(backends, describe_run("run", config, grid), config, grid, reporter)
-        worker.call(member.create)
-        worker.call(member.begin)
+        worker.call(member.publication.create)
+        worker.call(member.publication.begin)
         member.prepare(proto, device)
         for snapshot in snapshots(config, grid):
             export_and_compare(graph, grid, gradients, snapshot, times)

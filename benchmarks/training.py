@@ -177,8 +177,8 @@ def compare_publication(config: Config, grid: Grid, home: Path) -> None:
             for name, where in (("published", backends), ("slow store", slow)):
                 manifest = describe_run(f"run-{number}-{name[:4]}", config, grid)
                 member = TrainingRun(where, manifest, config, grid, reporter)
-                worker.call(member.create)
-                worker.call(member.begin)
+                worker.call(member.publication.create)
+                worker.call(member.publication.begin)
                 member.prepare(proto, torch.device("cpu"))
                 times[name].append(train_once(config, grid, Publishing(worker, member)))
                 worker.flush()

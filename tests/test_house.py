@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ["grokprobe", "trainer", "service"]
-SOURCES = [ROOT / "demo.py", *(path for f in FOLDERS for path in sorted((ROOT / f).rglob("*.py")))]
+SOURCES = [path for f in FOLDERS for path in sorted((ROOT / f).rglob("*.py"))]
 TREES = {path.relative_to(ROOT): ast.parse(path.read_text()) for path in SOURCES}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -57,7 +57,6 @@ def offenders(part: str, *forbidden: str) -> list[str]:
         ("grokprobe", ["trainer", "service", "torch", "litestar", "uvicorn", "onnxruntime"]),
         ("trainer", ["service", "litestar", "uvicorn"]),
         ("service", ["trainer", "torch", "grokprobe.store.archive.publisher"]),
-        ("demo", ["trainer", "service", "torch", "litestar"]),
         ("grokprobe.store", ["grokprobe.analysis", "scipy"]),
     ],
 )

@@ -1,6 +1,6 @@
 """One checkpoint, read whole: its measures and its key frequencies, from outputs over all pairs.
 
-The names of the measures are those of MATHS. A measure that the operation, the split or the
+The names of the measures are those of docs/maths.md. A measure that the operation, the split or the
 model's outputs do not admit is None.
 """
 

@@ -8,19 +8,16 @@ computed answers are weak: another encoding, or another machine, may differ in b
 
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Literal
 
 from grokprobe.analysis import ANALYSIS_VERSION
+from service.formats.registry import Format
+from service.http.resources import RestsOn
 from service.http.target import Target
-
-# What an answer is made of: a checkpoint's file as it is, a checkpoint, a checkpoint or run with
-# the run's key frequencies, or whatever a run holds.
-RestsOn = Literal["file", "checkpoint", "keys", "run"]
 
 ONE_YEAR = "max-age=31536000, immutable"
 
 
-def etag(asked: Target, rests_on: RestsOn, query: Iterable[tuple[str, str]], chosen: str) -> str:
+def etag(asked: Target, rests_on: RestsOn, query: Iterable[tuple[str, str]], chosen: Format) -> str:
     """The ETag of an answer, from records alone: no model is loaded for it."""
     if rests_on == "file":
         return f'"{asked.checkpoint.model.sha256}"'
@@ -28,7 +25,7 @@ def etag(asked: Target, rests_on: RestsOn, query: Iterable[tuple[str, str]], cho
         str(ANALYSIS_VERSION),
         asked.path,
         repr(sorted(query)),
-        chosen,
+        chosen.name,
         *_stands_on(asked, rests_on),
     ]
     return weak_tag("\0".join(parts).encode())

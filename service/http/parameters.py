@@ -4,10 +4,6 @@ from typing import Annotated
 
 from litestar.params import PathParameter, QueryParameter
 
-FormatQuery = Annotated[
-    str | None,
-    QueryParameter(name="format", description="The representation; it wins over Accept."),
-]
 RunPath = Annotated[str, PathParameter(description="The run's name.")]
 StepPath = Annotated[
     str,

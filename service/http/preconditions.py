@@ -9,31 +9,24 @@ from litestar.types import Receive, Scope, Send
 
 from service.context import Context
 from service.formats.negotiation import negotiate
+from service.formats.registry import JSON, Format
 from service.http.asgi import NO_BODY
 from service.http.caching import (
-    RestsOn,
     cache_control,
     etag,
     same,
 )
 from service.http.queries import Query, check_query
+from service.http.resources import Resource, RestsOn
 from service.http.target import Target, find
 from service.telemetry.requests import header
-
-
-@dataclass(frozen=True)
-class Resource:
-    """What a route declares of its answers: the formats on offer, the default first."""
-
-    formats: tuple[str, ...]
-    rests_on: RestsOn | None = None  # None: nothing that is known before the work
 
 
 @dataclass(frozen=True)
 class Negotiated:
     """What is settled of an answer before any work: its format and headers."""
 
-    format: str
+    format: Format
     headers: dict[str, str]
 
 
@@ -60,17 +53,19 @@ class NotModified(Response[bytes]):
 async def settle(context: Context, request: Request[Any, Any, Any]) -> Response[Any] | None:
     """Check the query, agree on the format, find the run and step; 304 for what still stands.
 
-    Raises InvalidInput, FormatNotOffered, RunNotFound, StepNotFound, LabelNotReached.
+    Raises InvalidInput, FormatNotOffered, Overloaded, RunNotFound, StepNotFound, LabelNotReached.
     """
     if request.method == "OPTIONS":
         return _options(request)
     resource: Resource = request.route_handler.opt["resource"]
     query = check_query(request)
-    chosen, headers = "", {}
+    chosen, headers = JSON, {}
     if resource.formats:
         accept = header(request, b"accept")
         chosen = negotiate(dict(query).get("format"), accept, resource.formats)
         headers["Vary"] = "Accept, Accept-Encoding"
+    if resource.takes_body:
+        context.inference.admission.check()
     if "run" in request.path_params:
         request.scope["state"]["asked"] = asked = await find(context, request)
         if request.method == "GET" and resource.rests_on:
@@ -95,7 +90,7 @@ def _validators(
     asked: Target,
     rests_on: RestsOn,
     query: Query,
-    chosen: str,
+    chosen: Format,
 ) -> dict[str, str]:
     """ETag, Cache-Control and, for a label, the Content-Location of the numbered resource."""
     if rests_on == "keys" and dict(query).get("keys", "final") != "final":

@@ -11,8 +11,6 @@ from litestar import Request, Response
 from litestar.response import Stream
 from numpy.typing import NDArray
 
-from service.formats.npy import NpyRows
-from service.formats.registry import MEDIA_TYPES, encode_answer, encoder
 from service.formats.tables import Block, Encoder, Table
 from service.http.caching import weak_tag
 from service.http.preconditions import NotModified, negotiated, stands
@@ -36,16 +34,16 @@ async def respond(
     """
     chosen = negotiated(request).format
     small = table is None or len(table.rows) * len(table.columns) <= INLINE_CELLS
-    if small and not apart and chosen in ("json", "csv"):
-        body = encode_answer(chosen, answer, table, array)
+    if small and not apart and chosen.is_text:
+        body = chosen.encode(answer, table, array)
     else:
-        body = await asyncio.to_thread(encode_answer, chosen, answer, table, array)
+        body = await asyncio.to_thread(chosen.encode, answer, table, array)
     headers = {**negotiated(request).headers, **headers}
     if request.method == "GET" and "ETag" not in headers:
         headers |= {"ETag": weak_tag(body), "Cache-Control": "no-cache"}
     if stands(request, headers):
         return NotModified(headers)
-    return Response(body, media_type=MEDIA_TYPES[chosen], headers=headers)
+    return Response(body, media_type=chosen.media_type, headers=headers)
 
 
 async def stream(
@@ -60,16 +58,16 @@ async def stream(
     The first is made here, under the caller's permit. A reader that is slow holds none.
     """
     chosen = negotiated(request).format
-    writer = await asyncio.to_thread(encoder, chosen, answer, table, length)
+    writer = await asyncio.to_thread(chosen.encoder, answer, table, length)
     headers = dict(negotiated(request).headers)
-    if isinstance(writer, NpyRows):
+    if writer.size is not None:
         headers["Content-Length"] = str(writer.size)
     if stands(request, headers):  # by `*`: an ETag has been compared before
         return NotModified(headers)
     first = writer.head() + await asyncio.to_thread(writer.rows, await anext(blocks))
     return Stream(
         _pieces(first, writer, blocks),
-        media_type=MEDIA_TYPES[chosen],
+        media_type=chosen.media_type,
         headers=headers,
     )
 

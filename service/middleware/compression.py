@@ -15,13 +15,15 @@ import zstandard
 from litestar.types import ASGIApp, Receive, Send
 
 from service.formats.negotiation import qualities
+from service.formats.registry import FORMATS
 
 MIN_BYTES = 1024  # less fits in one packet anyhow
 INLINE_BYTES = 32_768  # about a millisecond; more is done in a thread
 GZIP_LEVEL, ZSTD_LEVEL = 4, 3
-TEXT = ("application/json", "text/csv", "text/html", "text/plain", "text/css", "image/svg+xml")
+PAGES = ("text/html", "text/plain", "text/css", "image/svg+xml")
 SCRIPTS = ("text/javascript", "application/javascript", "application/vnd.oai.openapi")
-TYPES = tuple(name.encode() for name in (*TEXT, *SCRIPTS))
+ANSWERS = (known.media_type for known in FORMATS.values() if known.is_text)
+TYPES = tuple(name.encode() for name in (*ANSWERS, *PAGES, *SCRIPTS))
 UNTOUCHED = "/v2"
 LONGEST = 256  # bytes of an Accept-Encoding: choices are kept
 

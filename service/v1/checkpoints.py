@@ -10,10 +10,10 @@ from litestar.params import QueryParameter
 
 from grokprobe.store.records import CheckpointManifest, LearningCoefficient, ModelRecord
 from service.context import FromContext
-from service.formats.registry import JSON, TABLE
+from service.formats.registry import RECORD, TABLE
 from service.formats.tables import columns_of, table_of
 from service.http.openapi import OF_A_RUN, offering
-from service.http.parameters import PAGE, FormatQuery, FromStep, Limit, RunPath, StepPath, ToStep
+from service.http.parameters import PAGE, FromStep, Limit, RunPath, StepPath, ToStep
 from service.http.responses import next_link, respond
 from service.http.target import asked_of
 from service.runs.view import ROW_MEASURES, between
@@ -80,7 +80,6 @@ async def list_checkpoints(
     to_step: ToStep = None,
     limit: Limit = PAGE,
     after: Annotated[int | None, QueryParameter(ge=0, description="The cursor of a page.")] = None,
-    format_: FormatQuery = None,
 ) -> Response[CheckpointList]:
     """Checkpoints in the order of their steps, a page at a time."""
     found = [
@@ -98,14 +97,13 @@ async def list_checkpoints(
     "/runs/{run:str}/checkpoints/{step:str}",
     summary="One checkpoint",
     tags=["checkpoints"],
-    **offering(JSON, OF_A_RUN, "checkpoint"),
+    **offering(RECORD, OF_A_RUN, "checkpoint"),
 )
 async def get_checkpoint(
     request: Request[Any, Any, Any],
     context: FromContext,
     run: RunPath,
     step: StepPath,
-    format_: FormatQuery = None,
 ) -> Response[CheckpointAnswer]:
     """The manifest: the model file and every measure stored with it."""
     found = asked_of(request).checkpoint

@@ -13,7 +13,6 @@ from service.formats.registry import TABLE
 from service.formats.tables import Table
 from service.http.caching import weak_tag
 from service.http.openapi import OF_A_GROUP, offering
-from service.http.parameters import FormatQuery
 from service.http.preconditions import NotModified, negotiated, stands
 from service.http.queries import in_order
 from service.http.responses import respond
@@ -29,7 +28,13 @@ def _headers(request: Request[Any, Any, Any], group: Group) -> dict[str, str]:
     Never kept unasked, though all may have ended: another member may be published at any time.
     """
     rest = [item for item in in_order(request) if item[0] != "format"]
-    made_of = (ANALYSIS_VERSION, group.name, sorted(rest), negotiated(request).format, group.states)
+    made_of = (
+        ANALYSIS_VERSION,
+        group.name,
+        sorted(rest),
+        negotiated(request).format.name,
+        group.states,
+    )
     return {"ETag": weak_tag(msgspec.json.encode(made_of)), "Cache-Control": "no-cache"}
 
 
@@ -48,7 +53,6 @@ async def get_group_emergence(
     request: Request[Any, Any, Any],
     context: FromContext,
     group: GroupPath,
-    format_: FormatQuery = None,
 ) -> Response[GroupEmergenceAnswer]:
     """What each member tells, and how memorised, generalised and the lags are spread.
 

@@ -10,12 +10,11 @@ from litestar.params import QueryParameter
 from grokprobe.store.records import Status, TaskRecord
 from grokprobe.task import Operation
 from service.context import FromContext
-from service.formats.registry import JSON, TABLE
+from service.formats.registry import RECORD, TABLE
 from service.formats.tables import columns_of, table_of
 from service.http.openapi import OF_A_LIST, OF_A_RUN, offering
 from service.http.parameters import (
     PAGE,
-    FormatQuery,
     Limit,
     RunPath,
 )
@@ -61,7 +60,6 @@ async def list_runs(
     modulus: Annotated[int | None, QueryParameter(ge=1, description="Only this one.")] = None,
     status: Annotated[Status | None, QueryParameter(description="Only this one.")] = None,
     group: Annotated[str | None, QueryParameter(description="Only its members.")] = None,
-    format_: FormatQuery = None,
 ) -> Response[RunList]:
     """Runs in the order of their names, a page at a time; filters apply before paging."""
     wanted = {"operation": operation, "modulus": modulus, "status": status}
@@ -78,12 +76,11 @@ async def list_runs(
     return await respond(request, answer, table, headers=next_link(request, answer.next))
 
 
-@get("/runs/{run:str}", summary="One run", tags=["runs"], **offering(JSON, OF_A_RUN, "run"))
+@get("/runs/{run:str}", summary="One run", tags=["runs"], **offering(RECORD, OF_A_RUN, "run"))
 async def get_run(
     request: Request[Any, Any, Any],
     context: FromContext,
     run: RunPath,
-    format_: FormatQuery = None,
 ) -> Response[RunAnswer]:
     """What was trained, how far it is, and from which step it memorised and generalised."""
     return await respond(request, _run_answer(asked_of(request).view))

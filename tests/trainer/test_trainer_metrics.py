@@ -27,7 +27,7 @@ from trainer.config.schema import Config
 from trainer.jobs.opening import RunFailed
 from trainer.jobs.sweep import child_environment
 from trainer.jobs.training import start
-from trainer.reporting.exposition import MetricsWriter, metered
+from trainer.reporting.exposition import MetricsWriter, Scrape, metered, served
 from trainer.reporting.metrics import TrainerMetrics
 from trainer.reporting.progress import JsonReporter, Reporter
 
@@ -202,6 +202,22 @@ def test_a_port_in_use_is_an_error_before_training(tmp_path: Path) -> None:
     assert not (tmp_path / "store").exists()
 
 
+def test_a_client_that_says_nothing_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It holds a thread of the trainer for SCRAPE_TIMEOUT_S and is no news; others are answered."""
+    monkeypatch.setattr(Scrape, "timeout", 0.01)
+    with (
+        served(Settings(trainer_metrics_port=free_port()), TrainerMetrics()) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=60) as silent,
+    ):
+        assert silent.recv(1) == b""
+        monkeypatch.undo()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
+            assert answer.headers["Content-Type"].startswith("text/plain")
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -237,11 +253,11 @@ def test_a_bad_setting_is_named(name: str, value: str, says: str) -> None:
 def test_no_two_children_of_a_sweep_share_a_place() -> None:
     """The first has the port and the file of the settings, each other one its own."""
     settings = Settings(trainer_metrics_port=9464, trainer_metrics_file="/m/t.prom")
-    found = [child_environment(settings, slot) for slot in (0, 2)]
-    log = {"GROKPROBE_LOG_FORMAT": "json"}
+    found = [child_environment(settings, slot, 3) for slot in (0, 2)]
+    log = {"GROKPROBE_LOG_FORMAT": "json", "OMP_NUM_THREADS": "3"}
     port, file = "GROKPROBE_TRAINER_METRICS_PORT", "GROKPROBE_TRAINER_METRICS_FILE"
     assert found == [log, {**log, port: "9466", file: "/m/t-2.prom"}]
-    assert child_environment(Settings(), 2) == log
+    assert child_environment(Settings(), 2, 3) == log
 
 
 def test_a_process_that_only_reports_trains_without_metrics(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ class Runs:
         grid = draw(config.task)
         manifest = describe_run(run, config, grid, group)
         member = TrainingRun(self._backends, manifest, config, grid, self._reporter)
-        self._worker.call(member.create)
+        self._worker.call(member.publication.create)
         return member
 
     def _made_meanwhile(self, run: str, config: Config) -> TrainingRun | None:

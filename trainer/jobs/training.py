@@ -14,6 +14,7 @@ from trainer.config.schema import Config
 from trainer.jobs.handover import Handover
 from trainer.jobs.opening import RunFailed, Runs, opened_backends
 from trainer.jobs.signals import Interruption
+from trainer.jobs.threads import settle_threads
 from trainer.learning.learner import Learner
 from trainer.learning.snapshot import Snapshot
 from trainer.learning.train import prepare, train
@@ -126,7 +127,7 @@ class Training:
         """
         interruption = Interruption(self._reporter.close)
         for member in members:
-            self._worker.call(member.begin)
+            self._worker.call(member.publication.begin)
         self._reporter.publishing(self._worker)
         self._worker.bound = members[0].config.checkpoints.queue
         failures: list[str] = []
@@ -144,7 +145,7 @@ class Training:
 
     def _found(self, members: Sequence[TrainingRun]) -> list[StatesByStep]:
         """The sound training states of each member, by step."""
-        found = [self._worker.call(member.find_states) for member in members]
+        found = [self._worker.call(member.publication.find_states) for member in members]
         return [{state.record.step: state for state in states} for states in found]
 
     def _train(
@@ -156,11 +157,15 @@ class Training:
     ) -> bool:
         """Train members that stand at one step; return whether all have ended, note failures."""
         members, config, device = cohort.members, cohort.members[0].config, self._device
+        configs, grids = [m.config for m in members], [m.grid for m in members]
+        if device.type == "cpu" and not config.training.threads:
+            saved = [s[cohort.step].record.environment for s in cohort.states if cohort.step in s]
+            settle_threads(configs, grids, saved, self._worker, self._reporter)
         graph = self._graph(members)
         for member in members:
             member.prepare(graph, device, len(members))
         session = Handover(members, self._worker, interruption, self._reporter)
-        learner = Learner([m.config for m in members], [m.grid for m in members], device)
+        learner = Learner(configs, grids, device)
         for number, member in enumerate(members):
             if state := cohort.states[number].get(cohort.step):
                 self._compare(state.record.environment, environment(device, len(members)))
@@ -210,7 +215,7 @@ class Training:
     def _graph(self, members: Sequence[TrainingRun]) -> onnx.ModelProto:
         """The graph of the first published checkpoint, or of the network if there is none yet."""
         for member in members:
-            if published := self._worker.call(member.first_model):
+            if published := self._worker.call(member.publication.first_model):
                 return onnx.load_from_string(published)
         config = members[0].config
         network = make_network(config.model, config.task.modulus, config.training.seed)

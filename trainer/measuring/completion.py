@@ -1,5 +1,5 @@
 """What can be said only at the end of a run: one key set from its final checkpoint, and every
-checkpoint measured with that set (MATHS, "Key frequencies").
+checkpoint measured with that set (docs/maths.md, "Key frequencies").
 
 The models are read back from object storage, so that a resumed run concludes as any other.
 """

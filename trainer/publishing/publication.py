@@ -6,7 +6,7 @@ as soon as it answers again, at the latest when the run ends.
 """
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import onnxruntime as ort
@@ -19,6 +19,7 @@ from tenacity import (
 )
 
 from grokprobe.errors import CatalogueUnavailable, StoreUnavailable
+from grokprobe.store.archive.training_states import TrainingState, TrainingStates
 from grokprobe.store.backends import Backends
 from grokprobe.store.records import (
     CheckpointManifest,
@@ -26,6 +27,7 @@ from grokprobe.store.records import (
     FinalStatus,
     ModelRecord,
     RunManifest,
+    StateRecord,
     now,
     sha256,
 )
@@ -56,6 +58,7 @@ class Publication:
         self._catalogue = backends.catalogue
         self._manifest, self._run = manifest, manifest.run
         self._grid, self._reporter = grid, reporter
+        self._states, self._saves = TrainingStates(backends.archive.objects), 0
         self._attempt = 0
         self._index_is_behind = True
         self._index_again_at = 0.0
@@ -69,17 +72,63 @@ class Publication:
         self._attempt = await self._publisher.start_attempt(self._run)
         await self._index(None)
 
+    async def first_model(self) -> bytes | None:
+        """The ONNX file of the first checkpoint; None if there is none yet."""
+        steps = await self._archive.steps(self._run)
+        if not steps:
+            return None
+        return await self._archive.model(await self._archive.checkpoint(self._run, steps[0]))
+
+    async def published(self, steps: Sequence[int]) -> list[CheckpointManifest]:
+        """The manifests of those of these steps that are published."""
+        there = set(await self._archive.steps(self._run))
+        return await self._archive.checkpoints(self._run, [s for s in steps if s in there])
+
+    async def find_states(self) -> list[TrainingState]:
+        """The training states that can be gone on from, newest first; warns of unsound ones."""
+        sound, complaints = await self._store(lambda: self._states.find(self._run))
+        for line in complaints:
+            self._reporter.warn(f"run {self._run!r}: {line}; going on from an older one")
+        return sound
+
+    async def save_state(
+        self, step: int, tensors: bytes, environment: dict[str, str | int]
+    ) -> None:
+        """Save a training state in the slot that holds the older one.
+
+        Raises Superseded, RunDeleted, or StoreUnavailable after RETRY_S.
+        """
+        record = StateRecord(
+            run=self._run,
+            attempt=self._attempt,
+            step=step,
+            created_at=now(),
+            sha256=sha256(tensors),
+            bytes=len(tensors),
+            environment=environment,
+        )
+        await self._check_attempt()
+        await self._store(lambda: self._states.save(record, tensors, self._saves % 2))
+        self._saves += 1
+        if self._saves == 1:  # until now those of earlier attempts were what resuming needs
+            await self._store(lambda: self._states.clear(self._run, below=self._attempt))
+
+    async def clear_states(self) -> None:
+        """Remove the training states of this attempt and of all before it."""
+        await self._store(lambda: self._states.clear(self._run, below=self._attempt + 1))
+
     async def publish_model(self, exported: Exported, session: ort.InferenceSession) -> None:
         """Measure, write, index a file that is known to be right.
 
         Raises NotFinite, PublicationConflict, Superseded, RunDeleted, or StoreUnavailable after
         RETRY_S.
         """
-        manifest = self._describe(exported, session)
+        manifest = self.describe(exported, session)
         await self._check_attempt()
-        await self._put(manifest, exported.model)
+        await self.put(manifest, exported.model)
 
-    async def _put(self, manifest: CheckpointManifest, model: bytes) -> None:
+    async def put(self, manifest: CheckpointManifest, model: bytes) -> None:
+        """Write and index a checkpoint, without asking whether this attempt still may."""
         manifest = await self._store(lambda: self._publisher.publish_checkpoint(manifest, model))
         await self._index(manifest)
         self._reporter.published(manifest)
@@ -87,7 +136,8 @@ class Publication:
     async def _check_attempt(self) -> None:
         await self._store(lambda: self._publisher.check_attempt(self._run, self._attempt))
 
-    def _describe(self, exported: Exported, session: ort.InferenceSession) -> CheckpointManifest:
+    def describe(self, exported: Exported, session: ort.InferenceSession) -> CheckpointManifest:
+        """The manifest of a model file, measured. Raises NotFinite."""
         probe, model, step = read_outputs(session, self._grid), exported.model, exported.step
         return CheckpointManifest(
             run=self._run,

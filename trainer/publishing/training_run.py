@@ -12,16 +12,8 @@ import onnx
 import torch
 
 from grokprobe.errors import PublicationConflict
-from grokprobe.store.archive.training_states import TrainingState, TrainingStates
 from grokprobe.store.backends import Backends
-from grokprobe.store.records import (
-    CheckpointManifest,
-    FinalStatus,
-    RunManifest,
-    StateRecord,
-    now,
-    sha256,
-)
+from grokprobe.store.records import CheckpointManifest, FinalStatus, RunManifest
 from trainer.config.schema import Config
 from trainer.learning.data import Grid
 from trainer.learning.snapshot import Snapshot
@@ -59,7 +51,7 @@ class Ready:
     model: bytes
 
 
-class TrainingRun(Publication):
+class TrainingRun:
     """A run of its own, alone or in an ensemble. Raises as Publication does."""
 
     def __init__(
@@ -70,10 +62,10 @@ class TrainingRun(Publication):
         grid: Grid,
         reporter: Reporter,
     ) -> None:
-        super().__init__(backends, manifest, grid, reporter)
+        self.publication = Publication(backends, manifest, grid, reporter)
         self.run, self.config, self.grid = manifest.run, config, grid
         self.end: End | None = None
-        self._states, self._saves = TrainingStates(backends.archive.objects), 0
+        self._reporter = reporter
         self._saved_step: int | None = None
         self._watch = AccuracyRules(config)
 
@@ -86,25 +78,9 @@ class TrainingRun(Publication):
         self._gradients = Gradients(self.config, self.grid, device, self._reporter)
         self._environment, self._on_gpu = environment(device, members), device.type == "cuda"
 
-    async def first_model(self) -> bytes | None:
-        """The ONNX file of the first checkpoint; None if there is none yet."""
-        steps = await self._archive.steps(self.run)
-        if not steps:
-            return None
-        return await self._archive.model(await self._archive.checkpoint(self.run, steps[0]))
-
-    async def find_states(self) -> list[TrainingState]:
-        """The training states that can be gone on from, newest first; warns of unsound ones."""
-        sound, complaints = await self._store(lambda: self._states.find(self.run))
-        for line in complaints:
-            self._reporter.warn(f"run {self.run!r}: {line}; going on from an older one")
-        return sound
-
     async def hear(self, scheduled: Sequence[int]) -> None:
         """Remember the published ones of these steps, as if this attempt had published them."""
-        there = set(await self._archive.steps(self.run))
-        steps = [step for step in scheduled if step in there]
-        for manifest in await self._archive.checkpoints(self.run, steps):
+        for manifest in await self.publication.published(scheduled):
             self._watch.see(manifest.step, manifest.measures["test_accuracy"])
 
     async def publish(self, snapshot: Snapshot, between: Sequence[Snapshot] = ()) -> None:
@@ -130,8 +106,8 @@ class TrainingRun(Publication):
         """Write and index what is ready, and judge whether the run is over."""
         try:
             for one in ready.between:
-                await self._put(*self._measured(one))
-            await self._put(ready.manifest, ready.model)
+                await self.publication.put(*self._measured(one))
+            await self.publication.put(ready.manifest, ready.model)
         except PublicationConflict as error:
             raise self._advised(error, ready.snapshot.step) from None
         self._watch.see(ready.snapshot.step, ready.manifest.measures["test_accuracy"])
@@ -151,20 +127,8 @@ class TrainingRun(Publication):
             return
         snapshot.wait()
         tensors = encode_snapshots([*between, snapshot])
-        record = StateRecord(
-            run=self.run,
-            attempt=self._attempt,
-            step=snapshot.step,
-            created_at=now(),
-            sha256=sha256(tensors),
-            bytes=len(tensors),
-            environment=self._environment,
-        )
-        await self._check_attempt()
-        await self._store(lambda: self._states.save(record, tensors, self._saves % 2))
-        self._saves, self._saved_step = self._saves + 1, snapshot.step
-        if self._saves == 1:
-            await self._store(lambda: self._states.clear(self.run, below=self._attempt))
+        await self.publication.save_state(snapshot.step, tensors, self._environment)
+        self._saved_step = snapshot.step
 
     async def conclude(self, step: int) -> End:
         """The run has ended at `step`, unless it did before."""
@@ -173,8 +137,8 @@ class TrainingRun(Publication):
     async def _finish(self, end: End) -> End:
         """Say how the run has ended, at once: other members may go on for long."""
         self.end = end
-        await self.complete(end.status, end.step, end.reason)
-        await self._store(lambda: self._states.clear(self.run, below=self._attempt + 1))
+        await self.publication.complete(end.status, end.step, end.reason)
+        await self.publication.clear_states()
         return end
 
     def _advised(self, error: PublicationConflict, step: int) -> PublicationConflict:
@@ -202,7 +166,7 @@ class TrainingRun(Publication):
             weight_norms(snapshot.weights) | self._gradients.measures(snapshot),
             self._gradients.learning_coefficient(snapshot),
         )
-        return self._describe(exported, session), model
+        return self.publication.describe(exported, session), model
 
 
 StepOfRun = tuple[

@@ -1,18 +1,16 @@
 """Where the metrics of a training can be had: on a port, in a file, at a Pushgateway."""
 
-import socket
-import socketserver
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
+from wsgiref.simple_server import WSGIRequestHandler
 
 from prometheus_client import (
-    CollectorRegistry,
-    MetricsHandler,
     ProcessCollector,
     pushadd_to_gateway,
+    start_http_server,
     write_to_textfile,
 )
 
@@ -23,54 +21,46 @@ from trainer.reporting.progress import Reporter
 
 BEAT_S = 15.0  # between two writes of the file, and two pushes
 PUSH_TIMEOUT_S = 5.0
-SCRAPE_TIMEOUT_S = 10.0  # a client that sends nothing, or takes nothing, is cut off
+SCRAPE_TIMEOUT_S = 10.0  # a client that sends nothing is cut off
 JOB = "grokprobe_trainer"  # the Pushgateway groups by job and run
 
 
-class Server(socketserver.ThreadingTCPServer):
-    """HTTP for scrapes; not HTTPServer, which asks the name server who it is."""
+class Scrape(WSGIRequestHandler):
+    """One request; a client that has gone or says nothing is cut off, and is no news."""
 
-    daemon_threads = True
-    allow_reuse_address = True
+    timeout = SCRAPE_TIMEOUT_S
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that has gone is no news."""
+    def handle(self) -> None:
+        """Answer it."""
+        with suppress(OSError):
+            super().handle()
+
+    def log_message(self, *_: object) -> None:
+        """Scrapes are not logged."""
 
 
 @contextmanager
 def served(settings: Settings, metrics: TrainerMetrics) -> Iterator[int]:
-    """A server in a thread, with the port that it has. Raises SettingError if it cannot be had."""
-    registry = metrics.registry
-    ProcessCollector(registry=registry)
-    with _server(settings, registry) as server:
-        thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
-        thread.start()
-        try:
-            yield server.server_address[1]
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def _server(settings: Settings, registry: CollectorRegistry) -> Server:
+    """Serve the metrics from a thread; gives the port. Raises SettingError if it cannot be had."""
     host, port = settings.host, settings.trainer_metrics_port
     name = variable("trainer_metrics_port")
     if not (settings.open_metrics or settings.on_loopback):
         message = f"asks for no key on {host}, which {variable('open_metrics')}=false forbids"
         raise SettingError(name, message)
-
-    class Handler(MetricsHandler):
-        timeout = SCRAPE_TIMEOUT_S
-
-    Handler.registry = registry
+    registry = metrics.registry
+    ProcessCollector(registry=registry)
     try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        kind = type("Server", (Server,), {"address_family": family})
-        server: Server = kind(address[:2], Handler)
+        server, thread = start_http_server(port, host, registry)
     except OSError as error:
         message = f"{host}:{port} cannot be had ({error.strerror}); choose another port"
         raise SettingError(name, message) from None
-    return server
+    with server:
+        server.RequestHandlerClass = Scrape
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 class MetricsWriter:

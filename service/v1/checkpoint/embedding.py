@@ -16,7 +16,7 @@ from service.context import FromContext
 from service.formats.registry import TABLE_OF_NUMBERS
 from service.formats.tables import table_of
 from service.http.openapi import OF_A_CHECKPOINT, offering
-from service.http.parameters import FormatQuery, RunPath, StepPath
+from service.http.parameters import RunPath, StepPath
 from service.http.responses import respond
 from service.http.target import open_checkpoint
 from service.v1.basis import BasisAnswer, describe_basis
@@ -140,7 +140,6 @@ async def get_embedding(
     projection: Annotated[Projection, QueryParameter(description="The projection.")] = "frequency",
     frequency: FrequencyQuery = None,
     dimensions: Dimensions = None,
-    format_: FormatQuery = None,
 ) -> Response[EmbeddingAnswer]:
     """A projection of the embedding, rows in the order of the operation's group.
 

@@ -7,10 +7,10 @@ import numpy as np
 from litestar import Request, Response, get
 
 from service.context import FromContext
-from service.formats.registry import ARRAY, MEDIA_TYPES
+from service.formats.registry import ARRAY
 from service.formats.tables import about, array_table
 from service.http.openapi import OF_A_CHECKPOINT, offering
-from service.http.parameters import FormatQuery, RunPath, StepPath
+from service.http.parameters import RunPath, StepPath
 from service.http.preconditions import negotiated
 from service.http.responses import stream
 from service.http.target import open_checkpoint
@@ -41,17 +41,17 @@ async def get_logits(
     context: FromContext,
     run: RunPath,
     step: StepPath,
-    format_: FormatQuery = None,
 ) -> Response[Any]:
     """Logits (p*p, p), rows in canonical order, as float32 `npy` unless asked otherwise."""
     with context.inference.permit():
         opened = await open_checkpoint(context, request)
-        chosen, checkpoint = negotiated(request), opened.checkpoint
-        if chosen.format == "npy" and context.inference.keeps(checkpoint, "logits"):
+        agreed, checkpoint = negotiated(request), opened.checkpoint
+        chosen = agreed.format
+        if chosen.is_kept and context.inference.keeps(checkpoint, "logits"):
             [file] = await context.inference.files(checkpoint, ["logits"])
-            return Response(file, media_type=MEDIA_TYPES["npy"], headers=chosen.headers)
+            return Response(file, media_type=chosen.media_type, headers=agreed.headers)
         p = checkpoint.table.task.modulus
-        size = max(1, TEXT_VALUES // p) if chosen.format in ("json", "csv") else BLOCK
+        size = max(1, TEXT_VALUES // p) if chosen.is_text else BLOCK
         blocks = context.inference.blocks(checkpoint, "logits", size)
         answer = LogitsAnswer(run, opened.step, p, [])
         table = array_table(np.empty((0, p), np.float32), about(answer, "logits"))

@@ -18,7 +18,6 @@ from service.formats.registry import TABLE
 from service.formats.tables import Table, about, columns_of
 from service.http.openapi import OF_A_CHECKPOINT, offering
 from service.http.parameters import (
-    FormatQuery,
     Permutations,
     RunPath,
     SeedQuery,
@@ -153,7 +152,6 @@ async def get_measures(
     key_threshold: Threshold = None,
     null: Permutations = 0,
     seed: SeedQuery = 0,
-    format_: FormatQuery = None,
 ) -> Response[MeasuresAnswer]:
     """All measures; those of key frequencies are null where the set is empty or has no rule.
 

@@ -12,7 +12,7 @@ from service.context import FromContext
 from service.formats.registry import TABLE
 from service.formats.tables import columns_of, table_of
 from service.http.openapi import OF_A_CHECKPOINT, offering
-from service.http.parameters import FormatQuery, RunPath, StepPath
+from service.http.parameters import RunPath, StepPath
 from service.http.responses import respond
 from service.http.target import open_checkpoint
 from service.v1.basis import BasisAnswer, describe_basis
@@ -56,7 +56,6 @@ async def get_neurons(
     context: FromContext,
     run: RunPath,
     step: StepPath,
-    format_: FormatQuery = None,
 ) -> Response[NeuronsAnswer]:
     """Each neuron's strongest frequency over all pairs of the operation's group, and the clusters.
 

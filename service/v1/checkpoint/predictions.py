@@ -13,7 +13,7 @@ from service.formats.registry import TABLE
 from service.formats.tables import table_of
 from service.http.bodies import BODY_TYPES, decode_body, read_body
 from service.http.openapi import OF_A_CHECKPOINT, documented, offering
-from service.http.parameters import FormatQuery, RunPath, StepPath
+from service.http.parameters import RunPath, StepPath
 from service.http.responses import respond, stream
 from service.http.target import Opened, open_checkpoint
 from service.v1.checkpoint.predict import (
@@ -85,7 +85,6 @@ async def post_predictions(
     context: FromContext,
     run: RunPath,
     step: StepPath,
-    format_: FormatQuery = None,
 ) -> Response[PredictionAnswer]:
     """The predictions of the pairs in the body, JSON or MsgPack, in their order."""
     body = await read_body(request, context)
@@ -110,7 +109,6 @@ async def get_predictions(
     step: StepPath,
     a: A = None,
     b: B = None,
-    format_: FormatQuery = None,
 ) -> Response[PredictionAnswer]:
     """The prediction of (a, b); without a and b, of all pairs in canonical order."""
     with context.inference.permit():

@@ -20,7 +20,6 @@ from service.formats.registry import TABLE
 from service.formats.tables import columns_of, table_of
 from service.http.openapi import OF_A_CHECKPOINT, offering
 from service.http.parameters import (
-    FormatQuery,
     Permutations,
     RunPath,
     SeedQuery,
@@ -172,7 +171,6 @@ async def get_spectrum(
     of: OfMatrix = "embedding",
     null: Permutations = 0,
     seed: SeedQuery = 0,
-    format_: FormatQuery = None,
 ) -> Response[SpectrumAnswer | IrrepSpectrumAnswer]:
     """The spectrum in the basis of the run's operation; `null=200` adds the permutation null."""
     with context.inference.permit():

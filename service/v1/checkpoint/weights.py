@@ -20,7 +20,7 @@ from service.formats.tables import (
     table_of,
 )
 from service.http.openapi import OF_A_CHECKPOINT, offering
-from service.http.parameters import FormatQuery, RunPath, StepPath
+from service.http.parameters import RunPath, StepPath
 from service.http.responses import respond
 from service.http.target import Target, asked_of
 
@@ -79,7 +79,6 @@ async def list_weights(
     context: FromContext,
     run: RunPath,
     step: StepPath,
-    format_: FormatQuery = None,
 ) -> Response[WeightsAnswer]:
     """The parameters of the checkpoint, each to be had under its name."""
     found = await _weights(context, asked_of(request))
@@ -100,7 +99,6 @@ async def get_weight(
     run: RunPath,
     step: StepPath,
     name: WeightPath,
-    format_: FormatQuery = None,
 ) -> Response[WeightAnswer]:
     """One parameter, as `npy` unless asked otherwise, as it was published.
 

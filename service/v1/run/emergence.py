@@ -1,4 +1,4 @@
-"""When structure emerged and when generalisation began (MATHS, "Emergence over a run")."""
+"""When structure emerged and when generalisation began (docs/maths.md, "Emergence over a run")."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,7 +11,7 @@ from service.context import FromContext
 from service.formats.registry import TABLE
 from service.formats.tables import Table, about, columns_of
 from service.http.openapi import OF_A_RUN, offering
-from service.http.parameters import FormatQuery, RunPath
+from service.http.parameters import RunPath
 from service.http.responses import respond
 from service.http.target import asked_of
 from service.runs.emergence import EmergenceAnswer, answer_emergence
@@ -43,7 +43,6 @@ async def get_emergence(
     request: Request[Any, Any, Any],
     context: FromContext,
     run: RunPath,
-    format_: FormatQuery = None,
 ) -> Response[EmergenceAnswer]:
     """From which step it memorised and generalised, and how structure moved beside that.
 

@@ -15,7 +15,7 @@ from service.context import FromContext
 from service.formats.registry import TABLE_OF_NUMBERS
 from service.formats.tables import Table, about
 from service.http.openapi import OF_A_RUN, offering
-from service.http.parameters import FormatQuery, RunPath
+from service.http.parameters import RunPath
 from service.http.responses import respond
 from service.http.target import asked_of
 from service.v1.basis import BasisAnswer, describe_basis
@@ -58,7 +58,6 @@ async def get_spectra(
     run: RunPath,
     of: Annotated[Literal["embedding"], QueryParameter(description="The matrix.")] = "embedding",
     value: Annotated[Value, QueryParameter(description="What each entry is.")] = "share",
-    format_: FormatQuery = None,
 ) -> Response[SpectraAnswer]:
     """The embedding's spectrum at every checkpoint, as it was stored at publication.
 

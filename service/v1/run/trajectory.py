@@ -12,7 +12,7 @@ from service.context import FromContext
 from service.formats.registry import TABLE
 from service.formats.tables import table_of
 from service.http.openapi import OF_A_RUN, offering
-from service.http.parameters import FormatQuery, FromStep, RunPath, ToStep
+from service.http.parameters import FromStep, RunPath, ToStep
 from service.http.responses import respond
 from service.http.target import asked_of
 from service.runs.view import ROW_MEASURES, RunView, between
@@ -58,7 +58,6 @@ async def get_trajectory(
     measures: MeasuresQuery = None,
     from_step: FromStep = None,
     to_step: ToStep = None,
-    format_: FormatQuery = None,
 ) -> Response[TrajectoryAnswer]:
     """One row for every checkpoint, not paged: its step and its measures."""
     view = asked_of(request).view

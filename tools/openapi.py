@@ -17,7 +17,7 @@ from grokprobe.store.catalogue.events import EventReader
 from service.app import create_app, create_context
 from service.inference.runtime import Runtime
 
-TARGET = Path(__file__).with_name("openapi.json")
+TARGET = Path(__file__).parents[1] / "docs" / "openapi.json"
 
 
 async def document() -> Any:

@@ -1,4 +1,4 @@
-"""`python -m grokprobe`: what it prints, its exit codes, and that errors are one line."""
+"""The commands over what is published: what each prints, exit codes, errors of one line."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from grokprobe.__main__ import main
+from grokprobe.cli.main import main
 from grokprobe.settings import Settings
 from grokprobe.store.archive import names
 from grokprobe.store.archive.reader import ArchiveReader
