@@ -65,7 +65,7 @@ async def publish(folder: Path, runs: int) -> int:
 
 async def used(catalogue: Catalogue) -> int:
     """Bytes that Redis holds."""
-    [info] = await catalogue.send(("INFO", "memory"))
+    [info] = await catalogue.connection.send(("INFO", "memory"))
     return int(info["used_memory"])
 
 
@@ -73,7 +73,8 @@ async def reindex(settings: Settings, count: int) -> None:
     """Index everything in an empty Redis, and print what it took."""
     async with open_backends(settings) as backends:
         catalogue = backends.catalogue
-        await catalogue.send(("FLUSHALL",))  # being the owner, opening has indexed already
+        # Being the owner, opening has indexed already.
+        await catalogue.connection.send(("FLUSHALL",))
         before, began = await used(catalogue), time.perf_counter()
         report = await catalogue.rebuild(backends.archive)
         seconds = time.perf_counter() - began

@@ -10,9 +10,9 @@ from grokprobe.store.backends import open_backends
 async def delete(settings: Settings, run: str) -> int:
     """Tombstone, index, records, all else: in this order nobody finds a half-deleted run."""
     async with open_backends(settings) as backends:
-        await backends.archive.mark_deleted(run)
+        await backends.publisher.mark_deleted(run)
         await backends.catalogue.remove_run(run)
-        await backends.archive.delete(run)
+        await backends.publisher.delete(run)
     print(f"deleted {run}; the name is never used again")
     return 0
 

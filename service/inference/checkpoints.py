@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from grokprobe.store.archive.publisher import Archive
+from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.records import CheckpointManifest, task_of
 from grokprobe.task import Mask, Residues, Task, answers
 from service.cache import Cache
@@ -94,7 +94,7 @@ class Checkpoints:
 
     def __init__(
         self,
-        archive: Archive,
+        archive: ArchiveReader,
         runtime: Runtime,
         metrics: Metrics,
         budget_bytes: int,

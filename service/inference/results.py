@@ -58,11 +58,11 @@ class Results:
         return found
 
     async def _read(self, key: str) -> bytes | None:
-        [data] = await self._source.catalogue.send(("GET", key))
+        [data] = await self._source.catalogue.connection.send(("GET", key))
         return bytes(data) if data is not None else None
 
     async def _write(self, key: str, data: bytes) -> None:
-        await self._source.catalogue.send(("SET", key, data, "EX", KEPT_S))
+        await self._source.catalogue.connection.send(("SET", key, data, "EX", KEPT_S))
 
 
 async def _nothing() -> None:

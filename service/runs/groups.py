@@ -151,17 +151,17 @@ def _state_of(row: MemberRow) -> RunState:
 
 def _row(view: RunView) -> MemberRow:
     """What a run tells, with all of its configuration."""
-    found, steps, manifest = answer_emergence(view), view.steps, view.manifest
-    latest = view.checkpoints[steps[-1]].measures if steps else {}
+    found, latest, manifest = answer_emergence(view), view.latest, view.manifest
+    measures = latest.measures if latest else {}
     return MemberRow(
         run=manifest.run,
         seed=manifest.seed,
         status=view.status,
-        checkpoint_count=len(steps),
-        latest_step=steps[-1] if steps else None,
+        checkpoint_count=len(view.checkpoints),
+        latest_step=latest.step if latest else None,
         config=dict(_leaves(manifest.config)),
-        train_accuracy=latest.get("train_accuracy"),
-        test_accuracy=latest.get("test_accuracy"),
+        train_accuracy=measures.get("train_accuracy"),
+        test_accuracy=measures.get("test_accuracy"),
         memorised=found.memorised,
         generalised=found.generalised,
         delay=delay(found.memorised, found.generalised),

@@ -56,6 +56,6 @@ class RunViews:
         return view
 
     def _note_lag(self, known: RunView | None, view: RunView) -> None:
-        if known and view.steps[-1:] != known.steps[-1:]:
-            newest = view.checkpoints[view.steps[-1]]
-            self._metrics.catalogue_lag.set((now() - newest.created_at).total_seconds())
+        if known and view.latest and view.steps[-1:] != known.steps[-1:]:
+            lag = now() - view.latest.created_at
+            self._metrics.catalogue_lag.set(lag.total_seconds())

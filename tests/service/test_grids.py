@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from obstore.store import LocalStore
 
-from grokprobe.store.archive.publisher import Archive
+from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.task import pairs
 from service.inference.checkpoints import Checkpoint, Checkpoints
 from service.inference.engine import Inference
@@ -26,7 +26,7 @@ def probe(
 ) -> Metrics:
     """Let `ask` have its way with all checkpoints; the metrics after that."""
     metrics = Metrics()
-    archive = Archive(LocalStore(trained.settings.home_path / "store"))
+    archive = ArchiveReader(LocalStore(trained.settings.home_path / "store"))
     cache = Checkpoints(archive, Runtime(), metrics, 10**7, 10**7)
 
     async def run() -> None:

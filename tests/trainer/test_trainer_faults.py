@@ -16,6 +16,7 @@ import pytest
 
 from grokprobe.errors import PublicationConflict, StoreUnavailable, Superseded
 from grokprobe.settings import Settings
+from grokprobe.store.archive.publisher import ArchivePublisher
 from grokprobe.store.archive.verification import problems
 from grokprobe.store.backends import open_backends
 from grokprobe.store.catalogue.events import BEGINNING
@@ -143,7 +144,8 @@ def test_another_result_under_the_same_name_is_a_conflict(
     other = Trained(settings_at(tmp_path), "tiny", trained.config)
 
     async def copy_with_another_loss() -> None:
-        source, target = archive(trained.settings), archive(other.settings)
+        source = archive(trained.settings)
+        target = ArchivePublisher(archive(other.settings))
         await target.publish_run(await source.run("tiny"), await source.train_mask("tiny"))
         manifest = await source.checkpoint("tiny", 4)
         model = await source.model(manifest)
@@ -168,7 +170,7 @@ def test_a_superseded_trainer_stops(trained: Trained, tmp_path: Path) -> None:
 
     class Rival(JsonReporter):
         def start(self, *_: Any, **__: Any) -> None:
-            asyncio.run(archive(settings).start_attempt("tiny"))
+            asyncio.run(ArchivePublisher(archive(settings)).start_attempt("tiny"))
 
     with pytest.raises(Superseded, match="attempt 1 of run 'tiny'"):
         start(settings, trained.config, "tiny", Rival())

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from grokprobe.analysis.nulls import SMALLEST_ORDER, Null, spectrum_null
 from grokprobe.analysis.probe import Probe, key_measures
 from grokprobe.analysis.spectra import null_of
-from grokprobe.store.archive.publisher import Archive
+from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.records import (
     CheckpointKeyMeasures,
     CheckpointManifest,
@@ -30,7 +30,7 @@ class Conclusion:
     nulls: list[NullRecord] = field(default_factory=list)
 
 
-async def conclude(archive: Archive, run: str, grid: Grid) -> Conclusion:
+async def conclude(archive: ArchiveReader, run: str, grid: Grid) -> Conclusion:
     """Read every checkpoint of a run once more. Raises StoreUnavailable, CheckpointCorrupt."""
     steps = await archive.steps(run)
     if not steps:
@@ -44,7 +44,7 @@ async def conclude(archive: Archive, run: str, grid: Grid) -> Conclusion:
     return Conclusion(final.own_keys, measured, _nulls(probe, frequencies))
 
 
-async def _probe(archive: Archive, manifest: CheckpointManifest, grid: Grid) -> Probe:
+async def _probe(archive: ArchiveReader, manifest: CheckpointManifest, grid: Grid) -> Probe:
     session = open_session(await archive.model(manifest))
     return read_outputs(session, grid, "logits", "embedding")
 

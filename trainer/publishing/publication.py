@@ -54,7 +54,8 @@ class Publication:
     def __init__(
         self, backends: Backends, manifest: RunManifest, grid: Grid, reporter: Reporter
     ) -> None:
-        self._archive, self._catalogue = backends.archive, backends.catalogue
+        self._archive, self._publisher = backends.archive, backends.publisher
+        self._catalogue = backends.catalogue
         self._manifest, self._run = manifest, manifest.run
         self._grid, self._reporter = grid, reporter
         self._states, self._saves = TrainingStates(backends.archive.objects), 0
@@ -64,11 +65,11 @@ class Publication:
 
     async def create(self) -> None:
         """Publish the run itself. Raises RunExists, RunDeleted."""
-        await self._archive.publish_run(self._manifest, self._grid.train)
+        await self._publisher.publish_run(self._manifest, self._grid.train)
 
     async def begin(self) -> None:
         """Become the attempt that may publish. Raises RunDeleted."""
-        self._attempt = await self._archive.start_attempt(self._run)
+        self._attempt = await self._publisher.start_attempt(self._run)
         await self._index(None)
 
     async def first_model(self) -> bytes | None:
@@ -128,12 +129,12 @@ class Publication:
 
     async def put(self, manifest: CheckpointManifest, model: bytes) -> None:
         """Write and index a checkpoint, without asking whether this attempt still may."""
-        manifest = await self._store(lambda: self._archive.publish_checkpoint(manifest, model))
+        manifest = await self._store(lambda: self._publisher.publish_checkpoint(manifest, model))
         await self._index(manifest)
         self._reporter.published(manifest)
 
     async def _check_attempt(self) -> None:
-        await self._store(lambda: self._archive.check_attempt(self._run, self._attempt))
+        await self._store(lambda: self._publisher.check_attempt(self._run, self._attempt))
 
     def describe(self, exported: Exported, session: ort.InferenceSession) -> CheckpointManifest:
         """The manifest of a model file, measured. Raises NotFinite."""
@@ -170,7 +171,7 @@ class Publication:
             nulls=findings.nulls,
         )
         await self._check_attempt()  # again: reading every checkpoint takes its time
-        await self._store(lambda: self._archive.publish_completion(completion))
+        await self._store(lambda: self._publisher.publish_completion(completion))
         await self.reconcile()
 
     async def reconcile(self) -> None:

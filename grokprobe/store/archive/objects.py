@@ -81,28 +81,17 @@ class Objects:
     async def read(self, path: str, max_bytes: int = RECORD_MAX_BYTES) -> bytes | None:
         """A whole object; CheckpointCorrupt, before the download, if it is above `max_bytes`."""
 
-        def get() -> bytes | None:
-            try:
-                answer = self._store.get(path)
-            except FileNotFoundError:
-                return None
+        def get() -> bytes:
+            answer = self._store.get(path)
             if (size := answer.meta["size"]) > max_bytes:
                 raise CheckpointCorrupt(f"{path} has {size} bytes, more than the {max_bytes} due")
             return answer.bytes().to_bytes()
 
-        return await self._run("read", path, get)
+        return await self._run_if_there("read", path, get)
 
     async def exists(self, path: str) -> bool:
         """Whether an object of that name is there."""
-
-        def head() -> bool:
-            try:
-                self._store.head(path)
-            except FileNotFoundError:
-                return False
-            return True
-
-        return await self._run("read", path, head)
+        return await self._run_if_there("read", path, lambda: self._store.head(path)) is not None
 
     async def below(self, prefix: str) -> list[str]:
         """The sorted paths of all objects below a folder, at any depth."""
@@ -124,14 +113,18 @@ class Objects:
 
     async def remove(self, path: str) -> None:
         """Delete an object; one that is not there is a success."""
+        await self._run_if_there("delete", path, lambda: self._store.delete(path))
 
-        def delete() -> None:
+    async def _run_if_there(self, action: str, path: str, call: Callable[[], R]) -> R | None:
+        """`_run`; None where `call` finds no object."""
+
+        def attempt() -> R | None:
             try:
-                self._store.delete(path)
+                return call()
             except FileNotFoundError:
-                return
+                return None
 
-        await self._run("delete", path, delete)
+        return await self._run(action, path, attempt)
 
     async def _run(self, action: str, path: str, call: Callable[[], R]) -> R:
         """`call` in a thread; whatever the library raises becomes one line."""
