@@ -8,6 +8,7 @@ import msgspec
 from litestar import Request, Response, get
 from litestar.params import QueryParameter
 
+from grokprobe.analysis.measures_table import ROW_MEASURES
 from grokprobe.store.records import CheckpointManifest, LearningCoefficient, ModelRecord
 from service.context import FromContext
 from service.formats.registry import JSON, TABLE
@@ -16,7 +17,7 @@ from service.http.openapi import OF_A_RUN, offering
 from service.http.parameters import PAGE, FormatQuery, FromStep, Limit, RunPath, StepPath, ToStep
 from service.http.responses import next_link, respond
 from service.http.target import asked_of
-from service.runs.view import ROW_MEASURES, between
+from service.runs.view import between
 
 
 class CheckpointRow(msgspec.Struct):

@@ -6,6 +6,7 @@ import msgspec
 from litestar import Request, Response, get
 from litestar.params import QueryParameter
 
+from grokprobe.analysis.measures_table import ROW_MEASURES
 from grokprobe.errors import InvalidInput
 from grokprobe.store.records import KeyRecord, Measure
 from service.context import FromContext
@@ -15,7 +16,7 @@ from service.http.openapi import OF_A_RUN, offering
 from service.http.parameters import FormatQuery, FromStep, RunPath, ToStep
 from service.http.responses import respond
 from service.http.target import asked_of
-from service.runs.view import ROW_MEASURES, RunView, between
+from service.runs.view import RunView, between
 
 
 class TrajectoryAnswer(msgspec.Struct):
