@@ -19,7 +19,8 @@ from pathlib import Path
 import httpx
 
 from benchmarks.probing import new_cache, publish
-from grokprobe.analysis.probe import Probe, choose_keys, key_measures, measures
+from grokprobe.analysis.measures_table import key_measures, measures
+from grokprobe.analysis.probe import Probe, choose_keys
 from grokprobe.analysis.spectra import spectrum_of
 from grokprobe.settings import Settings
 from grokprobe.store.backends import open_backends

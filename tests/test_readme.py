@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from grokprobe.analysis.measures_table import MEASURES
 from grokprobe.settings import Settings, variable
 from service.middleware.auth import ApiKeys
 from service.telemetry.metrics import Metrics
@@ -185,13 +186,14 @@ def test_the_line_that_makes_a_key(tmp_path: Path) -> None:
 
 
 def test_every_measure_is_documented(trained: Trained) -> None:
-    """Each measure that is stored has a row, and no other has one."""
+    """The table of measures, its rows here and what is stored agree; a row says what it means."""
     manifest = json.loads(next(iter(trained.folder.rglob("manifest.json"))).read_text())
     completion = json.loads((trained.folder / "complete.json").read_text())
     stored = set(manifest["measures"]) | set(completion["checkpoints"][0]["measures"])
-    rows = re.findall(r"^\| (`.*?) \|", PAGES["measures.md"], re.MULTILINE)
-    listed = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
-    assert listed == stored
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", PAGES["measures.md"], re.MULTILINE))
+    assert list(rows) == [measure.name for measure in MEASURES]
+    assert stored == set(rows)
+    assert [m.name for m in MEASURES if m.meaning not in rows[m.name]] == []
 
 
 def test_the_configuration_is_the_trainers_default() -> None:

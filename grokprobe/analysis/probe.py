@@ -1,30 +1,24 @@
-"""One checkpoint, read whole: its measures and its key frequencies, from outputs over all pairs.
+"""One checkpoint, read whole from its outputs over all pairs: what measures are made of, its keys.
 
-The names of the measures are those of docs/maths.md. A measure that the operation, the split or the
-model's outputs do not admit is None.
+What the operation, the split or the model's outputs do not admit is None.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from grokprobe.analysis import keys as rules
+from grokprobe.analysis import measures as scalars
 from grokprobe.analysis import progress
 from grokprobe.analysis.basis import Basis, basis_of
 from grokprobe.analysis.fourier import Array, Spectrum, key_share
 from grokprobe.analysis.irreps import IrrepSpectrum
 from grokprobe.analysis.keys import Keys
 from grokprobe.analysis.logits import LogitCoefficients, cube, logit_coefficients
-from grokprobe.analysis.measures import (
-    circularity,
-    cross_entropy,
-    distance_irrelevance,
-    softmax_collapse,
-)
 from grokprobe.analysis.neurons import Neurons, read_neurons
 from grokprobe.analysis.nulls import SMALLEST_ORDER
 from grokprobe.analysis.spectra import spectrum_of
@@ -32,20 +26,9 @@ from grokprobe.errors import InvalidInput
 from grokprobe.task import UNDEFINED, Mask, Residues, Task, answers
 
 Outputs = NDArray[np.float32]
-Measures = dict[str, float | None]
-KeyMeasures = dict[str, float | dict[str, float] | None]
 T = TypeVar("T")
 
 RULES = ("logits", "neurons", "embedding")
-KEY_MEASURES = (
-    "key_share",
-    "restricted_loss",
-    "restricted_loss_train",
-    "restricted_loss_test",
-    "restricted_accuracy",
-    "excluded_loss",
-    "excluded_loss_per_key",
-)
 
 
 @dataclass(frozen=True)
@@ -72,6 +55,30 @@ class Probe:
     def answers(self) -> Residues:
         """The answer of each pair, (p*p,)."""
         return answers(self.task)
+
+    @cached_property
+    def known(self) -> Mask:
+        """The pairs that have an answer, (p*p,)."""
+        known: Mask = self.answers != UNDEFINED
+        return known
+
+    @cached_property
+    def losses(self) -> Array:
+        """The cross-entropy of each known pair, in nats."""
+        return scalars.cross_entropy(self.logits[self.known], self.answers[self.known])
+
+    @cached_property
+    def hits(self) -> NDArray[np.bool_]:
+        """Whether the largest logit of each known pair is the answer's; ties: the lowest class."""
+        hits: NDArray[np.bool_] = self.logits[self.known].argmax(axis=1) == self.answers[self.known]
+        return hits
+
+    def mean(self, values: NDArray[Any], part: Literal["train", "test"]) -> float | None:
+        """The mean of values of the known pairs over a part of the split; None for an empty one."""
+        if self.train is None:
+            return None
+        mask = self.train[self.known] == (part == "train")
+        return float(np.mean(values[mask])) if mask.any() else None
 
     @cached_property
     def cube(self) -> Array:
@@ -111,49 +118,59 @@ class Probe:
         """The spectrum of the embedding."""
         return self.spectrum(self.embedding)
 
+    @property
+    def circularity(self) -> float | None:
+        """`circularity` of the embedding; None where rows have no frequencies."""
+        if self.embedding is None or not self.basis.cyclic:
+            return None
+        return scalars.circularity(self.basis.rows(self.embedding))
 
-def measures(probe: Probe) -> Measures:
-    """Every measure that needs neither key frequencies nor gradients, by name."""
-    known = probe.answers != UNDEFINED
-    truth = probe.answers[known]
-    losses = cross_entropy(probe.logits[known], truth)
-    hits = probe.logits[known].argmax(axis=1) == truth  # ties go to the lowest class
-    train = None if probe.train is None else probe.train[known]
-    test = None if train is None else ~train
-    return {
-        "loss": float(losses.mean()),
-        "accuracy": float(hits.mean()),
-        "train_loss": _mean(losses, train),
-        "train_accuracy": _mean(hits, train),
-        "test_loss": _mean(losses, test),
-        "test_accuracy": _mean(hits, test),
-        **_structure(probe),
-    }
+    @property
+    def distance_irrelevance(self) -> float | None:
+        """`distance_irrelevance` of the cube; None where the answer has no element."""
+        direction = self.basis.direction
+        return scalars.distance_irrelevance(self.cube, direction) if direction else None
 
-
-def _mean(values: NDArray[Any], mask: Mask | None) -> float | None:
-    return None if mask is None or not mask.any() else float(np.mean(values[mask]))
+    @property
+    def softmax_collapse(self) -> float | None:
+        """`softmax_collapse` of the train pairs."""
+        return None if self.train is None else scalars.softmax_collapse(self.logits[self.train])
 
 
-def _structure(probe: Probe) -> Measures:
-    """The measures of what the weights and the logits look like."""
-    embedding, neurons = probe.embedding_spectrum, probe.read_neurons
-    out = probe.spectrum(probe.neuron_logit_map)
-    circles = probe.embedding if probe.basis.cyclic else None
-    direction = probe.basis.direction
-    return {
-        "gini_embedding": embedding.gini if isinstance(embedding, Spectrum) else None,
-        "gini_frequencies_embedding": embedding.gini_frequencies if embedding else None,
-        "ipr_embedding": embedding.ipr if embedding else None,
-        "gini_neuron_logit_map": out.gini if isinstance(out, Spectrum) else None,
-        "neurons_clustered": neurons.clustered_share if neurons else None,
-        "fve_mean": neurons.mean_fve if neurons else None,
-        "circularity": None if circles is None else circularity(probe.basis.rows(circles)),
-        "distance_irrelevance": distance_irrelevance(probe.cube, direction) if direction else None,
-        "softmax_collapse": None
-        if probe.train is None
-        else softmax_collapse(probe.logits[probe.train]),
-    }
+@dataclass(frozen=True)
+class KeyedProbe:
+    """A checkpoint with a set of key frequencies, which may be empty."""
+
+    probe: Probe
+    keys: Sequence[int]
+
+    @cached_property
+    def restricted(self) -> progress.Restricted | None:
+        """The losses of the key frequencies alone."""
+        probe, direction = self.probe, self.probe.basis.direction
+        if not self.keys or direction is None:
+            return None
+        return progress.restricted(probe.cube, self.keys, direction, probe.train_elements)
+
+    @cached_property
+    def excluded(self) -> progress.Excluded | None:
+        """The losses of the train pairs without the key frequencies."""
+        probe, direction = self.probe, self.probe.basis.direction
+        if not self.keys or direction is None or probe.train_elements is None:
+            return None
+        return progress.excluded(probe.cube, self.keys, direction, probe.train_elements)
+
+    @property
+    def key_share(self) -> float | None:
+        """The share of the embedding's power in the key frequencies."""
+        spectrum = self.probe.embedding_spectrum
+        return None if spectrum is None else key_share(spectrum.power, self.keys)
+
+    @property
+    def excluded_per_key(self) -> dict[str, float] | None:
+        """The losses of the train pairs without one key frequency at a time."""
+        found = self.excluded
+        return None if found is None else {str(k): loss for k, loss in found.per_key.items()}
 
 
 def choose_keys(probe: Probe, rule: str = "logits", threshold: float | None = None) -> Keys | None:
@@ -181,31 +198,3 @@ def _offered(output: T | None, rule: str) -> T:
     if output is None:
         raise InvalidInput("key_rule", f"the rule {rule} needs an output that this model lacks")
     return output
-
-
-def key_measures(probe: Probe, keys: Sequence[int]) -> KeyMeasures:
-    """Every measure that depends on key frequencies; None without any, or without a group."""
-    found: KeyMeasures = dict.fromkeys(KEY_MEASURES)
-    spectrum, direction = probe.embedding_spectrum, probe.basis.direction
-    if spectrum is not None:
-        found["key_share"] = key_share(spectrum.power, keys)
-    if keys and direction is not None:
-        found |= _progress(probe, keys, direction)
-    return found
-
-
-def _progress(probe: Probe, keys: Sequence[int], direction: str) -> KeyMeasures:
-    """The losses of the key frequencies alone, and of all others."""
-    train = probe.train_elements
-    alone = progress.restricted(probe.cube, keys, direction, train)
-    found: KeyMeasures = {
-        "restricted_loss": alone.loss,
-        "restricted_loss_train": alone.loss_train,
-        "restricted_loss_test": alone.loss_test,
-        "restricted_accuracy": alone.accuracy,
-    }
-    without = None if train is None else progress.excluded(probe.cube, keys, direction, train)
-    if without is not None:
-        found["excluded_loss"] = without.loss
-        found["excluded_loss_per_key"] = {str(k): loss for k, loss in without.per_key.items()}
-    return found

@@ -10,7 +10,7 @@ import msgspec
 
 from grokprobe.analysis.emergence import Held, held
 from grokprobe.analysis.fourier import shares
-from grokprobe.analysis.probe import KEY_MEASURES
+from grokprobe.analysis.measures_table import KEY_MEASURES
 from grokprobe.errors import LabelNotReached, StepNotFound
 from grokprobe.store.archive.reader import nearest_steps
 from grokprobe.store.catalogue.scripts import RunSummary
@@ -164,16 +164,6 @@ async def read_view(source: RunReader, run: str, known: RunView | None) -> RunVi
     fetched = dict(zip(missing, await source.checkpoints(run, missing), strict=True))
     both = {**have, **fetched}
     return RunView(manifest, completion, {step: both[step] for step in steps})
-
-
-ROW_MEASURES = (
-    "train_loss",
-    "train_accuracy",
-    "test_loss",
-    "test_accuracy",
-    "weight_norm",
-    "gini_embedding",
-)
 
 
 def between(view: RunView, first: int | None, last: int | None) -> list[CheckpointManifest]:

@@ -8,6 +8,7 @@ import msgspec
 from litestar import Response, get
 from litestar.params import QueryParameter
 
+from grokprobe.analysis.measures_table import ROW_MEASURES
 from grokprobe.store.records import CheckpointManifest, LearningCoefficient, ModelRecord
 from service.formats.registry import RECORD, TABLE
 from service.formats.tables import columns_of, table_of
@@ -15,7 +16,7 @@ from service.http.openapi import OF_A_RUN, offering
 from service.http.parameters import PAGE, FromStep, Limit, RunPath, ToStep
 from service.http.preconditions import SettledRequest
 from service.http.responses import next_link, respond
-from service.runs.view import ROW_MEASURES, between
+from service.runs.view import between
 
 
 class CheckpointRow(msgspec.Struct):

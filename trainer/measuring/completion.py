@@ -6,8 +6,9 @@ The models are read back from object storage, so that a resumed run concludes as
 
 from dataclasses import asdict, dataclass, field
 
+from grokprobe.analysis.measures_table import key_measures
 from grokprobe.analysis.nulls import SMALLEST_ORDER, Null, spectrum_null
-from grokprobe.analysis.probe import Probe, key_measures
+from grokprobe.analysis.probe import Probe
 from grokprobe.analysis.spectra import null_of
 from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.records import (

@@ -15,6 +15,7 @@ import torch
 from threadpoolctl import ThreadpoolController
 
 from grokprobe.analysis.fourier import NEGLIGIBLE
+from grokprobe.analysis.measures_table import names_that_need
 from grokprobe.store.records import LearningCoefficient
 from grokprobe.task import Residues
 from trainer.config.schema import Config
@@ -26,7 +27,7 @@ from trainer.models.network import Network
 from trainer.reporting.progress import Reporter
 
 TRIPLES = 100
-NAMES = ("gradient_symmetricity", "gradient_symmetricity_standard_error")
+NAMES = names_that_need("gradients")
 
 
 @lru_cache

@@ -10,7 +10,8 @@ from math import isfinite, sqrt
 import numpy as np
 import onnxruntime as ort
 
-from grokprobe.analysis.probe import Outputs, Probe, choose_keys, measures
+from grokprobe.analysis.measures_table import measures
+from grokprobe.analysis.probe import Outputs, Probe, choose_keys
 from grokprobe.errors import GrokprobeError
 from grokprobe.store.records import KeyRecord, SpectrumRow
 from trainer.learning.data import Grid

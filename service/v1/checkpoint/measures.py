@@ -9,8 +9,8 @@ from litestar.params import QueryParameter
 
 from grokprobe.analysis.basis import Basis, basis_of, check_cyclic
 from grokprobe.analysis.fourier import frequencies
+from grokprobe.analysis.measures_table import key_measures
 from grokprobe.analysis.nulls import Null, spectrum_null
-from grokprobe.analysis.probe import key_measures
 from grokprobe.errors import InvalidInput
 from grokprobe.store.records import KeyRecord, LearningCoefficient, Measure
 from service.context import Context, FromContext

@@ -6,6 +6,7 @@ import msgspec
 from litestar import Response, get
 from litestar.params import QueryParameter
 
+from grokprobe.analysis.measures_table import ROW_MEASURES
 from grokprobe.errors import InvalidInput
 from grokprobe.store.records import KeyRecord, Measure
 from service.formats.registry import TABLE
@@ -14,7 +15,7 @@ from service.http.openapi import OF_A_RUN, offering
 from service.http.parameters import FromStep, RunPath, ToStep
 from service.http.preconditions import SettledRequest
 from service.http.responses import respond
-from service.runs.view import ROW_MEASURES, RunView, between
+from service.runs.view import RunView, between
 
 
 class TrajectoryAnswer(msgspec.Struct):
