@@ -23,16 +23,16 @@ from pathlib import Path
 import msgspec
 import torch
 from rich.console import Console
+from trainer.threads import settle_threads
 
 from benchmarks.servers import how_quiet
 from grokprobe.cpus import allowed_cpus
-from trainer.config import load, preset
-from trainer.data import draw
-from trainer.learner import Learner
-from trainer.progress import TextReporter
-from trainer.threads import settle_threads
-from trainer.train import prepare
-from trainer.worker import Worker
+from trainer.config.schema import load_config, preset
+from trainer.learning.data import draw
+from trainer.learning.learner import Learner
+from trainer.learning.train import prepare
+from trainer.publishing.worker import Worker
+from trainer.reporting.progress import TextReporter
 
 ROUNDS = 5  # of trainings
 TRAINING_S = 3.0  # of each
@@ -65,7 +65,9 @@ class Trained(msgspec.Struct):
 
 def train(threads: int) -> Trained:
     """Train `quickstart` for a while, here; the choice of threads is made before."""
-    config = load(preset("quickstart"), [f"training.threads={threads}", "training.device=cpu"])
+    config = load_config(
+        preset("quickstart"), [f"training.threads={threads}", "training.device=cpu"]
+    )
     grid, device = draw(config.task), prepare(config.training)
     if not threads:
         with Worker() as worker:
@@ -127,7 +129,9 @@ def compare_trainings() -> None:
                     found = trained(rule)
                 rounds[name].append(found.rate)
                 threads[name].append(found.threads)
-        print(f"quickstart {where}, {ROUNDS} trainings by each rule, load {os.getloadavg()[0]:.1f}")
+        print(
+            f"quickstart {where}, {ROUNDS} trainings by each rule, load_config {os.getloadavg()[0]:.1f}"
+        )
         for name, rates in rounds.items():
             chosen = " ".join(map(str, threads[name]))
             print(
@@ -143,8 +147,8 @@ def compare_sweeps() -> None:
         for name, seconds in rounds.items():
             seconds.append(swept(RULES[name]))
     inverse = {name: [1 / each for each in seconds] for name, seconds in rounds.items()}
-    load = f"load {os.getloadavg()[0]:.1f}"
-    print(f"four quickstarts of {CELL_STEPS} steps, {SWEEPS} sweeps by each rule, {load}")
+    load_config = f"load {os.getloadavg()[0]:.1f}"
+    print(f"four quickstarts of {CELL_STEPS} steps, {SWEEPS} sweeps by each rule, {load_config}")
     for name, seconds in rounds.items():
         fast = against_before(inverse, name)
         print(f"  {name:<20}{statistics.median(seconds):7.1f} s, {fast} as fast")
