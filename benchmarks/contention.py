@@ -23,11 +23,11 @@ from pathlib import Path
 import msgspec
 import torch
 from rich.console import Console
-from trainer.threads import settle_threads
 
 from benchmarks.servers import how_quiet
 from grokprobe.cpus import allowed_cpus
 from trainer.config.schema import load_config, preset
+from trainer.jobs.threads import settle_threads
 from trainer.learning.data import draw
 from trainer.learning.learner import Learner
 from trainer.learning.train import prepare
@@ -129,9 +129,7 @@ def compare_trainings() -> None:
                     found = trained(rule)
                 rounds[name].append(found.rate)
                 threads[name].append(found.threads)
-        print(
-            f"quickstart {where}, {ROUNDS} trainings by each rule, load_config {os.getloadavg()[0]:.1f}"
-        )
+        print(f"quickstart {where}, {ROUNDS} trainings by each rule, load {os.getloadavg()[0]:.1f}")
         for name, rates in rounds.items():
             chosen = " ".join(map(str, threads[name]))
             print(
