@@ -1,8 +1,10 @@
 """Fixtures that several files use: a run really trained, a service really serving it."""
 
+import socket
 from collections.abc import Iterator
 
 import httpx
+import hypothesis
 import pytest
 
 from grokprobe.settings import Settings
@@ -14,13 +16,32 @@ from tests.support.served import (
 )
 from tests.support.trained import Trained, train_tiny
 
+# The same examples in every run, nothing kept from one for the next, and no time limit.
+hypothesis.settings.register_profile(
+    "suite",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("suite")
+
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where two processes run the tests, a file stays together, and what needs the quickstart."""
     for item in items:
-        whole = "quickstart" if "quickstart" in getattr(item, "fixturenames", ()) else item.path
-        item.add_marker(pytest.mark.xdist_group(str(whole)))
+        needs_quickstart = "quickstart" in getattr(item, "fixturenames", ())
+        whole = "quickstart" if needs_quickstart else item.location[0]
+        item.add_marker(pytest.mark.xdist_group(whole))
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port that refuses: bound, so that nobody else can have it, and never listening."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        yield int(closed.getsockname()[1])
 
 
 @pytest.fixture(scope="session")
@@ -37,13 +58,14 @@ def served(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(params=["fast", "routes"])
-def client(served: Served, request: pytest.FixtureRequest) -> httpx.Client:
+def client(served: Served, request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
     """A client of the service over the run `tiny`, and one that only the routes answer.
 
     A quality in Accept is special enough for the way past the framework to leave a request alone.
     """
     served.client.headers["Accept"] = "*/*" if request.param == "fast" else "*/*;q=0.9"
-    return served.client
+    yield served.client
+    served.client.headers["Accept"] = "*/*"
 
 
 @pytest.fixture(scope="session")

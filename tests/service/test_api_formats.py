@@ -27,6 +27,7 @@ from tests.service.test_api import (
     P,
     get,
 )
+from tests.support.rounding import TINY_ROUNDING, assert_alike
 from tests.support.served import Served, serving
 from tests.support.tiny import tiny_run
 from tests.support.trained import settings_at
@@ -156,7 +157,7 @@ def test_a_large_answer_equals_its_parts(client: httpx.Client) -> None:
     assert [[row["a"], row["b"]] for row in whole] == some
     first = client.post(f"{LAST}/predictions", json=body | {"pairs": some[:100]}).json()
     for row, alone in zip(whole, first["predictions"], strict=False):
-        assert np.allclose(row.pop("logits"), alone.pop("logits"), atol=1e-5)
+        assert_alike(row.pop("logits"), alone.pop("logits"), TINY_ROUNDING)
         assert row["predicted"] == alone["predicted"]
 
 

@@ -18,6 +18,7 @@ from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends, open_backends
 from grokprobe.store.catalogue import keys as index
 from service.runs.groups import MAX_MEMBERS
+from service.runs.views import STALENESS_S
 from tests.service.test_api import get
 from tests.service.test_api_errors import check_problem
 from tests.service.test_api_formats import READERS, check_formats, fetch
@@ -298,7 +299,7 @@ def test_without_redis(copied: Settings, tmp_path: Path) -> None:
         before = served.client.get(PATH)
         runs = served.client.get(f"/v1/runs?group={GROUP}").json()
         change(copied, flush)
-        time.sleep(1.1)
+        time.sleep(STALENESS_S)  # from here on nothing is answered from what was known before
         assert served.client.get(PATH).json() == before.json()
         again = served.client.get(PATH, headers={"If-None-Match": before.headers["etag"]})
         assert again.status_code == 304

@@ -14,6 +14,7 @@ from service.inference.engine import Inference
 from service.inference.grids import FEWEST
 from service.inference.runtime import Runtime
 from service.telemetry.metrics import Metrics
+from tests.support.rounding import TINY_ROUNDING, assert_alike
 from tests.support.trained import TINY_STEPS, Trained
 
 P = 13
@@ -55,7 +56,7 @@ def test_concurrent_askers_share_one_computation(trained: Trained) -> None:
         found.append(await inference.grid(loaded[0], ["logits"]))
         (expected,) = loaded[0].outputs(["logits"], pairs(P))
         for (logits,) in found:
-            np.testing.assert_allclose(logits, expected, atol=1e-6)
+            assert_alike(logits, expected, TINY_ROUNDING)
 
     metrics = probe(trained, 10**6, ask)
     assert (runs(metrics), kept(metrics)) == (1, FILE)
@@ -84,7 +85,7 @@ def test_what_does_not_fit_is_not_kept(trained: Trained) -> None:
         await inference.grid(loaded[0], ["logits"])
         blocks = [block async for block in inference.blocks(loaded[0], "logits", 100)]
         (expected,) = loaded[0].outputs(["logits"], pairs(P))
-        np.testing.assert_allclose(np.concatenate(blocks), expected, atol=1e-6)
+        assert_alike(np.concatenate(blocks), expected, TINY_ROUNDING)
 
     metrics = probe(trained, SMALLEST - 1, ask)
     assert (runs(metrics), kept(metrics)) == (3, 0)

@@ -20,6 +20,7 @@ from tests.support.foreign import (
     small,
     weights_of,
 )
+from tests.support.rounding import TINY_ROUNDING, assert_alike
 from tests.support.served import serving
 from tests.support.trained import (
     Trained,
@@ -69,7 +70,7 @@ def test_what_was_trained_here_comes_back(trained: Trained, imported: Trained) -
     for manifest in found:
         original = originals[manifest.step]
         expected = logits_of(trained, manifest.step)
-        np.testing.assert_allclose(logits_of(imported, manifest.step), expected, atol=1e-6)
+        assert_alike(logits_of(imported, manifest.step), expected, TINY_ROUNDING)
         more = float(len(weights_of(trained, 0)["W_U"]))  # ones in the column of "="
         expected_norm = (original.measures["weight_norm"] or 0) + more
         assert manifest.measures.pop("weight_norm") == pytest.approx(expected_norm, rel=1e-6)

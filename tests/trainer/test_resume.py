@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 from grokprobe.errors import InvalidInput, RunExists
 from grokprobe.store.archive.training_states import TrainingState, TrainingStates
 from grokprobe.store.archive.verification import problems
+from tests.support.mortal import killed
 from tests.support.trained import (
     TINY_STEPS,
     Trained,
@@ -28,7 +28,7 @@ from tests.support.trained import (
     settings_at,
     tiny_config,
 )
-from tests.trainer.test_trainer_faults import configured, trainer
+from tests.trainer.test_trainer_faults import configured
 from trainer.jobs import threads
 from trainer.jobs.opening import RunFailed
 from trainer.jobs.training import resume, start, start_all
@@ -36,7 +36,6 @@ from trainer.publishing.publication import Publication
 from trainer.reporting.progress import JsonReporter
 
 KILLS = 20
-LONGEST_S = 0.4  # of training before a kill
 
 
 def finish(run: Trained) -> None:
@@ -69,25 +68,19 @@ def states(run: Trained) -> tuple[list[TrainingState], list[str]]:
     return asyncio.run(TrainingStates(archive(run.settings).objects).find(run.run))
 
 
-@pytest.mark.timeout(300)
 def test_twenty_kills_leave_the_bytes_of_none(trained: Trained, tmp_path: Path) -> None:
-    """kill -9 at random moments: in the end every object is alike, and `verify` is content."""
-    killed = Trained(settings_at(tmp_path), "tiny", trained.config)
+    """kill -9 at random events: in the end every object is alike, and `verify` is content."""
+    run = Trained(settings_at(tmp_path), "tiny", trained.config)
     moments = random.Random(5)
-    command: tuple[str, ...] = ("train", "--config", configured(tmp_path), "--run", "tiny")
     seen: list[int] = []
-    for number in range(KILLS):
-        with trainer(killed.settings.home, *command, "--resume") as process:
-            assert process.stdout is not None
-            assert json.loads(process.stdout.readline() or "{}").get("event") in ("start", "end")
-            time.sleep(moments.uniform(0, LONGEST_S))
-        assert process.returncode in (-signal.SIGKILL, 0), number
-        assert asyncio.run(problems(archive(killed.settings), "tiny")) in ([], unfinished(killed))
-        seen.append(max((m.step for m in manifests(killed)), default=-1))
+    for _ in range(KILLS):
+        killed(run, checkpoints=moments.randrange(4), steps=moments.randrange(30))
+        assert asyncio.run(problems(archive(run.settings), "tiny")) in ([], unfinished(run))
+        seen.append(max((m.step for m in manifests(run)), default=-1))
     assert seen == sorted(seen)
-    finish(killed)
-    assert killed.objects() == trained.objects()
-    assert asyncio.run(problems(archive(killed.settings), "tiny")) == []
+    finish(run)
+    assert run.objects() == trained.objects()
+    assert asyncio.run(problems(archive(run.settings), "tiny")) == []
     assert len(set(seen)) > 3, "the kills were not spread over the run"
 
 
@@ -135,6 +128,11 @@ def torn(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def warnings(output: str) -> list[str]:
+    """What a trainer says of the run; that Redis was slow, which it may be anywhere, left out."""
+    return [str(event["message"]) for event in events(output) if event.get("kind") == "other"]
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -157,10 +155,9 @@ def test_a_corrupt_newest_state_falls_back_and_says_so(
     damage(folder, newest)
     capsys.readouterr()
     finish(run)
-    warnings = [e for e in events(capsys.readouterr().out) if e["event"] == "warning"]
-    assert len(warnings) == 1
-    assert f"state/1/{newest}." in str(warnings[0]["message"])
-    assert str(warnings[0]["message"]).endswith("going on from an older one")
+    [warning] = warnings(capsys.readouterr().out)
+    assert f"state/1/{newest}." in warning
+    assert warning.endswith("going on from an older one")
     assert run.objects() == trained.objects()
 
 
@@ -200,8 +197,7 @@ def test_another_machine_is_warned_of(
         record["environment"] |= {"device": "Z80", "threads": 7}
         path.write_text(json.dumps(record))
     finish(run)
-    [warning] = [e for e in events(capsys.readouterr().out) if e["event"] == "warning"]
-    message = str(warning["message"])
+    [message] = warnings(capsys.readouterr().out)
     assert "device Z80, now " in message
     assert "threads 7, now 1" in message
     assert message.endswith("results may differ in their last bits")
@@ -461,7 +457,6 @@ def trained_after(
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
     )
 
 
