@@ -7,10 +7,12 @@
 FROM python:3.11-slim-bookworm AS base
 # All that is ever written lies in /data, temporary files included: the root may be read-only.
 # ONNX Runtime reports to its maker unless told not to. Unbuffered: a line is in the log at once.
+# The path is for the command `grokprobe`, which comes with the dependencies.
 ENV PATH=/venv/bin:$PATH \
     HOME=/data \
     TMPDIR=/data \
     GROKPROBE_HOME=/data \
+    PYTHONPATH=/app \
     ORT_DISABLE_TELEMETRY=1 \
     PYTHONUNBUFFERED=1
 RUN install --directory --owner=10001 --group=10001 /data

@@ -5,21 +5,25 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint format install picture openapi clean
+.PHONY: help demo test docs lint format install picture openapi clean
 
 help:
 	@echo "make demo     install, train quickstart, serve it on :8000 until Ctrl-C"
 	@echo "make test     install, lint, check types, run all tests"
+	@echo "make docs     install, build the docs as a site into site/; a warning is an error"
 	@echo "make install  .venv with the service, the trainer and the development tools"
 	@echo "make picture  docs/emergence.svg from the demo's run, while the demo serves"
 	@echo "make openapi  docs/openapi.json from the code, after a change of the API that is meant"
-	@echo "make clean    remove .venv and the demo's data (.grokprobe)"
+	@echo "make clean    remove .venv, the site and the demo's data (.grokprobe)"
 
 demo: .venv/.installed-demo
-	@$(BIN)/python demo.py
+	@$(BIN)/grokprobe demo
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+
+docs: .venv/.installed-dev
+	$(BIN)/zensical build --strict
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .
@@ -33,15 +37,15 @@ format: .venv/.installed-dev
 install: .venv/.installed-dev
 
 picture: .venv/.installed-dev
-	$(BIN)/python docs/picture.py
+	$(BIN)/python -m tools.picture
 
 openapi: .venv/.installed-dev
-	$(BIN)/python -m docs.openapi
+	$(BIN)/python -m tools.openapi
 
 clean:
 	@test ! -S .grokprobe/redis/redis.sock || { \
 	  echo "error: something still uses .grokprobe (a demo, a service, a trainer); stop it first" >&2; exit 1; }
-	rm -rf .venv .grokprobe
+	rm -rf .venv .grokprobe .cache site
 
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { \

@@ -1,3 +1,3 @@
-"""Every figure that the README claims, one command each: medians, and ratios within one run."""
+"""Every figure of docs/figures.md, one command each: medians, and ratios within one run."""
 
 import trainer  # noqa: F401  before torch: it says how torch's threads wait

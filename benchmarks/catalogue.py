@@ -65,7 +65,7 @@ async def publish(folder: Path, runs: int) -> int:
 
 async def used(catalogue: Catalogue) -> int:
     """Bytes that Redis holds."""
-    [info] = await catalogue.send(("INFO", "memory"))
+    [info] = await catalogue.connection.send(("INFO", "memory"))
     return int(info["used_memory"])
 
 
@@ -73,7 +73,8 @@ async def reindex(settings: Settings, count: int) -> None:
     """Index everything in an empty Redis, and print what it took."""
     async with open_backends(settings) as backends:
         catalogue = backends.catalogue
-        await catalogue.send(("FLUSHALL",))  # being the owner, opening has indexed already
+        # Being the owner, opening has indexed already.
+        await catalogue.connection.send(("FLUSHALL",))
         before, began = await used(catalogue), time.perf_counter()
         report = await catalogue.rebuild(backends.archive)
         seconds = time.perf_counter() - began
@@ -86,9 +87,9 @@ def pages(settings: Settings, folder: Path, runs: int) -> None:
     """Print how long pages of lists take over HTTP, each of another place."""
     paths: dict[str, Callable[[int], str]] = {
         "runs, 100 a page": lambda n: f"/v1/runs?limit=100&after=run-{n * 7 % runs:04d}",
-        "runs, 1,000 a page": lambda n: "/v1/runs?limit=1000",
+        "runs, 1,000 a page": lambda _: "/v1/runs?limit=1000",
         "checkpoints of a run never asked for": lambda n: f"/v1/runs/run-{n:04d}/checkpoints",
-        "checkpoints of the same run": lambda n: "/v1/runs/run-0000/checkpoints",
+        "checkpoints of the same run": lambda _: "/v1/runs/run-0000/checkpoints",
     }
     with serving(settings, folder) as served:
         for name, path in paths.items():

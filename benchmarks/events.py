@@ -87,14 +87,14 @@ def resident_mb(served: Served) -> float:
 
 async def readers(backends: Backends) -> int:
     """Connections that Redis has of readers of the stream."""
-    [listed] = await backends.catalogue.send(("CLIENT LIST",))
+    [listed] = await backends.catalogue.connection.send(("CLIENT LIST",))
     return sum(client["name"] == "grokprobe-events" for client in listed)
 
 
 async def measure(settings: Settings, served: Served, count: int) -> None:
     """Connect, announce, print."""
     async with open_backends(settings) as backends:
-        await backends.archive.publish_run(RUN.manifest, RUN.train_mask)
+        await backends.publisher.publish_run(RUN.manifest, RUN.train_mask)
         await backends.catalogue.add_run(RUN.manifest)
         before, began = resident_mb(served), time.perf_counter()
         listeners = await connect(served.client.base_url.port or 0, count)

@@ -22,7 +22,7 @@ from rich.console import Console
 from torch import Tensor
 
 from grokprobe.settings import Settings
-from grokprobe.store.archive.publisher import Archive
+from grokprobe.store.archive.reader import ArchiveReader
 from tests.support import reference
 from trainer.config.schema import Config, TrainingSection, TransformerSection
 from trainer.jobs.opening import describe_run, opened_backends
@@ -171,7 +171,7 @@ def compare_publication(config: Config, grid: Grid, home: Path) -> None:
     times: dict[str, list[float]] = {"none": [], "published": [], "slow store": []}
     with Worker() as worker, opened_backends(worker, Settings(home=str(home))) as backends:
         worker.bound = config.checkpoints.queue
-        slow = replace(backends, archive=Archive(SlowStore(home / "slow", mkdir=True)))
+        slow = replace(backends, archive=ArchiveReader(SlowStore(home / "slow", mkdir=True)))
         for number in range(TRAININGS + 1):
             times["none"].append(train_once(config, grid, Publishing(worker)))
             for name, where in (("published", backends), ("slow store", slow)):

@@ -1,6 +1,6 @@
 """The task: an operation on residues, its pairs in canonical order, its answers, its split.
 
-Conventions, stated once (MATHS, "Setting"):
+Conventions, stated once (docs/maths.md, "Setting"):
     residues 0..p-1; row of the pair (a, b) is a*p + b; answers are op(a, b) mod p;
     s5: residue a is the permutation S5[a] of 0..4 in one-line notation, p = 120 of them in
     lexicographic order (0 is the identity), and the answer is the composition (a b)(i) = a(b(i));

@@ -1,5 +1,6 @@
 """`python -m service`: serve until SIGTERM or Ctrl-C."""
 
+import asyncio
 import errno
 import gc
 import logging
@@ -7,9 +8,11 @@ import resource
 import signal
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import uvloop
 
+from grokprobe.cpus import allowed_cpus
 from grokprobe.errors import GrokprobeError, SettingError
 from grokprobe.settings import Settings, read_settings
 from grokprobe.store.backends import open_backends
@@ -24,7 +27,8 @@ logger = logging.getLogger("grokprobe.service")
 
 SILENCE_S = 60  # of a client that has something to read or to acknowledge
 
-stopping: list[int] = []  # signals that came when no server ran
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+stopping: list[int] = []  # signals that came when there was no server
 
 
 def bind(settings: Settings) -> socket.socket:
@@ -55,10 +59,15 @@ def allow_open_files() -> None:
 async def serve(settings: Settings) -> None:
     """Open the backends, serve, and close them again."""
     keys = open_keys(settings)
+    # asyncio's own default counts the CPUs of the machine; more than ours, as in Inference.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(allowed_cpus() + 4))
     with bind(settings) as listener, tracing(settings.tracing) as layer:
         async with open_backends(settings) as backends:
             context = create_context(settings, backends, start_runtime())
             server = Server(layer(create_app(context, keys)), context.stop)
+            # Now: one that comes before the server has begun stops it then.
+            for signum in SIGNALS:
+                signal.signal(signum, server.handle_exit)
             if stopping:
                 return
             # What is here now stays: no collection need look at it again. Requests leave no cycles:
@@ -70,14 +79,14 @@ async def serve(settings: Settings) -> None:
                 await server.serve(sockets=[listener])
 
 
-def _note(signum: int, frame: object) -> None:
-    """A signal before the server runs, or after: it handles its own and then raises it again."""
+def _note(signum: int, _frame: object) -> None:
+    """A signal before there is a server."""
     stopping.append(signum)
 
 
 def main() -> int:
     """Exit code 0 after a graceful stop, 2 for a problem that a person can solve."""
-    for signum in (signal.SIGTERM, signal.SIGINT):
+    for signum in SIGNALS:
         signal.signal(signum, _note)
     try:
         settings = read_settings()

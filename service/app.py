@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from litestar import Litestar, Request, Response, Router, get
+from litestar import Litestar, Response, Router, get
 from litestar.di import Provide
 from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
@@ -14,8 +14,9 @@ from grokprobe.store.backends import Backends
 from service import health
 from service.context import Context
 from service.events.feed import Feed
+from service.http.asgi import AnyRequest
 from service.http.openapi import openapi_config
-from service.http.preconditions import settle
+from service.http.preconditions import SettledRequest, settle
 from service.http.problems import problem_response
 from service.http.queries import check_query
 from service.inference.checkpoints import Checkpoints
@@ -70,7 +71,7 @@ def create_context(settings: Settings, backends: Backends, runtime: Runtime) -> 
     )
 
 
-async def _check_query(request: Request[Any, Any, Any]) -> Response[Any] | None:
+async def _check_query(request: AnyRequest) -> Response[Any] | None:
     check_query(request)
     return None
 
@@ -81,7 +82,7 @@ def create_app(context: Context, keys: ApiKeys | None) -> ASGIApp:
     Whoever serves it keeps `context.feed` following.
     """
 
-    async def before_request(request: Request[Any, Any, Any]) -> Response[Any] | None:
+    async def before_request(request: AnyRequest) -> Response[Any] | None:
         return await settle(context, request)
 
     static = create_static_files_router("/static", directories=[STATIC], include_in_schema=False)
@@ -91,7 +92,12 @@ def create_app(context: Context, keys: ApiKeys | None) -> ASGIApp:
             health.livez,
             health.readyz,
             health.metrics,
-            Router("/v1", route_handlers=V1, before_request=before_request),
+            Router(
+                "/v1",
+                route_handlers=V1,
+                request_class=SettledRequest,
+                before_request=before_request,
+            ),
             Router("/v2", route_handlers=V2, before_request=_check_query),
             static,
         ],

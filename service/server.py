@@ -130,7 +130,7 @@ class Protocol(HttpToolsProtocol):
         else:
             self.refuse(408, f"the head of a request did not arrive within {HEAD_S:g} s")
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, _msg: str) -> None:
         """What cannot be read as HTTP; uvicorn has logged it."""
         self.refuse(400, "this is no HTTP request that can be read", logged=True)
 

@@ -1,4 +1,4 @@
-"""The README is code: its commands run, and it knows every setting, route, metric and measure."""
+"""README and docs are code: their commands run, they know every setting, route and measure."""
 
 import json
 import re
@@ -24,7 +24,9 @@ from trainer.reporting.metrics import MeteredReporter, TrainerMetrics
 from trainer.reporting.progress import JsonReporter
 
 ROOT = Path(__file__).parents[1]
+PAGES = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
 README = (ROOT / "README.md").read_text()
+TEXT = "\n".join([README, *PAGES.values()])
 HOST = "127.0.0.1:8000"
 BASE = f"http://{HOST}"
 
@@ -33,17 +35,17 @@ pytestmark = pytest.mark.timeout(600)  # the first test waits for the training
 
 def blocks(language: str) -> list[str]:
     """The code blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 
 def commands() -> list[tuple[str, str]]:
-    """Each `$` line of the console blocks with the output that follows it."""
+    """Each `$` line of the console blocks with the output that follows it, once."""
     found = []
     for block in blocks("console"):
         for part in block.split("$ ", 1)[1].split("\n$ "):
             command, _, output = part.partition("\n")
             found.append((command, output.strip()))
-    return found
+    return list(dict.fromkeys(found))
 
 
 def shape(value: Any) -> Any:
@@ -77,14 +79,14 @@ def reading(text: str) -> Any:
 
 
 def test_there_are_commands() -> None:
-    """The parser finds the README's curl lines and their output."""
+    """The parser finds the curl lines and their output."""
     assert len(commands()) >= 8
     assert all(command.startswith("curl ") and output for command, output in commands())
 
 
 @pytest.mark.parametrize(("command", "output"), commands())
 def test_curl_lines(quickstart: Quickstart, tmp_path: Path, command: str, output: str) -> None:
-    """Each line, run against a real service, gives the fields that the README shows."""
+    """Each line, run against a real service, gives the fields that the docs show."""
     done = subprocess.run(
         ["bash", "-c", command.replace(BASE, quickstart.served.url)],
         cwd=tmp_path,
@@ -96,7 +98,7 @@ def test_curl_lines(quickstart: Quickstart, tmp_path: Path, command: str, output
     assert reading(done.stdout.strip()) == reading(output)
 
 
-@pytest.mark.parametrize("code", blocks("python"))
+@pytest.mark.parametrize("code", dict.fromkeys(blocks("python")))
 def test_python_blocks(quickstart: Quickstart, tmp_path: Path, code: str) -> None:
     """Each Python block runs where grokprobe cannot be imported, and prints what it says."""
     blocked = "import sys\nsys.modules['grokprobe'] = None\n"
@@ -116,7 +118,7 @@ def test_python_blocks(quickstart: Quickstart, tmp_path: Path, code: str) -> Non
 
 def test_every_setting_is_documented_with_its_default() -> None:
     """The settings table and the code agree, name by name and default by default."""
-    rows = dict(re.findall(r"^\| `(GROKPROBE_\w+)` \| (.*?) \|", README, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `(GROKPROBE_\w+)` \| (.*?) \|", TEXT, re.MULTILINE))
     fields = Settings.__struct_fields__
     assert set(rows) == {variable(field) for field in fields}
     for field in fields:
@@ -134,24 +136,24 @@ def test_every_setting_is_documented_with_its_default() -> None:
 
 
 def test_every_route_is_documented(quickstart: Quickstart) -> None:
-    """Each path and method of the OpenAPI document stands in the README, and no other."""
+    """Each path and method of the OpenAPI document is documented, and no other."""
     document = quickstart.served.client.get("/schema/openapi.json").json()
     routes = {
         (method.upper(), path) for path, methods in document["paths"].items() for method in methods
     }
-    rows = re.findall(r"^\| (GET|POST) `(/[^`]*)` \|", README, re.MULTILINE)
+    rows = re.findall(r"^\| (GET|POST) `(/[^`]*)` \|", TEXT, re.MULTILINE)
     optional = re.compile(r"\[(.*?)\]")  # `/a[/b]/c` stands for `/a/c` and `/a/b/c`
     listed = {(m, optional.sub(part, path)) for m, path in rows for part in ("", r"\1")}
     assert listed == routes | {("GET", "/schema")}
 
 
 def test_every_metric_is_documented() -> None:
-    """Each metric's name stands in the README, with its labels."""
+    """Each metric's name is documented, with its labels."""
     for metric in Metrics().registry.collect():
         if metric.name.startswith("grokprobe_"):
             name = f"{metric.name}_total" if metric.type == "counter" else metric.name
-            assert f"`{name}" in README, name
-    assert "`grokprobe_requests_total{route,method,status}`" in README
+            assert f"`{name}" in TEXT, name
+    assert "`grokprobe_requests_total{route,method,status}`" in TEXT
 
 
 def test_every_metric_of_the_trainer_is_documented(trained: Trained) -> None:
@@ -167,14 +169,14 @@ def test_every_metric_of_the_trainer_is_documented(trained: Trained) -> None:
         f"{metric.name}_total" if metric.type == "counter" else metric.name
         for metric in metrics.registry.collect()
     }
-    rows = re.findall(r"^\| (`grokprobe_trainer_.*?) \|", README, re.MULTILINE)
+    rows = re.findall(r"^\| (`grokprobe_trainer_.*?) \|", TEXT, re.MULTILINE)
     listed = {name for row in rows for name in re.findall(r"`(grokprobe_trainer_\w+)", row)}
     assert listed == found | {"grokprobe_trainer_device_memory_bytes"}
 
 
 def test_the_line_that_makes_a_key(tmp_path: Path) -> None:
     """Its first line goes into the file, its second is the key, and both fit."""
-    [command] = re.findall(r"^    (python3 -c '.*secrets.*')$", README, re.MULTILINE)
+    [command] = re.findall(r"^(python3 -c '.*secrets.*')$", TEXT, re.MULTILINE)
     done = subprocess.run(
         ["bash", "-c", command], capture_output=True, text=True, timeout=60, check=True
     )
@@ -188,17 +190,16 @@ def test_every_measure_is_documented(trained: Trained) -> None:
     manifest = json.loads(next(iter(trained.folder.rglob("manifest.json"))).read_text())
     completion = json.loads((trained.folder / "complete.json").read_text())
     stored = set(manifest["measures"]) | set(completion["checkpoints"][0]["measures"])
-    section = README.split("### Measures")[1].split("###")[0]
-    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", section, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", PAGES["measures.md"], re.MULTILINE))
     assert list(rows) == [measure.name for measure in MEASURES]
     assert stored == set(rows)
     assert [m.name for m in MEASURES if m.meaning not in rows[m.name]] == []
 
 
 def test_the_configuration_is_the_trainers_default() -> None:
-    """The README's configuration decodes to the default, and names every field of it."""
-    text, of_mlp, of_ensemble = blocks("toml")
-    assert decode_config(tomllib.loads(text), "README.md") == Config()
+    """The documented configuration decodes to the default, and names every field of it."""
+    text, of_mlp, of_ensemble, _ = blocks("toml")
+    assert decode_config(tomllib.loads(text), "docs/training.md") == Config()
     shown, default = tomllib.loads(text), msgspec.to_builtins(Config())
     assert {s: set(f) for s, f in shown.items()} == {s: set(f) for s, f in default.items()}
     assert tomllib.loads(of_mlp)["model"] == msgspec.to_builtins(MLPSection())
@@ -208,13 +209,19 @@ def test_the_configuration_is_the_trainers_default() -> None:
 
 def test_every_preset_is_listed() -> None:
     """Each preset has a row in the table of presets, and no other has one."""
-    section = README.split("## Train your own")[1].split("```toml")[0]
+    section = PAGES["training.md"].split("## Presets")[1].split("\n## ")[0]
     rows = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
     assert sorted(rows) == sorted(path.stem for path in PRESETS.glob("*.toml"))
 
 
 def test_the_picture_is_there() -> None:
-    """Each picture that the README shows is in the repository."""
-    paths = re.findall(r"!\[[^]]*\]\(([^)]*)\)", README)
-    assert paths == ["docs/emergence.svg", "docs/presets.svg"]
-    assert all((ROOT / path).read_text().startswith("<svg") for path in paths)
+    """Each picture that README or docs show is in the repository."""
+    paths = re.findall(r"!\[[^]]*\]\(([^)]*)\)", TEXT)
+    assert {path.removeprefix("docs/") for path in paths} == {"emergence.svg", "presets.svg"}
+    assert all((ROOT / "docs" / Path(path).name).read_text().startswith("<svg") for path in paths)
+
+
+def test_the_readme_is_short() -> None:
+    """A promise, an example, links: what is longer has its page, which the README names."""
+    assert len(README.splitlines()) <= 150
+    assert set(re.findall(r"\]\(docs/(\w[^)]*\.md)\)", README)) == PAGES.keys() - {"index.md"}

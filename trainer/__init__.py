@@ -3,10 +3,11 @@
 import os
 
 # All are read when torch, numpy or ONNX Runtime is imported, so they stand before our own imports.
-# Waiting OpenMP threads spin for microseconds, not for milliseconds, before they sleep. Spinning as
-# long as the default does makes a step of `quickstart` up to forty times slower beside one other
-# busy process (790 ms); sleeping at once (OMP_WAIT_POLICY=passive) nearly twice as slow on idle
-# cores (16 ms, not 9). This takes 9 ms on idle cores, 20 to 40 beside a busy process.
+# Waiting OpenMP threads sleep, and at once where they outnumber the CPUs; else they spin for some
+# microseconds before. Spinning for milliseconds, as libgomp does by itself, makes a step of
+# `quickstart` up to forty times slower beside one other busy process (790 ms); never spinning makes
+# it nearly twice as slow on idle cores (16 ms, not 9).
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 # numpy measures beside training, whose threads have the cores.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

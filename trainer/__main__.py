@@ -69,7 +69,7 @@ def _add_sweep(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     part.add_argument(
         "--index", metavar="N", type=int, help=f"one cell alone; else ${INDEX_VARIABLE}, else all"
     )
-    part.add_argument("--jobs", metavar="K", type=_count, help="cells at once; 1 if left out")
+    part.add_argument("--jobs", metavar="K", type=_count, help="cells at once; else one a CPU")
     part.add_argument("--list", action="store_true", help="print the cells, train nothing")
 
 
@@ -140,7 +140,7 @@ def sweep_here(arguments: argparse.Namespace, settings: Settings) -> int:
         return 0
     from trainer.jobs.sweep import train_all
 
-    return train_all(sweep, settings, arguments.jobs or 1)
+    return train_all(sweep, settings, arguments.jobs)
 
 
 def prepare_import(arguments: argparse.Namespace, settings: Settings) -> Act:

@@ -7,7 +7,7 @@
                           frequencies
     every other           no group: Z_p in natural order, labelled `no known basis`
 
-Source: MATHS, "Other operations and their basis".
+Source: docs/maths.md, "Other operations and their basis".
 """
 
 from dataclasses import dataclass

@@ -3,7 +3,7 @@
 For frequency k (rows c_k, s_k of `fourier`): u = c_k M and v = s_k M are two directions in width
 space; e1 = u/||u||, e2 = the part of v perpendicular to e1, normalised. The coordinates of the
 residue a are x_a = M_a . e1, y_a = M_a . e2. (u and v themselves are oblique: with them, the
-"variance in the plane" can exceed 1.) Source: MATHS, "Coordinates on the circle".
+"variance in the plane" can exceed 1.) Source: docs/maths.md, "Coordinates on the circle".
 """
 
 from dataclasses import dataclass

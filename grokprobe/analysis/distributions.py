@@ -1,4 +1,4 @@
-"""How a quantity of one run is spread over the members of a group (MATHS, "Emergence over a run").
+"""How a quantity of one run is spread over the members of a group.
 
 What a member tells of a quantity, in steps, is one of three: a value with its bracket
 [low, high]; a lower bound, where it was watched up to a step without getting there; nothing.
@@ -10,6 +10,7 @@ n(t) that had not before and were still watched,
     quartile q = the first t with S(t) <= 1 - q
 
 None where S never falls so far: more than 1 - q of the members may never get there.
+Source: docs/maths.md, "Emergence over a run".
 """
 
 from collections.abc import Sequence

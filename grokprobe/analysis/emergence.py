@@ -1,4 +1,4 @@
-"""When, over a run's checkpoints, something became true (MATHS, "Emergence over a run").
+"""When, over a run's checkpoints, something became true (docs/maths.md, "Emergence over a run").
 
 A step is known only to lie between two checkpoints, so every answer carries its bracket. For a
 series y with y0 its first and y1 its final value, rise = y1 - y0: `onset`, `midpoint` and `settled`

@@ -7,7 +7,7 @@ Convention, stated once; every other file refers to it. Row vectors over a = 0..
     s_k(a) = sqrt(2/n) sin(2 pi k a / n)        k = 1..ceil(n/2)-1
 
 They are orthonormal. For even n the Nyquist frequency k = n/2 has the cosine row
-c_k(a) = (-1)^a / sqrt(n) and no sine row. Source: MATHS, "Fourier basis over Z_p"; the key
+c_k(a) = (-1)^a / sqrt(n) and no sine row. Source: docs/maths.md, "Fourier basis over Z_p"; the key
 frequencies of Nanda et al. 2023, section 4, are read off this spectrum.
 """
 

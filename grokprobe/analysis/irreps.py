@@ -8,7 +8,7 @@ and the swap s_i = (i i+1), with r = content of i+1 less content of i (content: 
 The rows sqrt(d/120) rho_ij(g) of all irreps are an orthonormal basis of the functions on the group
 (Schur). The power of an irrep is ||P_rho M||_F^2, P_rho = d/120 sum_g chi(g^-1) L(g) with the
 regular representation L, which is the sum of the squared coefficients in its d^2 rows.
-Sources: James and Kerber 1981, section 3.4; MATHS, "Other operations and their basis".
+Sources: James and Kerber 1981, section 3.4; docs/maths.md, "Other operations and their basis".
 """
 
 from dataclasses import dataclass

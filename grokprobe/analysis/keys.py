@@ -4,7 +4,7 @@
     neurons    frequencies that own at least max(3, 1 % of live neurons) with fve >= 0.85
     embedding  share_k above twice the flat share and above the largest share of 200 permutations
 
-Source: MATHS, "Key frequencies". Never a silent fallback from one rule to another.
+Source: docs/maths.md, "Key frequencies". Never a silent fallback from one rule to another.
 """
 
 from dataclasses import dataclass

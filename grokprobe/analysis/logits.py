@@ -9,7 +9,7 @@ in place of 79 %.) For the direction `sum` the group's answer is a + b, for `dif
 
 Never the n^3 cube per frequency: with G[s] = the sum of centred L over a +- b - c = s (mod n),
 alpha_k = sum_s cos(w_k s) G[s] / sqrt(n^3 / 2), the Nyquist frequency of an even order over
-sqrt(n^3). That is the spectrum of the (n, 1) matrix G / n. Source: MATHS, "Logits".
+sqrt(n^3). That is the spectrum of the (n, 1) matrix G / n. Source: docs/maths.md, "Logits".
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Scalars of one checkpoint, from its logits and weights (MATHS, "Progress measures")."""
+"""Scalars of one checkpoint, from its logits and weights (docs/maths.md, "Progress measures")."""
 
 import numpy as np
 from numpy.typing import ArrayLike

@@ -4,7 +4,7 @@ Over the full grid each neuron is centred and taken through the two-dimensional 
 basis of `fourier`. FVE_k is the energy of its 8 terms {c0, s0, 0c, 0s, cc, cs, sc, ss} at frequency
 k over its total. `frequency` = argmax_k (ties: lowest), `fve` = max_k; a neuron belongs to the
 cluster of its frequency if fve >= CLUSTERED. Dead: centred energy at most 1e-12 of the largest
-neuron's, or rounding error. Source: MATHS, "Neurons"; Nanda et al. 2023, section 4.
+neuron's, or rounding error. Source: docs/maths.md, "Neurons"; Nanda et al. 2023, section 4.
 """
 
 from dataclasses import dataclass

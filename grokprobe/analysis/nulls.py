@@ -3,7 +3,7 @@
 The null keeps every norm and destroys order. n draws come from one `default_rng(seed)`, one
 `rng.permutation(order)` each, in that order. The one-sided p-value is
 (1 + #{null >= observed}) / (1 + n), equal but for rounding counting as equal: in a small group
-many permutations only turn the residues (20 of 120 for 5 residues). Source: MATHS, "Is the
+many permutations only turn the residues (20 of 120 for 5 residues). Source: docs/maths.md, "Is the
 structure more than chance?".
 """
 

@@ -7,8 +7,8 @@ With the key set K, a cube L (n, n, n) over the elements of a, b and c, and t = 
     R = P + mean over (a, b) of L               (the mean of P is exactly 0)
 
 `restricted` is the cross-entropy of R, `excluded` that of L - P on the train pairs. P depends on
-(t, c) alone, and so does R: a table (n, n) holds either. Source: MATHS, "Progress measures";
-Nanda et al. 2023, section 5.2.
+(t, c) alone, and so does R: a table (n, n) holds either. Source: docs/maths.md, "Progress
+measures"; Nanda et al. 2023, section 5.2.
 """
 
 from collections.abc import Sequence

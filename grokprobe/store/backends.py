@@ -21,7 +21,8 @@ from redis.exceptions import RedisError
 
 from grokprobe.errors import SettingError, Unavailable
 from grokprobe.settings import Settings, variable
-from grokprobe.store.archive.publisher import Archive
+from grokprobe.store.archive.publisher import ArchivePublisher
+from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.catalogue.catalogue import Catalogue
 from grokprobe.store.catalogue.embedded_redis import embedded_redis
 from grokprobe.store.catalogue.events import EventReader
@@ -48,9 +49,14 @@ REDIS_HEALTH_CHECK_S = 30
 class Backends:
     """What both programs stand on."""
 
-    archive: Archive
+    archive: ArchiveReader
     catalogue: Catalogue
     events: EventReader
+
+    @property
+    def publisher(self) -> ArchivePublisher:
+        """Writes to the archive; for trainers and for whoever deletes."""
+        return ArchivePublisher(self.archive)
 
 
 @asynccontextmanager
@@ -60,14 +66,14 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
     Raises SettingError for a URL or a HOME that cannot be used, CatalogueUnavailable if the
     embedded Redis does not start.
     """
-    archive = Archive(open_store(settings))
+    archive = ArchiveReader(open_store(settings))
     async with open_redis(settings) as (catalogue, events):
         with suppress(Unavailable):  # degraded until the backend is back
             await _prepare(archive, catalogue, owned=settings.redis_url == EMBEDDED)
         yield Backends(archive, catalogue, events)
 
 
-async def _prepare(archive: Archive, catalogue: Catalogue, owned: bool) -> None:
+async def _prepare(archive: ArchiveReader, catalogue: Catalogue, owned: bool) -> None:
     """An index that others share is rebuilt by `reindex` alone, ours at once."""
     if await catalogue.ready():
         return
@@ -88,7 +94,7 @@ async def open_redis(settings: Settings) -> AsyncIterator[tuple[Catalogue, Event
             yield catalogue, events
         finally:
             await events.aclose()
-            await catalogue.aclose()
+            await catalogue.connection.aclose()
 
 
 def connect_redis(url: str) -> Redis:

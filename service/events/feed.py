@@ -13,6 +13,12 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 import msgspec
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    wait_exponential,
+)
 
 from grokprobe.errors import CatalogueUnavailable
 from grokprobe.store.catalogue.events import BEGINNING, Event, EventReader
@@ -105,18 +111,16 @@ class Feed:
                 task.cancel()
 
     async def _follow(self) -> None:
-        pause = PAUSE_S
-        while True:
-            try:
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(CatalogueUnavailable),
+            wait=wait_exponential(PAUSE_S, max=MAX_PAUSE_S),
+            before_sleep=_warn_of_first,
+        ):
+            with attempt:
                 await self._resume()
-                pause = PAUSE_S
+                attempt.retry_state.attempt_number = 1  # it answers: the next failure is a first
                 while True:
                     await self._read(WAIT_S)
-            except CatalogueUnavailable as error:
-                if pause == PAUSE_S:
-                    logger.warning("live events wait: %s", error)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, MAX_PAUSE_S)
 
     async def _resume(self) -> None:
         """Go on after the newest event; where the stream has lost it, begin anew."""
@@ -163,6 +167,13 @@ class Feed:
 
     def _reset(self, run: str) -> Event:
         return Event(self.newest, "reset", run, msgspec.json.encode({"run": run}))
+
+
+def _warn_of_first(failed: RetryCallState) -> None:
+    """Of failures in a row one is told."""
+    if failed.attempt_number == 1:
+        error = failed.outcome and failed.outcome.exception()
+        logger.warning("live events wait: %s", error)
 
 
 def _end(listeners: Iterable[Listener]) -> None:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from litestar.types import Receive, Scope, Send
 
 from grokprobe.store.catalogue.events import Event
+from service.telemetry.requests import state_of
 
 MEDIA_TYPE = "text/event-stream"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx would hold events back
@@ -72,7 +73,7 @@ class EventStream:
         """Send what waits, again and again, until the listener is gone or told all."""
         headers = {"Content-Type": MEDIA_TYPE, **HEADERS}
         raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-        may_stay = scope["state"].get("may_stay", lambda: True)  # a key may be revoked meanwhile
+        may_stay = state_of(scope).may_stay
         with self._listening as listener:
             watch = asyncio.create_task(_end_when_gone(receive, listener))
             try:

@@ -15,8 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import inspect
 
+from grokprobe.cpus import allowed_cpus
 from service.formats.tables import Block
 
+pa.set_cpu_count(allowed_cpus())  # else one thread for each CPU of the machine
 METADATA = "grokprobe"
 
 SCALARS = {
@@ -74,6 +76,8 @@ class _Pieces(io.RawIOBase):
 
 class _Batches:
     """Writes blocks as record batches by one of pyarrow's writers."""
+
+    size = None
 
     def __init__(self, columns: Mapping[str, Any], about: Mapping[str, Any]) -> None:
         fields = [(name, arrow_type(kind)) for name, kind in columns.items()]

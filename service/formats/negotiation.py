@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from service.errors import FormatNotOffered
-from service.formats.registry import MEDIA_TYPES
+from service.formats.registry import Format
 
 QUALITY = re.compile(r"0(\.\d*)?|1(\.0*)?")
 
@@ -28,19 +28,22 @@ def _quality(ranges: Mapping[str, float], media_type: str) -> float:
     return next((ranges[r] for r in (media_type, f"{kind}/*", "*/*") if r in ranges), 0.0)
 
 
-def negotiate(asked: str | None, header: str, offered: Sequence[str]) -> str:
-    """The format of the answer, one of `offered`, from `format` and Accept; default the first.
+def negotiate(named: str | None, header: str, offered: Sequence[Format]) -> Format:
+    """The format of the answer, one of `offered`, by the parameter `format` and Accept.
+
+    The default is the first.
 
     Raises FormatNotOffered for an unknown `format`, or when Accept admits none on offer.
     """
-    if asked is not None:
-        if asked not in offered:
-            raise FormatNotOffered(asked, offered)
-        return asked
+    if named is not None:
+        found = next((known for known in offered if known.name == named), None)
+        if found is None:
+            raise FormatNotOffered(named, [known.name for known in offered])
+        return found
     if header in ("", "*/*"):
         return offered[0]
     ranges = qualities(header.strip() or "*/*")
-    best = max(offered, key=lambda name: _quality(ranges, MEDIA_TYPES[name]))  # ties: the first
-    if _quality(ranges, MEDIA_TYPES[best]) == 0:
-        raise FormatNotOffered(header, [MEDIA_TYPES[name] for name in offered])
+    best = max(offered, key=lambda known: _quality(ranges, known.media_type))  # ties: the first
+    if _quality(ranges, best.media_type) == 0:
+        raise FormatNotOffered(header, [known.media_type for known in offered])
     return best

@@ -14,6 +14,8 @@ from service.formats.tables import Block, to_json
 class CsvRows:
     """A header and a line for each row, cells written as JSON writes them; None is empty."""
 
+    size = None
+
     def __init__(self, columns: Mapping[str, Any]) -> None:
         self._columns = list(columns)
 
@@ -48,6 +50,8 @@ def _cell(value: Any) -> Any:
 
 class JsonRows:
     """The JSON of an answer whose last field is its list of rows, empty in `answer`."""
+
+    size = None
 
     def __init__(self, answer: msgspec.Struct) -> None:
         self._frame = to_json(answer)

@@ -1,8 +1,11 @@
-"""Answers that are sent past the framework."""
+"""The framework's request, and answers that are sent past the framework."""
 
 from typing import Any
 
+from litestar import Request
 from litestar.types import Send
+
+AnyRequest = Request[Any, Any, Any]  # of no particular user, key or state
 
 
 async def send_whole(

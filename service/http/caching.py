@@ -8,28 +8,27 @@ computed answers are weak: another encoding, or another machine, may differ in b
 
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Literal
 
 from grokprobe.analysis import ANALYSIS_VERSION
+from service.formats.registry import Format
+from service.http.resources import RestsOn
 from service.http.target import Target
-
-# What an answer is made of: a checkpoint's file as it is, a checkpoint, a checkpoint or run with
-# the run's key frequencies, or whatever a run holds.
-RestsOn = Literal["file", "checkpoint", "keys", "run"]
 
 ONE_YEAR = "max-age=31536000, immutable"
 
 
-def etag(asked: Target, rests_on: RestsOn, query: Iterable[tuple[str, str]], chosen: str) -> str:
+def etag(
+    target: Target, rests_on: RestsOn, query: Iterable[tuple[str, str]], chosen: Format
+) -> str:
     """The ETag of an answer, from records alone: no model is loaded for it."""
     if rests_on == "file":
-        return f'"{asked.checkpoint.model.sha256}"'
+        return f'"{target.checkpoint.model.sha256}"'
     parts = [
         str(ANALYSIS_VERSION),
-        asked.path,
+        target.path,
         repr(sorted(query)),
-        chosen,
-        *_stands_on(asked, rests_on),
+        chosen.name,
+        *_stands_on(target, rests_on),
     ]
     return weak_tag("\0".join(parts).encode())
 
@@ -39,17 +38,17 @@ def weak_tag(content: bytes) -> str:
     return f'W/"{blake2b(content, digest_size=16).hexdigest()}"'
 
 
-def _stands_on(asked: Target, rests_on: RestsOn) -> Iterable[str]:
-    if asked.step is None or rests_on == "run":
-        return (asked.view.digest,)
-    checkpoint = asked.checkpoint.model.sha256
-    return (checkpoint, asked.view.key_digest) if rests_on == "keys" else (checkpoint,)
+def _stands_on(target: Target, rests_on: RestsOn) -> Iterable[str]:
+    if target.step is None or rests_on == "run":
+        return (target.view.digest,)
+    checkpoint = target.checkpoint.model.sha256
+    return (checkpoint, target.view.key_digest) if rests_on == "keys" else (checkpoint,)
 
 
-def cache_control(asked: Target, rests_on: RestsOn, authorised: bool) -> str:
+def cache_control(target: Target, rests_on: RestsOn, authorised: bool) -> str:
     """The Cache-Control header; shared caches keep nothing that was given for a key."""
-    provisional = rests_on == "keys" and asked.view.provisional
-    if asked.label or provisional or rests_on == "run":
+    provisional = rests_on == "keys" and target.view.provisional
+    if target.label or provisional or rests_on == "run":
         return "no-cache"
     return f"{'private' if authorised else 'public'}, {ONE_YEAR}"
 

@@ -1,6 +1,6 @@
 """The OpenAPI document: what the framework cannot know of the routes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,10 +23,11 @@ from litestar.openapi.spec import (
 )
 from litestar.openapi.spec.enums import OpenAPIType
 
-from service.formats.registry import MEDIA_TYPES
+from service.formats.registry import Formats
 from service.http import problems
-from service.http.caching import RestsOn
-from service.http.preconditions import Resource
+from service.http.parameters import PATH
+from service.http.queries import FORMAT
+from service.http.resources import Resource, RestsOn
 
 
 def documented(*statuses: int) -> dict[int, ResponseSpec]:
@@ -43,7 +44,7 @@ def documented(*statuses: int) -> dict[int, ResponseSpec]:
 
 
 def offering(
-    formats: tuple[str, ...],
+    formats: Formats,
     statuses: Mapping[int, ResponseSpec],
     rests_on: RestsOn | None = None,
     body: RequestBody | None = None,
@@ -54,7 +55,7 @@ def offering(
     """
     validated = body is None
     return {
-        "opt": {"resource": Resource(formats, rests_on)},
+        "opt": {"resource": Resource(formats, rests_on, takes_body=body is not None)},
         "responses": {**statuses, **({304: NOT_MODIFIED} if validated else {})},
         "operation_class": operation(formats, validated, body),
     }
@@ -82,7 +83,7 @@ RANGES = [
 
 
 def operation(
-    formats: Sequence[str], validated: bool, body: RequestBody | None = None
+    formats: Formats, validated: bool, body: RequestBody | None = None
 ) -> type[Operation]:
     """The entry of a route that offers these formats, with an ETag or without.
 
@@ -93,36 +94,53 @@ def operation(
     class Described(Operation):
         def __post_init__(self) -> None:
             self.request_body = body
-            self.parameters = [_query(p, formats) for p in self.parameters or []]
+            parameters = sorted(map(_described, self.parameters or []), key=_place)
             self.responses = responses = dict(self.responses or {})
             answer = responses["200"]
             assert isinstance(answer, OpenAPIResponse)
             answer.content = _offered(answer.content or {}, formats)
+            if formats:
+                parameters.append(_format(formats))
             if validated:
-                self.parameters.append(IF_NONE_MATCH)
+                parameters.append(IF_NONE_MATCH)
                 answer.headers = {"ETag": OpenAPIHeader(schema=TEXT)}
             if not formats:  # a file
-                self.parameters += RANGES
+                parameters += RANGES
                 responses["206"] = replace(answer, description="The bytes asked for.")
+            self.parameters = [*parameters]
 
     return Described
 
 
-def _offered(
-    found: dict[str, OpenAPIMediaType], formats: Sequence[str]
-) -> dict[str, OpenAPIMediaType]:
+def _offered(found: dict[str, OpenAPIMediaType], formats: Formats) -> dict[str, OpenAPIMediaType]:
     """Every media type of an answer; those of a file are known already."""
-    types = [MEDIA_TYPES[name] for name in formats] or list(found)
+    types = [known.media_type for known in formats] or list(found)
     return {kind: found.get(kind, OpenAPIMediaType(schema=TEXT)) for kind in types}
 
 
-def _query(parameter: Parameter | Reference, formats: Sequence[str]) -> Parameter | Reference:
+def _format(formats: Formats) -> Parameter:
+    """The parameter by which one of them is chosen."""
+    return Parameter(
+        name=FORMAT,
+        param_in="query",
+        schema=Schema(type=OpenAPIType.STRING, enum=[known.name for known in formats]),
+        description="The representation; it wins over Accept.",
+    )
+
+
+def _place(parameter: Parameter) -> int:
+    """Where a parameter stands: those of the path first, which the framework keeps in no order."""
+    return [*PATH, parameter.name].index(parameter.name)
+
+
+def _described(parameter: Parameter | Reference) -> Parameter:
     """A parameter as it may be given: never null; the framework loses a bound of 0 beside null."""
     assert isinstance(parameter, Parameter)
     assert isinstance(parameter.schema, Schema)
     schema = parameter.schema
-    if parameter.name == "format":
-        schema = Schema(type=OpenAPIType.STRING, enum=list(formats))
+    if parameter.param_in == "path" and parameter.name in PATH:  # not described where not taken
+        parameter = replace(parameter, description=PATH[parameter.name])
+        schema = replace(schema, description=PATH[parameter.name])
     elif schema.enum:
         values = [value for value in schema.enum if value is not None]
         schema = replace(schema, type=OpenAPIType.STRING, enum=values)

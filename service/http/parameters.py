@@ -4,15 +4,13 @@ from typing import Annotated
 
 from litestar.params import PathParameter, QueryParameter
 
-FormatQuery = Annotated[
-    str | None,
-    QueryParameter(name="format", description="The representation; it wins over Accept."),
-]
-RunPath = Annotated[str, PathParameter(description="The run's name.")]
-StepPath = Annotated[
-    str,
-    PathParameter(description="A step, or `first`, `latest`, `memorised`, `generalised`."),
-]
+# In the order in which paths have them; a target is named by them where no handler takes them.
+PATH = {
+    "run": "The run's name.",
+    "step": "A step, or `first`, `latest`, `memorised`, `generalised`.",
+}
+RunPath = Annotated[str, PathParameter(description=PATH["run"])]
+StepPath = Annotated[str, PathParameter(description=PATH["step"])]
 PAGE = 100  # rows, unless asked otherwise
 Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="Rows on one page.")]
 FromStep = Annotated[int | None, QueryParameter(ge=0, description="The first step to list.")]

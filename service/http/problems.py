@@ -12,6 +12,7 @@ from litestar.types import Send
 from grokprobe import errors
 from service import errors as service_errors
 from service.http.asgi import send_whole
+from service.telemetry.requests import state_of
 
 logger = logging.getLogger("grokprobe.service")
 
@@ -130,7 +131,7 @@ def problem(scope: Any, error: Exception) -> tuple[int, dict[str, str], bytes]:
         detail=detail,
         instance=scope["path"],  # never the URL: a strange Host header breaks it
         error=detail,
-        request_id=scope["state"]["request_id"],
+        request_id=state_of(scope).request_id,
         errors=found,
     )
     return status, _headers(error, status), msgspec.json.encode(body)

@@ -12,13 +12,18 @@ from typing import Any, Literal, get_args, get_origin
 from urllib.parse import parse_qsl
 
 from litestar import Request
+from litestar.enums import ParamType
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import ParameterKwarg
 
 from grokprobe.errors import InvalidInput
+from service.http.resources import Resource
 
 NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,3})?", re.ASCII)
 INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
 
 
+FORMAT = "format"  # the parameter that all have who offer formats: negotiation reads it
 SHORT = 256  # bytes of a query that is worth keeping
 Query = tuple[tuple[str, str], ...]
 
@@ -34,7 +39,7 @@ def check_query(request: Request[Any, Any, Any]) -> Query:
 
 
 @lru_cache(maxsize=4096)  # clients ask the same of many checkpoints
-def _checked(handler: Any, query: bytes) -> Query:
+def _checked(handler: HTTPRouteHandler, query: bytes) -> Query:
     known = query_parameters(handler)
     given = _parsed(query)
     for position, (name, value) in enumerate(given):
@@ -57,17 +62,18 @@ def _parsed(query: bytes) -> Query:
 
 
 @lru_cache(maxsize=256)
-def query_parameters(handler: Any) -> MappingProxyType[str, Any]:
+def query_parameters(handler: HTTPRouteHandler) -> MappingProxyType[str, Any]:
     """The query parameters of a route handler: name -> type, None taken out of unions."""
     injected = handler.resolve_dependencies()
-    return MappingProxyType(
-        {
-            field.kwarg_definition.name or field.name: _plain(field.annotation)
-            for field in handler.parsed_fn_signature.parameters.values()
-            if field.name not in injected
-            and getattr(field.kwarg_definition, "param_type", None) == "query"
-        }
-    )
+    found: dict[str, Any] = {
+        field.kwarg_definition.name or field.name: _plain(field.annotation)
+        for field in handler.parsed_fn_signature.parameters.values()
+        if field.name not in injected
+        and isinstance(field.kwarg_definition, ParameterKwarg)
+        and field.kwarg_definition.param_type == ParamType.QUERY
+    }
+    resource: Resource | None = handler.opt.get("resource")
+    return MappingProxyType(found | {FORMAT: str} if resource and resource.formats else found)
 
 
 def _plain(annotation: Any) -> Any:

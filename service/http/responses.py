@@ -7,22 +7,21 @@ from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
-from litestar import Request, Response
+from litestar import Response
 from litestar.response import Stream
 from numpy.typing import NDArray
 
-from service.formats.npy import NpyRows
-from service.formats.registry import MEDIA_TYPES, encode_answer, encoder
 from service.formats.tables import Block, Encoder, Table
+from service.http.asgi import AnyRequest
 from service.http.caching import weak_tag
-from service.http.preconditions import NotModified, negotiated, stands
+from service.http.preconditions import NotModified, Reply
 from service.http.queries import in_order
 
 INLINE_CELLS = 2048  # encoding more would keep others waiting: a thread does it
 
 
 async def respond(
-    request: Request[Any, Any, Any],
+    reply: Reply,
     answer: msgspec.Struct,
     table: Table | None = None,
     array: NDArray[Any] | None = None,
@@ -34,22 +33,22 @@ async def respond(
     `apart` says that its cells hold much: a thread encodes them. Where nothing was known before
     the work, the answer's own bytes make the ETag.
     """
-    chosen = negotiated(request).format
+    chosen = reply.format
     small = table is None or len(table.rows) * len(table.columns) <= INLINE_CELLS
-    if small and not apart and chosen in ("json", "csv"):
-        body = encode_answer(chosen, answer, table, array)
+    if small and not apart and chosen.is_text:
+        body = chosen.encode(answer, table, array)
     else:
-        body = await asyncio.to_thread(encode_answer, chosen, answer, table, array)
-    headers = {**negotiated(request).headers, **headers}
-    if request.method == "GET" and "ETag" not in headers:
+        body = await asyncio.to_thread(chosen.encode, answer, table, array)
+    headers = {**reply.headers, **headers}
+    if reply.is_get and "ETag" not in headers:
         headers |= {"ETag": weak_tag(body), "Cache-Control": "no-cache"}
-    if stands(request, headers):
+    if reply.stands(headers):
         return NotModified(headers)
-    return Response(body, media_type=MEDIA_TYPES[chosen], headers=headers)
+    return Response(body, media_type=chosen.media_type, headers=headers)
 
 
 async def stream(
-    request: Request[Any, Any, Any],
+    reply: Reply,
     answer: msgspec.Struct,
     table: Table,
     blocks: AsyncIterator[Block],
@@ -59,17 +58,17 @@ async def stream(
 
     The first is made here, under the caller's permit. A reader that is slow holds none.
     """
-    chosen = negotiated(request).format
-    writer = await asyncio.to_thread(encoder, chosen, answer, table, length)
-    headers = dict(negotiated(request).headers)
-    if isinstance(writer, NpyRows):
+    chosen = reply.format
+    writer = await asyncio.to_thread(chosen.encoder, answer, table, length)
+    headers = dict(reply.headers)
+    if writer.size is not None:
         headers["Content-Length"] = str(writer.size)
-    if stands(request, headers):  # by `*`: an ETag has been compared before
+    if reply.stands(headers):  # by `*`: an ETag has been compared before
         return NotModified(headers)
     first = writer.head() + await asyncio.to_thread(writer.rows, await anext(blocks))
     return Stream(
         _pieces(first, writer, blocks),
-        media_type=MEDIA_TYPES[chosen],
+        media_type=chosen.media_type,
         headers=headers,
     )
 
@@ -83,7 +82,7 @@ async def _pieces(
     yield await asyncio.to_thread(writer.tail)
 
 
-def next_link(request: Request[Any, Any, Any], cursor: str | int | None) -> dict[str, str]:
+def next_link(request: AnyRequest, cursor: str | int | None) -> dict[str, str]:
     """The Link header of the following page; none after the last, whose cursor is None."""
     if cursor is None:
         return {}

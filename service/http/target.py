@@ -1,10 +1,11 @@
 """Which run and which step a path names."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from grokprobe.store.records import CheckpointManifest
 from service.context import Context
+from service.http.asgi import AnyRequest
 from service.inference.checkpoints import Checkpoint
 from service.runs.view import RunView
 
@@ -42,28 +43,21 @@ class Opened(NamedTuple):
     checkpoint: Checkpoint
 
 
-async def find(context: Context, request: Any) -> Target:
+async def find(context: Context, request: AnyRequest) -> Target:
     """The run and step that the path of a request names.
 
     Raises RunNotFound, StepNotFound, LabelNotReached.
     """
     view = await context.views.get(request.path_params["run"])
-    path, asked = request.scope["path"], request.path_params.get("step")
-    if asked is None:
+    path, given = request.scope["path"], request.path_params.get("step")
+    if given is None:
         return Target(view, None, False, path)
-    step = view.step_of(asked)
-    before, _, after = path.partition(f"/checkpoints/{asked}")
-    return Target(view, step, asked != str(step), f"{before}/checkpoints/{step}{after}")
+    step = view.step_of(given)
+    before, _, after = path.partition(f"/checkpoints/{given}")
+    return Target(view, step, given != str(step), f"{before}/checkpoints/{step}{after}")
 
 
-def asked_of(request: Any) -> Target:
-    """What `find` found for a request, before its handler ran."""
-    found: Target = request.scope["state"]["asked"]
-    return found
-
-
-async def open_checkpoint(context: Context, request: Any) -> Opened:
-    """The checkpoint that a request asks for. Raises CheckpointCorrupt and StoreUnavailable."""
-    asked = asked_of(request)
-    run, step = asked.view.manifest.run, asked.number
-    return Opened(asked.view, step, await context.checkpoints.get(run, step))
+async def open_checkpoint(context: Context, target: Target) -> Opened:
+    """The checkpoint that a path names. Raises CheckpointCorrupt and StoreUnavailable."""
+    run, step = target.view.manifest.run, target.number
+    return Opened(target.view, step, await context.checkpoints.get(run, step))

@@ -6,19 +6,19 @@ as SESSION_OVERHEAD times its file: ONNX Runtime keeps the weights and the table
 
 import asyncio
 import math
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from grokprobe.store.archive.publisher import Archive
+from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.records import CheckpointManifest, task_of
 from grokprobe.task import Mask, Residues, Task, answers
+from service.cache import Cache
 from service.errors import OutputMissing
 from service.inference.runtime import Runtime
 from service.telemetry.metrics import Metrics
@@ -90,11 +90,11 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The cache. `get` answers from memory or loads; the least recently used go first."""
+    """The cache: `get` answers from memory or loads."""
 
     def __init__(
         self,
-        archive: Archive,
+        archive: ArchiveReader,
         runtime: Runtime,
         metrics: Metrics,
         budget_bytes: int,
@@ -103,43 +103,35 @@ class Checkpoints:
         self._archive = archive
         self._runtime = runtime
         self._metrics = metrics
-        self._budget_bytes = budget_bytes
         self._max_model_bytes = max_model_bytes
-        self._loaded: OrderedDict[tuple[str, int], Checkpoint] = OrderedDict()
-        self._loading: dict[tuple[str, int], asyncio.Task[Checkpoint]] = {}
+        self._loaded: Cache[tuple[str, int], Checkpoint] = Cache(
+            budget_bytes, _cost, metrics.cache_evictions.inc
+        )
+        metrics.cache_bytes.set_function(lambda: self._loaded.size)
         # A table lives as long as a loaded checkpoint of its run does.
         self._tables: WeakValueDictionary[str, PairTable] = WeakValueDictionary()
-        self._bytes = 0
 
     async def get(self, run: str, step: int) -> Checkpoint:
         """The checkpoint, loaded. Raises StepNotFound, CheckpointCorrupt, StoreUnavailable."""
         key = (run, step)
-        if key in self._loaded:
-            self._loaded.move_to_end(key)
-            self._metrics.cache_hits.inc()
-            return self._loaded[key]
-        self._metrics.cache_misses.inc()
-        if key not in self._loading:
-            task = asyncio.create_task(self._load(run, step))
-            self._loading[key] = task
-            task.add_done_callback(lambda _: self._loading.pop(key))
-        # Shielded: one client that hangs up must not cancel the load that others wait for.
-        return await asyncio.shield(self._loading[key])
+        asked = self._metrics.cache_hits if key in self._loaded else self._metrics.cache_misses
+        asked.inc()
+        return await self._loaded.get(key, partial(self._load, run, step))
 
     def drop(self, run: str, step: int | None = None) -> None:
         """Forget a loaded checkpoint, or all of a run; who works with it keeps it until done."""
-        for key in [key for key in self._loaded if key[0] == run and step in (None, key[1])]:
-            self._forget(key)
+        for key in self._loaded:
+            if key[0] == run and step in (None, key[1]):
+                self._loaded.drop(key)
 
     async def _load(self, run: str, step: int) -> Checkpoint:
         # The digest comes from the manifest in object storage, never from the index.
         manifest = await self._archive.checkpoint(run, step)
         model = await self._archive.model(manifest, self._max_model_bytes)
         session = await asyncio.to_thread(self._runtime.open, model, f"run {run!r} step {step}")
-        checkpoint = Checkpoint(manifest, await self._table(run), session)
+        table = await self._table(run)
         self._metrics.cache_loads.inc()
-        self._keep((run, step), checkpoint)
-        return checkpoint
+        return Checkpoint(manifest, table, session)
 
     async def _table(self, run: str) -> PairTable:
         known = self._tables.get(run)
@@ -148,18 +140,6 @@ class Checkpoints:
             known = PairTable(task, answers(task), await self._archive.train_mask(run))
             self._tables[run] = known
         return known
-
-    def _keep(self, key: tuple[str, int], checkpoint: Checkpoint) -> None:
-        self._loaded[key] = checkpoint
-        self._bytes += _cost(checkpoint)
-        while self._bytes > self._budget_bytes and len(self._loaded) > 1:
-            self._forget(next(iter(self._loaded)))
-            self._metrics.cache_evictions.inc()
-        self._metrics.cache_bytes.set(self._bytes)
-
-    def _forget(self, key: tuple[str, int]) -> None:
-        self._bytes -= _cost(self._loaded.pop(key))
-        self._metrics.cache_bytes.set(self._bytes)
 
 
 def _cost(checkpoint: Checkpoint) -> int:

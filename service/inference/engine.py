@@ -2,7 +2,6 @@
 
 import asyncio
 import contextvars
-import os
 import time
 from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from grokprobe.cpus import allowed_cpus
 from grokprobe.spans import span
 from grokprobe.task import Residues, pairs
 from service.formats.npy import npy_array
@@ -45,7 +45,7 @@ class Inference:
         self.permit = self.admission.permit
         self._grids = Grids(metrics, grid_cache_bytes)
         # More than cores: one that takes seconds must not hold up those that take milliseconds.
-        self._threads = ThreadPoolExecutor(2 * (os.cpu_count() or 1))
+        self._threads = ThreadPoolExecutor(2 * allowed_cpus())
 
     async def outputs(
         self, checkpoint: Checkpoint, names: Sequence[str], asked: Residues

@@ -5,14 +5,13 @@ ANALYSIS_VERSION stands for the last, and a changed formula raises it. Nothing e
 but by room; Redis forgets after KEPT_S.
 """
 
-import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import msgspec
 
 from grokprobe.analysis import ANALYSIS_VERSION
+from service.cache import Cache
 from service.inference.checkpoints import Checkpoint
 from service.runs.source import Source
 from service.telemetry.metrics import Metrics
@@ -34,8 +33,7 @@ class Results:
     def __init__(self, source: Source, metrics: Metrics) -> None:
         self._source = source
         self._metrics = metrics
-        self._kept: OrderedDict[str, Any] = OrderedDict()
-        self._computing: dict[str, asyncio.Task[Any]] = {}
+        self._kept: Cache[str, Any] = Cache(MAX_RESULTS)
 
     async def get(
         self, checkpoint: Checkpoint, what: str, kind: Any, compute: Callable[[], Awaitable[T]]
@@ -43,16 +41,8 @@ class Results:
         """A result of type `kind`. Raises what `compute` raises, to all who wait for it."""
         key = key_of(checkpoint, what)
         if key in self._kept:
-            self._kept.move_to_end(key)
             self._metrics.derived.inc("memory")
-            known: T = self._kept[key]
-            return known
-        if key not in self._computing:
-            task = asyncio.create_task(self._find(key, kind, compute))
-            self._computing[key] = task
-            task.add_done_callback(lambda _: self._computing.pop(key))
-        # Shielded: one client that hangs up must not cancel what others wait for.
-        found: T = await asyncio.shield(self._computing[key])
+        found: T = await self._kept.get(key, lambda: self._find(key, kind, compute))
         return found
 
     async def _find(self, key: str, kind: Any, compute: Callable[[], Awaitable[T]]) -> T:
@@ -65,17 +55,14 @@ class Results:
             self._metrics.derived.inc("computed")
             encoded = msgspec.msgpack.encode(found)
             await self._source.either(lambda: self._write(key, encoded), _nothing)
-        self._kept[key] = found
-        if len(self._kept) > MAX_RESULTS:
-            self._kept.popitem(last=False)
         return found
 
     async def _read(self, key: str) -> bytes | None:
-        [data] = await self._source.catalogue.send(("GET", key))
+        [data] = await self._source.catalogue.connection.send(("GET", key))
         return bytes(data) if data is not None else None
 
     async def _write(self, key: str, data: bytes) -> None:
-        await self._source.catalogue.send(("SET", key, data, "EX", KEPT_S))
+        await self._source.catalogue.connection.send(("SET", key, data, "EX", KEPT_S))
 
 
 async def _nothing() -> None:

@@ -27,6 +27,7 @@ from grokprobe.settings import Settings, variable
 from service.errors import RateExceeded, Unauthorised
 from service.http.problems import send_problem
 from service.telemetry.metrics import Metrics
+from service.telemetry.requests import header, state_of
 
 logger = logging.getLogger("grokprobe.service")
 
@@ -171,15 +172,13 @@ def protect(app: ASGIApp, keys: ApiKeys, metrics: Metrics, open_metrics: bool) -
         if scope["path"] in paths or scope["path"].startswith(prefixes):
             return await app(scope, receive, send)
         try:
-            key = keys.identify(
-                scope["state"]["headers"].get(b"authorization", b"").decode("latin-1")
-            )
+            key = keys.identify(header(scope, b"authorization"))
             key.use()
         except (Unauthorised, RateExceeded) as error:
             metrics.refusals.inc(error.reason)
             return await send_problem(scope, send, error)
         # An answer without end asks it again and again.
-        scope["state"]["may_stay"] = functools.partial(keys.hold, key)
+        state_of(scope).may_stay = functools.partial(keys.hold, key)
         return await app(scope, receive, send)
 
     return protected

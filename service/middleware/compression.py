@@ -15,13 +15,16 @@ import zstandard
 from litestar.types import ASGIApp, Receive, Send
 
 from service.formats.negotiation import qualities
+from service.formats.registry import FORMATS
+from service.telemetry.requests import state_of
 
 MIN_BYTES = 1024  # less fits in one packet anyhow
 INLINE_BYTES = 32_768  # about a millisecond; more is done in a thread
 GZIP_LEVEL, ZSTD_LEVEL = 4, 3
-TEXT = ("application/json", "text/csv", "text/html", "text/plain", "text/css", "image/svg+xml")
+PAGES = ("text/html", "text/plain", "text/css", "image/svg+xml")
 SCRIPTS = ("text/javascript", "application/javascript", "application/vnd.oai.openapi")
-TYPES = tuple(name.encode() for name in (*TEXT, *SCRIPTS))
+ANSWERS = (known.media_type for known in FORMATS.values() if known.is_text)
+TYPES = tuple(name.encode() for name in (*ANSWERS, *PAGES, *SCRIPTS))
 UNTOUCHED = "/v2"
 LONGEST = 256  # bytes of an Accept-Encoding: choices are kept
 
@@ -71,9 +74,9 @@ def compress(app: ASGIApp) -> ASGIApp:
     """`app` with its text compressed as the client asks, in pieces as they come."""
 
     async def compressed(scope: Any, receive: Receive, send: Send) -> None:
-        asked = scope["state"]["headers"].get(b"accept-encoding")
+        accepted = state_of(scope).headers.get(b"accept-encoding", b"")
         encoding = (
-            choose_encoding(asked.decode("latin-1")) if asked and len(asked) <= LONGEST else None
+            choose_encoding(accepted.decode("latin-1")) if 0 < len(accepted) <= LONGEST else None
         )
         if encoding is None or scope["path"].startswith(UNTOUCHED):
             return await app(scope, receive, send)

@@ -5,6 +5,7 @@ from typing import Any
 from litestar.types import ASGIApp, Receive, Send
 
 from service.http.asgi import NO_BODY
+from service.telemetry.requests import state_of
 
 SHOWN_TO_SCRIPTS = (
     b"Accept-Ranges, Content-Location, Content-Range, ETag, Link, Retry-After, Server-Timing, "
@@ -26,10 +27,10 @@ def cross_origin(app: ASGIApp, origins: frozenset[str]) -> ASGIApp:
         return app
 
     async def crossed(scope: Any, receive: Receive, send: Send) -> None:
-        asked = scope["state"]["headers"]
-        headers = _allowing(asked.get(b"origin", b""), origins)
-        if b"access-control-request-method" in asked and scope["method"] == "OPTIONS":
-            return await _preflight(send, headers, asked)
+        given = state_of(scope).headers
+        headers = _allowing(given.get(b"origin", b""), origins)
+        if b"access-control-request-method" in given and scope["method"] == "OPTIONS":
+            return await _preflight(send, headers, given)
 
         async def allow(message: Any) -> None:
             if message["type"] == "http.response.start":
@@ -52,9 +53,9 @@ def _allowing(origin: bytes, origins: frozenset[str]) -> list[tuple[bytes, bytes
 
 
 async def _preflight(
-    send: Send, headers: list[tuple[bytes, bytes]], asked: dict[bytes, bytes]
+    send: Send, headers: list[tuple[bytes, bytes]], given: dict[bytes, bytes]
 ) -> None:
-    wanted = asked.get(b"access-control-request-headers", b"")
+    wanted = given.get(b"access-control-request-headers", b"")
     allowed = [*PREFLIGHT, (b"access-control-allow-headers", wanted)]
     start: Any = {"type": "http.response.start", "status": 204, "headers": [*headers, *allowed]}
     await send(start)

@@ -13,6 +13,7 @@ from litestar.types import ASGIApp, Receive, Send
 from grokprobe.errors import GrokprobeError, InvalidInput
 from service.errors import ClientGone, DeadlineExceeded, IncompleteBody, Stopping
 from service.http.problems import send_problem
+from service.telemetry.requests import state_of
 
 HEADER = "X-Request-Timeout-Ms"
 KEY = HEADER.lower().encode()
@@ -33,7 +34,7 @@ def timeout_ms(value: bytes) -> int:
 
 def _has_body(scope: Any) -> bool:
     """Whether a request says that a body follows it, which somebody reads."""
-    headers = scope["state"]["headers"]
+    headers = state_of(scope).headers
     return scope["method"] != "GET" and any(headers.get(n, b"0") != b"0" for n in BODY_HEADERS)
 
 
@@ -81,7 +82,7 @@ class Deadline:
 
     @property
     def _has_begun(self) -> bool:
-        return "begun" in self._scope["state"]
+        return state_of(self._scope).begun
 
     async def _until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -113,7 +114,7 @@ class Deadlines:
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        given = scope["state"]["headers"].get(KEY)
+        given = state_of(scope).headers.get(KEY)
         try:
             given_ms = None if given is None else timeout_ms(given)
         except InvalidInput as error:

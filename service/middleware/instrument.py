@@ -12,9 +12,8 @@ from typing import Any
 from litestar.types import ASGIApp, Receive, Send
 
 from service.http.asgi import NO_BODY
-from service.telemetry.logs import current_request
 from service.telemetry.metrics import Metrics
-from service.telemetry.requests import Timing, request_id
+from service.telemetry.requests import KEY, RequestState, current_request, request_id
 
 
 def instrument(app: ASGIApp, metrics: Metrics) -> ASGIApp:
@@ -27,15 +26,14 @@ def instrument(app: ASGIApp, metrics: Metrics) -> ASGIApp:
             answered = asyncio.Event()
             scope, receive = _as_get(scope), partial(_ended, answered)
         headers = dict(scope["headers"])
-        state = scope.setdefault("state", {})
-        state["headers"], state["timing"] = headers, Timing()
-        state["request_id"] = request_id(headers.get(b"x-request-id"))
+        state = RequestState(request_id(headers.get(b"x-request-id")), headers)
+        scope.setdefault("state", {})[KEY] = state
         current_request.set(scope)  # each request runs in a task of its own
 
         async def watch(message: Any) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status, state["begun"] = message["status"], True
+                status, state.begun = message["status"], True
                 found = message["headers"]
                 if status in (204, 405):
                     found = _with_head(found)
@@ -80,8 +78,8 @@ def _with_head(headers: Any) -> Any:
     ]
 
 
-def _of(state: dict[str, Any]) -> list[tuple[bytes, bytes]]:
-    headers = [(b"x-request-id", state["request_id"].encode())]
-    if timing := state["timing"].header():
+def _of(state: RequestState) -> list[tuple[bytes, bytes]]:
+    headers = [(b"x-request-id", state.request_id.encode())]
+    if timing := state.timing.header():
         headers.append((b"server-timing", timing.encode()))
     return headers

@@ -1,4 +1,4 @@
-"""What a view tells of when structure emerged and when generalisation began (MATHS)."""
+"""What a view tells of when structure emerged and when generalisation began (docs/maths.md)."""
 
 import msgspec
 

@@ -5,7 +5,6 @@ of a few runs at a time; views of theirs are not kept, so those of the runs that
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ from grokprobe.errors import GroupNotFound, RunNotFound
 from grokprobe.store.archive.objects import gather
 from grokprobe.store.archive.reader import RunState
 from grokprobe.store.records import Status, is_name
+from service.cache import Cache
 from service.errors import TooLarge
 from service.runs.emergence import GENERALISATION, STRUCTURE, answer_emergence
 from service.runs.source import Source
@@ -64,7 +64,7 @@ class GroupMembers:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._kept: OrderedDict[str, MemberRow] = OrderedDict()
+        self._kept: Cache[str, MemberRow] = Cache(MAX_KEPT)
         self._turn = asyncio.Semaphore(AT_ONCE)
 
     async def group(self, name: str) -> Group:
@@ -95,7 +95,7 @@ class GroupMembers:
         return [state for state in await gather(self._state, runs) if state]
 
     async def _state(self, run: str) -> RunState | None:
-        known = self._kept.get(run)
+        known = self._kept.known(run)
         if known and known.status != "running":
             return _state_of(known)
         try:
@@ -120,21 +120,16 @@ class GroupMembers:
             try:
                 view = await self._source.view(state.run)
             except RunNotFound:
-                self._kept.pop(state.run, None)
+                self._kept.drop(state.run)
                 return None
             row = await asyncio.to_thread(_row, view)
-        self._kept[state.run] = row
-        if len(self._kept) > MAX_KEPT:
-            self._kept.popitem(last=False)
+        self._kept.keep(state.run, row)
         return row
 
     def _current(self, state: RunState) -> MemberRow | None:
         """The kept row of a run that is just as far."""
-        known = self._kept.get(state.run)
-        if known is None or _state_of(known) != state:
-            return None
-        self._kept.move_to_end(state.run)
-        return known
+        known = self._kept.known(state.run)
+        return known if known and _state_of(known) == state else None
 
 
 def _check_size(name: str, runs: Sequence[str]) -> None:
@@ -156,17 +151,17 @@ def _state_of(row: MemberRow) -> RunState:
 
 def _row(view: RunView) -> MemberRow:
     """What a run tells, with all of its configuration."""
-    found, steps, manifest = answer_emergence(view), view.steps, view.manifest
-    latest = view.checkpoints[steps[-1]].measures if steps else {}
+    found, latest, manifest = answer_emergence(view), view.latest, view.manifest
+    measures = latest.measures if latest else {}
     return MemberRow(
         run=manifest.run,
         seed=manifest.seed,
         status=view.status,
-        checkpoint_count=len(steps),
-        latest_step=steps[-1] if steps else None,
+        checkpoint_count=len(view.checkpoints),
+        latest_step=latest.step if latest else None,
         config=dict(_leaves(manifest.config)),
-        train_accuracy=latest.get("train_accuracy"),
-        test_accuracy=latest.get("test_accuracy"),
+        train_accuracy=measures.get("train_accuracy"),
+        test_accuracy=measures.get("test_accuracy"),
         memorised=found.memorised,
         generalised=found.generalised,
         delay=delay(found.memorised, found.generalised),

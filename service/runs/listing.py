@@ -6,7 +6,8 @@ import msgspec
 
 from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.catalogue.catalogue import Catalogue
-from grokprobe.store.records import CheckpointManifest, RunManifest, Status
+from grokprobe.store.catalogue.scripts import RunSummary
+from grokprobe.store.records import Status
 from service.runs.source import Source
 from service.runs.views import RunViews
 
@@ -27,12 +28,8 @@ class RunRow(msgspec.Struct):
     created_at: datetime
 
 
-def _row(
-    manifest: RunManifest,
-    status: Status,
-    count: int,
-    latest: CheckpointManifest | None,
-) -> RunRow:
+def _row(summary: RunSummary) -> RunRow:
+    manifest, latest = summary.manifest, summary.latest
     return RunRow(
         run=manifest.run,
         group=manifest.group,
@@ -40,9 +37,9 @@ def _row(
         modulus=manifest.task.modulus,
         architecture=str(manifest.architecture.get("family")),
         seed=manifest.seed,
-        status=status,
+        status=summary.status,
         latest_step=latest.step if latest else None,
-        checkpoint_count=count,
+        checkpoint_count=summary.checkpoint_count,
         test_accuracy=latest.measures.get("test_accuracy") if latest else None,
         created_at=manifest.created_at,
     )
@@ -52,8 +49,7 @@ async def _from_catalogue(
     catalogue: Catalogue, after: str, limit: int, group: str | None
 ) -> list[RunRow]:
     names = await catalogue.runs(after, limit, group)
-    found = await catalogue.summaries(names)
-    return [_row(s.manifest, s.status, s.checkpoint_count, s.latest) for s in found]
+    return [_row(summary) for summary in await catalogue.summaries(names)]
 
 
 async def _from_archive(
@@ -61,12 +57,7 @@ async def _from_archive(
 ) -> list[RunRow]:
     runs = await archive.runs() if group is None else (await archive.groups()).get(group, [])
     names = [run for run in runs if run > after][:limit]
-    found = [await views.get(run) for run in names]
-    latest = [view.checkpoints[view.steps[-1]] if view.steps else None for view in found]
-    return [
-        _row(view.manifest, view.status, len(view.checkpoints), last)
-        for view, last in zip(found, latest, strict=True)
-    ]
+    return [_row((await views.get(run)).summary) for run in names]
 
 
 async def page_of_runs(

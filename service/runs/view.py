@@ -13,6 +13,7 @@ from grokprobe.analysis.fourier import shares
 from grokprobe.analysis.measures_table import KEY_MEASURES
 from grokprobe.errors import LabelNotReached, StepNotFound
 from grokprobe.store.archive.reader import nearest_steps
+from grokprobe.store.catalogue.scripts import RunSummary
 from grokprobe.store.records import (
     CheckpointManifest,
     Completion,
@@ -52,6 +53,21 @@ class RunView:
         return list(self.checkpoints)
 
     @property
+    def latest(self) -> CheckpointManifest | None:
+        """The checkpoint of the last step; None before the first."""
+        return self.checkpoints[self.steps[-1]] if self.checkpoints else None
+
+    @property
+    def summary(self) -> RunSummary:
+        """What a list shows of it, as the catalogue says it."""
+        return RunSummary(
+            manifest=self.manifest,
+            status=self.status,
+            checkpoint_count=len(self.checkpoints),
+            latest=self.latest,
+        )
+
+    @property
     def status(self) -> Status:
         """How the run stands; `running` until it says otherwise."""
         return status_of(self.completion)
@@ -61,7 +77,7 @@ class RunView:
         """The run's key frequencies; until it has ended, those of its latest checkpoint."""
         if self.completion:
             return self.completion.keys
-        return self.checkpoints[self.steps[-1]].own_keys if self.checkpoints else None
+        return self.latest.own_keys if self.latest else None
 
     @cached_property
     def key_measures(self) -> dict[int, dict[str, Measure]]:

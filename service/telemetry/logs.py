@@ -5,21 +5,11 @@ What is logged while a request is answered names its id, its run and its step, w
 
 import logging
 import sys
-from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 
-# The ASGI scope of the request that the running task answers.
-current_request: ContextVar[Any] = ContextVar("current_request", default=None)
-
-
-def request_facts() -> dict[str, Any]:
-    """`request_id`, `run` and `step` of the request that is being answered."""
-    scope = current_request.get() or {}
-    named = {**scope.get("path_params", {}), **scope.get("state", {})}
-    return {name: named[name] for name in ("request_id", "run", "step") if name in named}
+from service.telemetry.requests import request_facts
 
 
 class JsonFormatter(logging.Formatter):

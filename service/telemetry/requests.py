@@ -1,32 +1,25 @@
 """What each request is known by, and where its time went.
 
-The outermost layer puts it into the state of the ASGI scope: `request_id`, `timing`, `headers` (by
-their names, as they came) and, once the answer has begun, `begun`.
+The outermost layer puts one record of it into the state of the ASGI scope, for the layers around
+the framework and for what is within.
 """
 
 import itertools
 import re
 import secrets
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
 
-from service.telemetry.logs import current_request
+from litestar.types import Scope
 
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+KEY = "grokprobe"  # in the scope's state, which the framework shares
 _process, _numbers = secrets.token_hex(4), itertools.count(secrets.randbelow(2**31))
 
-
-def request_id(given: bytes | None = None) -> str:
-    """The id that a client gave, if it is short and plain, or a new one."""
-    if given and SANE_ID.fullmatch(text := given.decode("latin-1")):
-        return text
-    return f"{_process}{next(_numbers) & 0xFFFFFFFF:08x}"
-
-
-def header(request: Any, name: bytes) -> str:
-    """A header of a request, empty where it has none; the framework's own builds all of them."""
-    value: bytes = request.scope["state"]["headers"].get(name, b"")
-    return value.decode("latin-1")
+# The ASGI scope of the request that the running task answers.
+current_request: ContextVar[Scope | None] = ContextVar("current_request", default=None)
 
 
 @dataclass(slots=True)
@@ -43,8 +36,45 @@ class Timing:
         return f"queue;dur={1e3 * self.queue_s:.3f}, inference;dur={1e3 * self.inference_s:.3f}"
 
 
+@dataclass(slots=True)
+class RequestState:
+    """What every layer may know of a request."""
+
+    request_id: str
+    headers: dict[bytes, bytes]  # by their names, as they came
+    timing: Timing = field(default_factory=Timing)
+    begun: bool = False  # the answer has
+    may_stay: Callable[[], bool] = lambda: True  # an answer without end asks: keys are revoked
+
+
+def state_of(scope: Scope) -> RequestState:
+    """The record of a request."""
+    found: RequestState = scope["state"][KEY]
+    return found
+
+
+def request_id(given: bytes | None = None) -> str:
+    """The id that a client gave, if it is short and plain, or a new one."""
+    if given and SANE_ID.fullmatch(text := given.decode("latin-1")):
+        return text
+    return f"{_process}{next(_numbers) & 0xFFFFFFFF:08x}"
+
+
+def header(scope: Scope, name: bytes) -> str:
+    """A header of a request, empty where it has none; the framework's own builds all of them."""
+    return state_of(scope).headers.get(name, b"").decode("latin-1")
+
+
 def current_timing() -> Timing:
     """The timing of the request that the running task answers, or of nobody."""
     scope = current_request.get()
-    found: Timing = scope["state"]["timing"] if scope else Timing()
-    return found
+    return state_of(scope).timing if scope else Timing()
+
+
+def request_facts() -> dict[str, Any]:
+    """`request_id`, `run` and `step` of the request that is being answered."""
+    scope = current_request.get()
+    if scope is None:
+        return {}
+    named = {**scope.get("path_params", {}), "request_id": state_of(scope).request_id}
+    return {name: named[name] for name in ("request_id", "run", "step") if name in named}

@@ -2,21 +2,20 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import Response, get
 from litestar.params import QueryParameter
 
 from grokprobe.analysis.measures_table import ROW_MEASURES
 from grokprobe.store.records import CheckpointManifest, LearningCoefficient, ModelRecord
-from service.context import FromContext
-from service.formats.registry import JSON, TABLE
+from service.formats.registry import RECORD, TABLE
 from service.formats.tables import columns_of, table_of
 from service.http.openapi import OF_A_RUN, offering
-from service.http.parameters import PAGE, FormatQuery, FromStep, Limit, RunPath, StepPath, ToStep
+from service.http.parameters import PAGE, FromStep, Limit, RunPath, ToStep
+from service.http.preconditions import SettledRequest
 from service.http.responses import next_link, respond
-from service.http.target import asked_of
 from service.runs.view import between
 
 
@@ -74,42 +73,37 @@ def _rows(manifests: Iterable[CheckpointManifest]) -> list[CheckpointRow]:
     **offering(TABLE, OF_A_RUN, "run"),
 )
 async def list_checkpoints(
-    request: Request[Any, Any, Any],
-    context: FromContext,
+    request: SettledRequest,
     run: RunPath,
     from_step: FromStep = None,
     to_step: ToStep = None,
     limit: Limit = PAGE,
     after: Annotated[int | None, QueryParameter(ge=0, description="The cursor of a page.")] = None,
-    format_: FormatQuery = None,
 ) -> Response[CheckpointList]:
     """Checkpoints in the order of their steps, a page at a time."""
     found = [
         c
-        for c in between(asked_of(request).view, from_step, to_step)
+        for c in between(request.target.view, from_step, to_step)
         if after is None or c.step > after
     ]
     page, rest = found[:limit], found[limit:]
     answer = CheckpointList(run, _rows(page), page[-1].step if rest else None)
     table = table_of(answer, "checkpoints", columns_of(CheckpointRow))
-    return await respond(request, answer, table, headers=next_link(request, answer.next))
+    return await respond(request.reply, answer, table, headers=next_link(request, answer.next))
 
 
 @get(
     "/runs/{run:str}/checkpoints/{step:str}",
     summary="One checkpoint",
     tags=["checkpoints"],
-    **offering(JSON, OF_A_RUN, "checkpoint"),
+    **offering(RECORD, OF_A_RUN, "checkpoint"),
 )
 async def get_checkpoint(
-    request: Request[Any, Any, Any],
-    context: FromContext,
+    request: SettledRequest,
     run: RunPath,
-    step: StepPath,
-    format_: FormatQuery = None,
 ) -> Response[CheckpointAnswer]:
     """The manifest: the model file and every measure stored with it."""
-    found = asked_of(request).checkpoint
+    found = request.target.checkpoint
     answer = CheckpointAnswer(
         run=run,
         step=found.step,
@@ -118,4 +112,4 @@ async def get_checkpoint(
         measures=found.measures,
         local_learning_coefficient=found.local_learning_coefficient,
     )
-    return await respond(request, answer)
+    return await respond(request.reply, answer)

@@ -4,17 +4,17 @@ import asyncio
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import Response, get
 from litestar.params import PathParameter
 
 from grokprobe.analysis import ANALYSIS_VERSION
 from service.context import FromContext
 from service.formats.registry import TABLE
 from service.formats.tables import Table
+from service.http.asgi import AnyRequest
 from service.http.caching import weak_tag
 from service.http.openapi import OF_A_GROUP, offering
-from service.http.parameters import FormatQuery
-from service.http.preconditions import NotModified, negotiated, stands
+from service.http.preconditions import NotModified, Reply, SettledRequest
 from service.http.queries import in_order
 from service.http.responses import respond
 from service.runs.groups import Group, MemberRow
@@ -23,13 +23,13 @@ from service.v1.group_answer import GroupEmergenceAnswer, answer_group, table_of
 GroupPath = Annotated[str, PathParameter(description="The group's name.")]
 
 
-def _headers(request: Request[Any, Any, Any], group: Group) -> dict[str, str]:
+def _headers(request: AnyRequest, reply: Reply, group: Group) -> dict[str, str]:
     """The ETag, from how far the members are: nothing has been read for it.
 
     Never kept unasked, though all may have ended: another member may be published at any time.
     """
     rest = [item for item in in_order(request) if item[0] != "format"]
-    made_of = (ANALYSIS_VERSION, group.name, sorted(rest), negotiated(request).format, group.states)
+    made_of = (ANALYSIS_VERSION, group.name, sorted(rest), reply.format.name, group.states)
     return {"ETag": weak_tag(msgspec.json.encode(made_of)), "Cache-Control": "no-cache"}
 
 
@@ -45,20 +45,19 @@ def _answer(group: str, rows: list[MemberRow]) -> tuple[GroupEmergenceAnswer, Ta
     **offering(TABLE, OF_A_GROUP),
 )
 async def get_group_emergence(
-    request: Request[Any, Any, Any],
+    request: SettledRequest,
     context: FromContext,
     group: GroupPath,
-    format_: FormatQuery = None,
 ) -> Response[GroupEmergenceAnswer]:
     """What each member tells, and how memorised, generalised and the lags are spread.
 
     A member that has not generalised is later than it was watched: counted as censored, in no mean.
     """
     found = await context.members.group(group)
-    headers = _headers(request, found)
-    if stands(request, headers):
-        unchanged: Response[Any] = NotModified({**negotiated(request).headers, **headers})
+    headers = _headers(request, request.reply, found)
+    if request.reply.stands(headers):
+        unchanged: Response[Any] = NotModified({**request.reply.headers, **headers})
         return unchanged
     rows = await context.members.rows(found)
     answer, table = await asyncio.to_thread(_answer, group, rows)
-    return await respond(request, answer, table, headers=headers)
+    return await respond(request.reply, answer, table, headers=headers)

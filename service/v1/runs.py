@@ -4,23 +4,21 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import Response, get
 from litestar.params import QueryParameter
 
 from grokprobe.store.records import Status, TaskRecord
 from grokprobe.task import Operation
 from service.context import FromContext
-from service.formats.registry import JSON, TABLE
+from service.formats.registry import RECORD, TABLE
 from service.formats.tables import columns_of, table_of
 from service.http.openapi import OF_A_LIST, OF_A_RUN, offering
 from service.http.parameters import (
     PAGE,
-    FormatQuery,
     Limit,
-    RunPath,
 )
+from service.http.preconditions import SettledRequest
 from service.http.responses import next_link, respond
-from service.http.target import asked_of
 from service.runs.listing import RunRow, page_of_runs
 from service.runs.view import RunView
 
@@ -53,7 +51,7 @@ class RunAnswer(msgspec.Struct):
 
 @get("/runs", summary="Published runs", tags=["runs"], **offering(TABLE, OF_A_LIST))
 async def list_runs(
-    request: Request[Any, Any, Any],
+    request: SettledRequest,
     context: FromContext,
     limit: Limit = PAGE,
     after: Annotated[str, QueryParameter(description="The cursor `next` of a page.")] = "",
@@ -61,7 +59,6 @@ async def list_runs(
     modulus: Annotated[int | None, QueryParameter(ge=1, description="Only this one.")] = None,
     status: Annotated[Status | None, QueryParameter(description="Only this one.")] = None,
     group: Annotated[str | None, QueryParameter(description="Only its members.")] = None,
-    format_: FormatQuery = None,
 ) -> Response[RunList]:
     """Runs in the order of their names, a page at a time; filters apply before paging."""
     wanted = {"operation": operation, "modulus": modulus, "status": status}
@@ -75,18 +72,15 @@ async def list_runs(
         cursor = page[-1].run if page else cursor
     answer = RunList(rows[:limit], rows[limit - 1].run if len(rows) > limit else None)
     table = table_of(answer, "runs", columns_of(RunRow))
-    return await respond(request, answer, table, headers=next_link(request, answer.next))
+    return await respond(request.reply, answer, table, headers=next_link(request, answer.next))
 
 
-@get("/runs/{run:str}", summary="One run", tags=["runs"], **offering(JSON, OF_A_RUN, "run"))
+@get("/runs/{run:str}", summary="One run", tags=["runs"], **offering(RECORD, OF_A_RUN, "run"))
 async def get_run(
-    request: Request[Any, Any, Any],
-    context: FromContext,
-    run: RunPath,
-    format_: FormatQuery = None,
+    request: SettledRequest,
 ) -> Response[RunAnswer]:
     """What was trained, how far it is, and from which step it memorised and generalised."""
-    return await respond(request, _run_answer(asked_of(request).view))
+    return await respond(request.reply, _run_answer(request.target.view))
 
 
 def _run_answer(view: RunView) -> RunAnswer:

@@ -193,7 +193,8 @@ def test_the_service_asks_for_keys(manifests: Manifests) -> None:
     folders = {mount["mountPath"]: mount["name"] for mount in mounts(manifests["Deployment"])}
     volumes = {volume["name"]: volume for volume in pod(manifests["Deployment"])["volumes"]}
     assert volumes[folders[str(file.parent)]]["secret"] == {"secretName": "grokprobe-api-keys"}
-    assert f"grokprobe-api-keys --from-file={file.name}" in (ROOT / "README.md").read_text()
+    documented = (ROOT / "docs/operations.md").read_text()
+    assert f"grokprobe-api-keys --from-file={file.name}" in documented
     assert {path for handler in PROBES.values() for path in handler.paths} == set(PROBED)
 
 

@@ -110,7 +110,7 @@ def test_csv_lists_link_to_the_next_page(client: httpx.Client) -> None:
     assert "next" not in rest.links
 
 
-def test_manifest(client: httpx.Client, trained: Trained) -> None:
+def test_manifest(client: httpx.Client) -> None:
     """The checkpoint names its file, and the measures equal their definitions."""
     found = get(client, LAST)
     logits = np.load(io.BytesIO(client.get(f"{LAST}/logits").content))

@@ -19,7 +19,7 @@ import pytest
 from numpy.typing import NDArray
 
 from grokprobe.store.backends import open_backends
-from service.formats.registry import MEDIA_TYPES
+from service.formats.registry import FORMATS
 from service.http.problems import MEDIA_TYPE as PROBLEM
 from tests.service.test_api import (
     LAST,
@@ -53,7 +53,7 @@ def fetch(client: httpx.Client, path: str, chosen: str) -> bytes:
         path, params=httpx.QueryParams(httpx.URL(path).params).set("format", chosen)
     )
     assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"].partition(";")[0] == MEDIA_TYPES[chosen]
+    assert answer.headers["content-type"].partition(";")[0] == FORMATS[chosen].media_type
     return answer.content
 
 
@@ -142,7 +142,7 @@ def test_posted_predictions_as_arrow(client: httpx.Client) -> None:
     """Predictions with all that can be included, nested cells with their types, by Accept."""
     body = {"pairs": [[3, 5], [1, 2]], "top": 2, "include": ["logits", "attention", "neurons"]}
     expected = client.post(f"{LAST}/predictions", json=body).json()["predictions"]
-    headers = {"Accept": MEDIA_TYPES["arrow"]}
+    headers = {"Accept": FORMATS["arrow"].media_type}
     table = arrow(client.post(f"{LAST}/predictions", json=body, headers=headers).content)
     assert table.to_pylist() == expected
     assert str(table.schema.field("attention").type) == "list<item: list<item: double>>"
@@ -180,7 +180,7 @@ def check_formats(client: httpx.Client, names: dict[str, str]) -> int:
             url = url.replace(name, value)
         listed = parameters["format"]["schema"]["enum"]
         types = methods["get"]["responses"]["200"]["content"]
-        assert list(types) == [MEDIA_TYPES[name] for name in listed]
+        assert list(types) == [FORMATS[name].media_type for name in listed]
         for media in types:
             answer = client.get(url, headers={"Accept": f"{media}, image/png"})
             assert answer.headers["content-type"].partition(";")[0] == media, url

@@ -252,7 +252,7 @@ def test_a_member_that_goes_on(copied: Settings, tmp_path: Path) -> None:
     """Another checkpoint, its end, a deletion: each is seen at once and has its own ETag."""
 
     async def delete(backends: Backends) -> None:
-        await backends.archive.mark_deleted("p-fresh")
+        await backends.publisher.mark_deleted("p-fresh")
         await backends.catalogue.remove_run("p-fresh")
 
     seen = []
@@ -284,7 +284,7 @@ def test_a_member_that_goes_on(copied: Settings, tmp_path: Path) -> None:
 async def finish(to: Backends) -> None:
     """The end of the run that goes on."""
     await publish_some(to, GOES_ON, 5)
-    await to.archive.publish_completion(GOES_ON.completion)
+    await to.publisher.publish_completion(GOES_ON.completion)
     await to.catalogue.reconcile(to.archive, GOES_ON.name)
 
 
@@ -292,7 +292,7 @@ def test_without_redis(copied: Settings, tmp_path: Path) -> None:
     """From object storage the same answers with the same ETag, also to who asks first."""
 
     async def flush(backends: Backends) -> None:
-        await backends.catalogue.send(("FLUSHALL",))
+        await backends.catalogue.connection.send(("FLUSHALL",))
 
     with serving(copied, tmp_path) as served:
         before = served.client.get(PATH)
@@ -313,7 +313,7 @@ def test_a_group_that_is_too_large(copied: Settings, tmp_path: Path) -> None:
 
     async def add(backends: Backends) -> None:
         entries = [part for i in range(MAX_MEMBERS + 1) for part in (0, f"crowd/r{i}")]
-        await backends.catalogue.send(("ZADD", index.GROUPS, *entries))
+        await backends.catalogue.connection.send(("ZADD", index.GROUPS, *entries))
 
     with serving(copied, tmp_path) as served:
         change(copied, add)

@@ -12,6 +12,7 @@ import pytest
 
 from service.middleware import deadlines as bounds
 from service.middleware.deadlines import HEADER, MAX_MS, Deadlines
+from service.telemetry.requests import KEY, RequestState
 from tests.service.test_api_errors import check_problem
 from tests.support.served import Served, serving
 from tests.support.stores import with_loop
@@ -110,7 +111,7 @@ async def test_a_body_that_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
         "method": "POST",
         "path": "/",
         "headers": [(b"content-length", b"3")],
-        "state": {"request_id": "1", "headers": {b"content-length": b"3"}},
+        "state": {KEY: RequestState("1", {b"content-length": b"3"})},
     }
     await Deadlines(app)(scope, never, send)
     assert sent[0]["status"] == 408

@@ -175,7 +175,7 @@ async def in_process(folder: Path) -> AsyncIterator[tuple[httpx.AsyncClient, Bac
 
 async def begin(run: TinyRun, backends: Backends, *steps: int) -> None:
     """Publish and index the run's manifest and some of its checkpoints."""
-    await backends.archive.publish_run(run.manifest, run.train_mask)
+    await backends.publisher.publish_run(run.manifest, run.train_mask)
     await backends.catalogue.add_run(run.manifest)
     await go_on(run, backends, *steps)
 
@@ -184,7 +184,7 @@ async def go_on(run: TinyRun, backends: Backends, *steps: int) -> None:
     """Publish and index some of the checkpoints, and wait until they are seen."""
     for manifest, model in run.checkpoints:
         if manifest.step in steps:
-            await backends.archive.publish_checkpoint(manifest, model)
+            await backends.publisher.publish_checkpoint(manifest, model)
             await backends.catalogue.add_checkpoint(manifest)
     await asyncio.sleep(STALENESS_S)
 
@@ -197,7 +197,7 @@ async def test_the_end_of_a_run_changes_what_rests_on_its_keys(tmp_path: Path) -
         await begin(run, backends, 0, 10)
         before = {path: await client.get(f"{base}/{path}") for path in ("spectrum", "embedding")}
         ended = msgspec.structs.replace(run.completion, keys=KEYS)
-        await backends.archive.publish_completion(ended)
+        await backends.publisher.publish_completion(ended)
         await backends.catalogue.reconcile(backends.archive, run.name)
         await asyncio.sleep(STALENESS_S)
         after = {path: await client.get(f"{base}/{path}") for path in before}

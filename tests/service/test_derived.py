@@ -76,7 +76,7 @@ async def test_rubbish_in_redis_is_computed_again(tmp_path: Path) -> None:
     """A value that is not of the kind counts as none."""
     async with published(tmp_path) as (opened, checkpoint):
         work = Work()
-        await opened.catalogue.send(("SET", key_of(checkpoint, "x"), b"\x00rubbish"))
+        await opened.catalogue.connection.send(("SET", key_of(checkpoint, "x"), b"\x00rubbish"))
         assert await started(opened).get(checkpoint, "x", Result, work) == {"a": 1.5, "b": None}
         assert work.done == 1
 
@@ -100,7 +100,8 @@ async def test_without_redis_it_is_computed(tmp_path: Path) -> None:
     """A dead Redis costs the cache between processes, and nothing else."""
     async with published(tmp_path) as (opened, checkpoint):
         derived, work = started(opened), Work()
-        await opened.catalogue.send(("CONFIG", "SET", "maxmemory", "1"))  # refuses writes
+        refuse_writes = ("CONFIG", "SET", "maxmemory", "1")
+        await opened.catalogue.connection.send(refuse_writes)
         assert await derived.get(checkpoint, "x", Result, work) == {"a": 1.5, "b": None}
         assert await derived.get(checkpoint, "x", Result, work) == {"a": 1.5, "b": None}
         assert work.done == 1

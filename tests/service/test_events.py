@@ -56,7 +56,7 @@ def change(folder: Path, work: Callable[[Backends], Coroutine[Any, Any, None]]) 
 
 async def begin(backends: Backends) -> None:
     """Publish the run, without checkpoints."""
-    await backends.archive.publish_run(TINY.manifest, TINY.train_mask)
+    await backends.publisher.publish_run(TINY.manifest, TINY.train_mask)
     await backends.catalogue.add_run(TINY.manifest)
 
 
@@ -64,7 +64,7 @@ def publish(number: int) -> Callable[[Backends], Coroutine[Any, Any, None]]:
     """Publish a checkpoint, as a trainer does."""
 
     async def work(backends: Backends) -> None:
-        await backends.archive.publish_checkpoint(*TINY.checkpoints[number])
+        await backends.publisher.publish_checkpoint(*TINY.checkpoints[number])
         await backends.catalogue.add_checkpoint(MANIFESTS[number])
 
     return work
@@ -72,13 +72,13 @@ def publish(number: int) -> Callable[[Backends], Coroutine[Any, Any, None]]:
 
 async def complete(backends: Backends) -> None:
     """End the run."""
-    await backends.archive.publish_completion(TINY.completion)
+    await backends.publisher.publish_completion(TINY.completion)
     await backends.catalogue.reconcile(backends.archive, "tiny")
 
 
 async def delete(backends: Backends) -> None:
     """Delete the run, as `python -m grokprobe delete` does."""
-    await backends.archive.mark_deleted("tiny")
+    await backends.publisher.mark_deleted("tiny")
     await backends.catalogue.remove_run("tiny")
 
 
@@ -189,7 +189,7 @@ def test_redis_away_for_a_while(served: Served, tmp_path: Path) -> None:
 
 async def _publish_without_redis(store: Path, number: int) -> None:
     async with open_backends(Settings(store_url=f"file://{store}", redis_url="redis://x")) as found:
-        await found.archive.publish_checkpoint(*TINY.checkpoints[number])
+        await found.publisher.publish_checkpoint(*TINY.checkpoints[number])
 
 
 def test_redis_emptied(served: Served, tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_a_listener_that_does_not_keep_up(served: Served, tmp_path: Path) -> Non
         for start in range(0, 20_000, 200):
             steps = range(start, start + 200)
             manifests = (msgspec.structs.replace(MANIFESTS[0], step=step) for step in steps)
-            await backends.catalogue.send(*map(checkpoint_event, manifests))
+            await backends.catalogue.connection.send(*map(checkpoint_event, manifests))
             await asyncio.sleep(0.01)
 
     slow = socket.socket()
@@ -296,7 +296,7 @@ def test_many_listeners_one_connection(served: Served, tmp_path: Path) -> None:
             listeners = [group.create_task(_first_event(client)) for _ in range(300)]
             while metric(served, "grokprobe_event_listeners") < 300:
                 await asyncio.sleep(0.05)
-            [connections] = await backends.catalogue.send(("CLIENT LIST",))
+            [connections] = await backends.catalogue.connection.send(("CLIENT LIST",))
             names = [connection["name"] for connection in connections]
             assert names.count("grokprobe-events") == 1
             began = time.monotonic()

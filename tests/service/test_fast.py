@@ -6,13 +6,15 @@ The fixture `client` runs every test of the API both ways; here is what those te
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from typing import Any, cast
 
 import httpx
+import msgspec
 import pytest
 
 from grokprobe.store.backends import open_backends
-from service.app import create_context
+from service.app import create_app, create_context
 from service.http.problems import MEDIA_TYPE
 from service.inference.runtime import Runtime
 from service.middleware.deadlines import Deadlines
@@ -26,7 +28,7 @@ BODY = {"pairs": [[3, 5], [12, 0]], "top": 2, "include": ["logits"]}
 ROUTES = 299  # the status by which the framework's stand-in is known
 
 
-async def framework(scope: Any, receive: Any, send: Any) -> None:
+async def framework(_scope: Any, _receive: Any, send: Any) -> None:
     """Stands where the framework does, and says so."""
     headers = [(b"content-length", b"0")]
     await send({"type": "http.response.start", "status": ROUTES, "headers": headers})
@@ -134,3 +136,49 @@ def test_both_ways_answer_the_same(client: httpx.Client) -> None:
         assert ways[0].content == ways[1].content
         assert fast == routes
         assert ways[0].status_code == ways[1].status_code
+
+
+WAYS = {"fast": "*/*", "routes": "*/*;q=0.9"}
+NOBODY, NO_STEP = PATH.replace("tiny", "nobody"), PATH.replace("400", "399")
+MAX_BODY = 40
+GOOD, BAD, LONG = b'{"pairs": [[3, 5]]}', b"{", b'{"pairs": [[3, 5]]' + b" " * MAX_BODY + b"}"
+
+# Whether a permit is free, the path, the body (None: one that must not be read), and the status.
+REFUSALS: dict[str, tuple[bool, str, bytes | None, int]] = {
+    "no permit": (False, PATH, None, 429),
+    "no permit, by label": (False, LABEL, None, 429),
+    "no permit, unknown run": (False, NOBODY, None, 429),
+    "no permit, unknown step": (False, NO_STEP, None, 429),
+    "unknown run": (True, NOBODY, None, 404),
+    "unknown step": (True, NO_STEP, None, 404),
+    "unknown label": (True, PATH.replace("400", "newest"), None, 404),
+    "long body": (True, PATH, LONG, 413),
+    "unreadable body": (True, PATH, BAD, 400),
+    "empty body": (True, PATH, b"", 400),
+    "no fault": (True, PATH, GOOD, 200),
+}
+
+
+async def _unread() -> AsyncIterator[bytes]:
+    yield pytest.fail("the body is read before the request is refused")
+
+
+async def status_of(trained: Trained, accept: str, name: str) -> int:
+    """The answer's status by a service with one permit, which is taken where none is to be free."""
+    is_free, path, body, _ = REFUSALS[name]
+    content = _unread() if body is None else body
+    headers = {"Accept": accept, "Content-Length": str(len(GOOD if body is None else body))}
+    settings = msgspec.structs.replace(trained.settings, max_in_flight=1, max_body_bytes=MAX_BODY)
+    async with open_backends(settings) as backends:
+        context = create_context(settings, backends, Runtime())
+        transport = httpx.ASGITransport(cast(Any, create_app(context, None)))
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            with nullcontext() if is_free else context.inference.permit():
+                return (await client.post(path, content=content, headers=headers)).status_code
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+@pytest.mark.parametrize("way", WAYS)
+def test_both_ways_refuse_in_the_same_order(trained: Trained, way: str, name: str) -> None:
+    """A permit comes before run and step, these before the body, the body before its content."""
+    assert asyncio.run(status_of(trained, WAYS[way], name)) == REFUSALS[name][-1]

@@ -88,7 +88,7 @@ async def test_who_missed_much_comes_back_for_it(tmp_path: Path) -> None:
     async with backends(tmp_path) as (opened, _):
         steps = range(REPLAYED + 5)
         manifests = (msgspec.structs.replace(MANIFESTS[0], step=step) for step in steps)
-        await opened.catalogue.send(*map(checkpoint_event, manifests))
+        await opened.catalogue.connection.send(*map(checkpoint_event, manifests))
         feed = new_feed(opened)
         async with feed.following():
             with feed.listening("tiny", BEGINNING) as listener:
@@ -131,9 +131,9 @@ class Held(Catalogue):
 async def test_what_was_announced_is_never_unseen_again(tmp_path: Path) -> None:
     """A read that began before the announcement and ends after it leaves no old view behind."""
     async with backends(tmp_path) as (opened, _):
-        await opened.archive.publish_run(TINY.manifest, TINY.train_mask)
+        await opened.publisher.publish_run(TINY.manifest, TINY.train_mask)
         await opened.catalogue.add_run(TINY.manifest)
-        held = Held(opened.catalogue._client)
+        held = Held(opened.catalogue.connection._client)
         held.gate = asyncio.Event()
         views = RunViews(Source(held, opened.archive), Metrics())
         early = asyncio.create_task(views.get("tiny"))

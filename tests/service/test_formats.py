@@ -16,7 +16,7 @@ from service.errors import FormatNotOffered
 from service.formats.arrow import ArrowRows, ParquetRows, arrow_type
 from service.formats.negotiation import negotiate
 from service.formats.npy import NpyRows
-from service.formats.registry import TABLE, encode_answer, encoder
+from service.formats.registry import ARRAY, FORMATS, JSON, TABLE, TABLE_OF_NUMBERS
 from service.formats.tables import (
     Table,
     array_table,
@@ -52,7 +52,13 @@ LOGITS = np.arange(12, dtype=np.float32).reshape(4, 3) / 7
 )
 def test_negotiate(asked: str | None, accept: str, expected: str) -> None:
     """`format` first, then Accept by quality, then the resource's default."""
-    assert negotiate(asked, accept, TABLE) == expected
+    assert negotiate(asked, accept, TABLE) is FORMATS[expected]
+
+
+def test_names_and_media_types_are_unambiguous() -> None:
+    """Each format is chosen by a name and a media type of its own, and every format is on offer."""
+    assert len({known.media_type for known in FORMATS.values()}) == len(FORMATS)
+    assert set(FORMATS.values()) == {*TABLE_OF_NUMBERS} == {*ARRAY}
 
 
 @pytest.mark.parametrize(("asked", "accept"), [("xml", ""), (None, "image/png"), (None, "*/*;q=0")])
@@ -143,23 +149,24 @@ def read(chosen: str, data: bytes) -> NDArray[Any]:
     return np.stack([column.to_numpy() for column in table.columns], axis=1)
 
 
-@pytest.mark.parametrize("chosen", ["json", "csv", "arrow", "parquet", "npy"])
+@pytest.mark.parametrize("chosen", FORMATS)
 @pytest.mark.parametrize("size", [1, 3, 4])
 def test_blocks_make_the_whole(chosen: str, size: int) -> None:
     """An array in blocks of any size is the array, in every format."""
     answer = LogitsAnswer("tiny", 1, 3, [])
-    writer = encoder(chosen, answer, array_table(LOGITS[:0], {}), len(LOGITS))
+    writer = FORMATS[chosen].encoder(answer, array_table(LOGITS[:0], {}), len(LOGITS))
     blocks = [writer.rows(LOGITS[i : i + size]) for i in range(0, len(LOGITS), size)]
     data = b"".join([writer.head(), *blocks, writer.tail()])
+    assert writer.size in (None, len(data))
     np.testing.assert_array_equal(read(chosen, data).astype(np.float32), LOGITS)
 
 
 def test_json_in_blocks_is_the_json() -> None:
     """The bytes are those of the answer encoded at once."""
     whole = LogitsAnswer("tiny", 1, 3, LOGITS.tolist())
-    writer = encoder("json", LogitsAnswer("tiny", 1, 3, []), Table({}, [], {}))
+    writer = JSON.encoder(LogitsAnswer("tiny", 1, 3, []), Table({}, [], {}), 2)
     data = writer.head() + writer.rows(LOGITS[:1]) + writer.rows(LOGITS[1:]) + writer.tail()
-    assert data == encode_answer("json", whole, None, None)
+    assert data == JSON.encode(whole, None, None)
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3), (2, 3, 4)])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from obstore.store import LocalStore
 
-from grokprobe.store.archive.publisher import Archive
+from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.task import pairs
 from service.inference.checkpoints import Checkpoint, Checkpoints
 from service.inference.engine import Inference
@@ -26,7 +26,7 @@ def probe(
 ) -> Metrics:
     """Let `ask` have its way with all checkpoints; the metrics after that."""
     metrics = Metrics()
-    archive = Archive(LocalStore(trained.settings.home_path / "store"))
+    archive = ArchiveReader(LocalStore(trained.settings.home_path / "store"))
     cache = Checkpoints(archive, Runtime(), metrics, 10**7, 10**7)
 
     async def run() -> None:
@@ -110,16 +110,3 @@ def test_kept_grids_cannot_be_written_to(trained: Trained) -> None:
             logits[0] = 0
 
     probe(trained, 10**6, ask)
-
-
-def test_a_cancelled_asker_does_not_cancel_the_others(trained: Trained) -> None:
-    """One client that hangs up leaves the computation to those who still wait."""
-
-    async def ask(inference: Inference, loaded: list[Checkpoint]) -> None:
-        first = asyncio.create_task(inference.grid(loaded[0], ["logits"]))
-        second = asyncio.create_task(inference.grid(loaded[0], ["logits"]))
-        await asyncio.sleep(0)
-        first.cancel()
-        assert (await second)[0].shape == (P * P, P)
-
-    assert runs(probe(trained, 10**6, ask)) == 1

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from grokprobe.analysis.emergence import Transition
-from service.formats.registry import encode_answer
+from service.formats.registry import FORMATS
 from service.runs.emergence import STRUCTURE
 from service.runs.groups import MemberRow
 from service.v1.group_answer import answer_group, differing, table_of_group
@@ -43,7 +43,7 @@ def test_columns_of_a_configuration(values: list[Any], kind: str, cells: list[An
     answer = answer_group("g", [row(str(i), {"a.b": v}) for i, v in enumerate(values)])
     assert [member.config for member in answer.members] == [{"a.b": v} for v in values]
     for chosen in ("csv", *READERS):
-        data = encode_answer(chosen, answer, table_of_group(answer), None)
+        data = FORMATS[chosen].encode(answer, table_of_group(answer), None)
         if chosen in READERS:
             found = READERS[chosen](data)
             assert str(found.schema.field("config.a.b").type) == kind

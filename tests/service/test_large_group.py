@@ -48,7 +48,7 @@ def test_a_large_group(tmp_path: Path) -> None:
         async with open_backends(settings) as backends:
             await backends.catalogue.initialise()
             for number in range(RUNS):
-                await backends.catalogue.send(*entries(number))
+                await backends.catalogue.connection.send(*entries(number))
 
     asyncio.run(fill())
     with serving(settings, tmp_path) as served, ThreadPoolExecutor(1) as other:

@@ -87,7 +87,7 @@ def test_etags_of_encodings_are_weak(client: httpx.Client) -> None:
 def test_the_inference_protocol_is_left_alone(path: str, encoding: str | None) -> None:
     """Its clients ask for more encodings than they unpack."""
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
         headers = [(b"content-type", b"application/json"), (b"content-length", b"5000")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b" " * 5000, "more_body": False})

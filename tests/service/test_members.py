@@ -85,7 +85,7 @@ async def test_without_redis_what_has_ended_is_not_listed_again(tmp_path: Path) 
         assert await members.group(GROUP) == by_index
         rows = await members.rows(by_index)
         manifest, model = GOES_ON.checkpoints[2]
-        await opened.archive.publish_checkpoint(manifest, model)
+        await opened.publisher.publish_checkpoint(manifest, model)
         group = await members.group(GROUP)
         assert [s.latest_step for s in group.states] == [400, 400, 400, 200, None]
         assert [row.run for row in await members.rows(group)] == [row.run for row in rows]

@@ -53,7 +53,7 @@ async def _reindex(settings: Settings) -> None:
 
 async def _flush(settings: Settings) -> None:
     async with open_backends(settings) as backends:
-        await backends.catalogue.send(("FLUSHALL",))
+        await backends.catalogue.connection.send(("FLUSHALL",))
 
 
 def all_answers(client: httpx.Client) -> dict[str, Any]:

@@ -245,7 +245,7 @@ async def _publish(settings: Settings) -> None:
         for name in ("a.b-1.0_c", "stats"):
             await tiny_run(name).publish(backends)
         empty = tiny_run("empty").manifest
-        await backends.archive.publish_run(empty, tiny_run("empty").train_mask)
+        await backends.publisher.publish_run(empty, tiny_run("empty").train_mask)
         await backends.catalogue.add_run(empty)
 
 

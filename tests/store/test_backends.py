@@ -9,7 +9,7 @@ from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore, S3Store
 
 from grokprobe.errors import CatalogueUnavailable, SettingError, StoreUnavailable
 from grokprobe.settings import Settings
-from grokprobe.store.archive.publisher import Archive
+from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.archive.verification import problems
 from grokprobe.store.backends import connect_redis, open_backends, open_store
 from grokprobe.store.catalogue.catalogue import Catalogue
@@ -46,7 +46,7 @@ async def test_an_embedded_index_that_was_lost_is_rebuilt_at_the_next_start(
 ) -> None:
     """It is ours alone, so nobody has to ask for it."""
     settings = Settings(home=str(tmp_path))
-    await TINY.publish(Archive(open_store(settings)))
+    await TINY.publish(ArchiveReader(open_store(settings)))
     async with open_backends(settings) as backends:
         assert await backends.catalogue.steps("tiny") == [0, 10, 200]
 
@@ -57,7 +57,7 @@ async def test_an_index_that_others_share_is_declared_only_over_an_empty_storage
 ) -> None:
     """Over a storage with runs it waits for `reindex`; over an empty one it is ready at once."""
     full, empty = (Settings(home=str(tmp_path / name)) for name in ("full", "empty"))
-    await TINY.publish(Archive(open_store(full)))
+    await TINY.publish(ArchiveReader(open_store(full)))
     with embedded_redis(tmp_path) as socket:
         url = f"unix://{socket}"
         async with open_backends(Settings(home=full.home, redis_url=url)) as backends:
@@ -94,7 +94,7 @@ async def test_a_redis_that_never_answers_costs_seconds() -> None:
     with pytest.raises(CatalogueUnavailable):
         await catalogue.runs()
     assert time.monotonic() - start < 6
-    await catalogue.aclose()
+    await catalogue.connection.aclose()
     server.close()
     await server.wait_closed()
 
@@ -172,9 +172,11 @@ async def test_an_s3_url_with_a_prefix_and_an_endpoint_is_used() -> None:
     """What is published through the settings is found under the prefix."""
     bucket = s3_bucket()
     settings = Settings(store_url=f"s3://{bucket}/a/prefix", s3_endpoint=s3_endpoint())
-    archive = Archive(open_store(settings))
+    archive = ArchiveReader(open_store(settings))
     await TINY.publish(archive)
-    whole = Archive(open_store(Settings(store_url=f"s3://{bucket}", s3_endpoint=s3_endpoint())))
+    whole = ArchiveReader(
+        open_store(Settings(store_url=f"s3://{bucket}", s3_endpoint=s3_endpoint()))
+    )
     assert await problems(archive, "tiny") == []
     assert "a/prefix/runs/tiny/run.json" in await whole.objects.below("")
 

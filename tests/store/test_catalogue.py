@@ -98,7 +98,7 @@ async def test_every_write_may_be_repeated_and_announces_once(tmp_path: Path) ->
 async def test_an_announcement_that_was_not_acknowledged_is_made_again(tmp_path: Path) -> None:
     """The entry was written, the event was not: the repeated write makes up for it."""
     async with backends(tmp_path) as (opened, _):
-        await opened.catalogue.send(*index.checkpoint_entry(MANIFESTS[0]), atomic=True)
+        await opened.catalogue.connection.send(*index.checkpoint_entry(MANIFESTS[0]), atomic=True)
         await opened.catalogue.add_checkpoint(MANIFESTS[0])
         assert await events(opened) == ["checkpoint tiny 0"]
 
@@ -154,7 +154,9 @@ async def test_the_stream_of_events_is_trimmed(tmp_path: Path) -> None:
     """It keeps about the newest ten thousand."""
     async with backends(tmp_path) as (opened, client):
         for start in range(0, 12_000, 1000):
-            await opened.catalogue.send(*(deletion_event(f"tiny-{start + i}") for i in range(1000)))
+            await opened.catalogue.connection.send(
+                *(deletion_event(f"tiny-{start + i}") for i in range(1000))
+            )
         assert KEPT <= await client.xlen(index.EVENTS) < KEPT + 200
 
 

@@ -13,7 +13,8 @@ import pytest
 from obstore.store import LocalStore, MemoryStore, ObjectStore, S3Store
 
 from grokprobe.errors import RunExists, RunNotFound, StoreUnavailable
-from grokprobe.store.archive.publisher import Archive
+from grokprobe.store.archive.publisher import ArchivePublisher
+from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.archive.verification import problems
 from tests.support.stores import (
     KINDS,
@@ -31,8 +32,8 @@ DELETES = 1 + WRITES
 PUBLISH_AND_DIE = """
 import asyncio, sys
 from obstore.store import LocalStore
-from tests.stores import interrupting, kill
-from tests.tiny import tiny_run
+from tests.support.stores import interrupting, kill
+from tests.support.tiny import tiny_run
 folder, at = sys.argv[1:]
 asyncio.run(tiny_run(steps=(0, 10)).publish(interrupting(LocalStore(folder), int(at), kill)))
 """
@@ -44,7 +45,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     return new_store(request.param, tmp_path)
 
 
-async def whole_steps(archive: Archive) -> int:
+async def whole_steps(archive: ArchiveReader) -> int:
     """The number of checkpoints that a reader sees; each of them, and its run, is read whole."""
     count = 0
     for run in await archive.runs():
@@ -57,13 +58,14 @@ async def whole_steps(archive: Archive) -> int:
     return count
 
 
-async def repeat(archive: Archive, run: TinyRun) -> None:
+async def repeat(archive: ArchiveReader, run: TinyRun) -> None:
     """Publish once more, as `resume` does."""
+    publisher = ArchivePublisher(archive)
     with suppress(RunExists):
-        await archive.publish_run(run.manifest, run.train_mask)
+        await publisher.publish_run(run.manifest, run.train_mask)
     for manifest, model in run.checkpoints:
-        await archive.publish_checkpoint(manifest, model)
-    await archive.publish_completion(run.completion)
+        await publisher.publish_checkpoint(manifest, model)
+    await publisher.publish_completion(run.completion)
 
 
 @pytest.mark.parametrize("at", range(WRITES))
@@ -72,7 +74,7 @@ async def test_an_interrupted_publication_shows_no_half_and_is_completed_by_repe
     store: ObjectStore, at: int
 ) -> None:
     """Before each write in turn: readers see whole checkpoints, a repetition adds the rest."""
-    archive, reference = Archive(store), Archive(MemoryStore())
+    archive, reference = ArchiveReader(store), ArchiveReader(MemoryStore())
     with pytest.raises(Interrupted):
         await TINY.publish(interrupting(store, at))
     before = await contents(archive)
@@ -94,7 +96,7 @@ async def test_a_killed_publisher_leaves_whole_checkpoints(tmp_path: Path, at: i
         [sys.executable, "-c", PUBLISH_AND_DIE, str(tmp_path), str(at)], check=False
     )
     assert done.returncode == -9
-    archive = Archive(LocalStore(tmp_path))
+    archive = ArchiveReader(LocalStore(tmp_path))
     before = await contents(archive)
     assert await whole_steps(archive) == max(0, (at - 2) // 2)
     await repeat(archive, again(TINY))
@@ -109,14 +111,14 @@ async def test_an_interrupted_deletion_shows_nothing_and_is_completed_by_repeati
     store: ObjectStore, at: int
 ) -> None:
     """From the tombstone on nobody sees the run; the repetition leaves the tombstone alone."""
-    archive = Archive(store)
+    archive = ArchiveReader(store)
     await TINY.publish(archive)
     with pytest.raises(BaseException) as interruption:
-        await interrupting(store, at).delete("tiny")
+        await ArchivePublisher(interrupting(store, at)).delete("tiny")
     assert "Interrupted" in repr(interruption.value)
     assert await archive.runs() == (["tiny"] if at == 0 else [])
     assert await whole_steps(archive) == (2 if at == 0 else 0)
-    await archive.delete("tiny")
+    await ArchivePublisher(archive).delete("tiny")
     assert list(await contents(archive)) == ["runs/tiny/deleted.json"]
     with pytest.raises(RunNotFound):
         await archive.run("tiny")
@@ -163,7 +165,7 @@ def conflicting_server() -> Iterator[str]:
 async def test_a_create_that_meets_a_409_is_tried_again() -> None:
     """A conflict with nothing there is not an object that exists."""
     with conflicting_server() as endpoint:
-        archive = Archive(s3(endpoint))
+        archive = ArchiveReader(s3(endpoint))
         assert await archive.objects.create("runs/a/run.json", b"{}") is None
     assert Conflicting.puts == 2
 
@@ -183,7 +185,7 @@ def s3(endpoint: str) -> S3Store:
 @with_loop
 async def test_storage_that_does_not_answer_is_one_line_that_names_the_object() -> None:
     """Reads, writes, lists and deletes of a closed port: StoreUnavailable, never the library's."""
-    archive = Archive(s3("http://127.0.0.1:9"))
+    archive = ArchiveReader(s3("http://127.0.0.1:9"))
     for call, what in (
         (archive.runs(), "cannot list runs"),
         (archive.run("tiny"), "cannot read runs/tiny/deleted.json"),
@@ -201,4 +203,4 @@ async def test_a_store_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     """A file stands where a folder must be: one line that names the object."""
     (tmp_path / "runs").write_text("in the way")
     with pytest.raises(StoreUnavailable, match=r"cannot .* runs/tiny.*Not a directory"):
-        await TINY.publish(Archive(LocalStore(tmp_path)))
+        await TINY.publish(ArchiveReader(LocalStore(tmp_path)))

@@ -43,7 +43,7 @@ async def test_a_rebuild_drops_deleted_runs_and_honours_tombstones(tmp_path: Pat
     """A run with a tombstone leaves the index though its objects are still there."""
     async with backends(tmp_path) as (opened, client):
         await TINY.publish(opened)
-        await opened.archive.mark_deleted("tiny")
+        await opened.publisher.mark_deleted("tiny")
         report = await opened.catalogue.rebuild(opened.archive)
         assert (report.runs, report.removed) == (0, 1)
         assert await opened.catalogue.runs() == []
@@ -74,7 +74,7 @@ async def test_readers_and_a_writer_go_on_while_it_is_rebuilt(tmp_path: Path) ->
         late = tiny_run(steps=(0, 10, 200, 300))
         rebuilds = asyncio.gather(*(opened.catalogue.rebuild(opened.archive) for _ in range(5)))
         (manifest, model) = late.checkpoints[-1]
-        await opened.archive.publish_checkpoint(manifest, model)
+        await opened.publisher.publish_checkpoint(manifest, model)
         await opened.catalogue.add_checkpoint(manifest)
         while not rebuilds.done():
             assert await opened.catalogue.steps("tiny") == [*STEPS, 300]

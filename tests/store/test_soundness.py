@@ -7,7 +7,8 @@ import pytest
 
 from grokprobe.errors import RunNotFound
 from grokprobe.store.archive import names
-from grokprobe.store.archive.publisher import Archive
+from grokprobe.store.archive.publisher import ArchivePublisher
+from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.archive.split import encode_split
 from grokprobe.store.archive.verification import problems
 from grokprobe.store.records import encode_record
@@ -21,12 +22,12 @@ SPLIT = names.split_path("tiny")
 
 
 @pytest.fixture(params=KINDS)
-def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Archive:
+def archive(request: pytest.FixtureRequest, tmp_path: Path) -> ArchiveReader:
     """An empty archive, once on each kind of store."""
-    return Archive(new_store(request.param, tmp_path))
+    return ArchiveReader(new_store(request.param, tmp_path))
 
 
-async def damage(archive: Archive, path: str, data: bytes | None) -> list[str]:
+async def damage(archive: ArchiveReader, path: str, data: bytes | None) -> list[str]:
     """What `verify` says when the object at `path` has other bytes, or, for None, is gone."""
     await TINY.publish(archive)
     assert await problems(archive, "tiny") == []
@@ -37,7 +38,7 @@ async def damage(archive: Archive, path: str, data: bytes | None) -> list[str]:
 
 
 @with_loop
-async def test_a_flipped_byte_in_a_model(archive: Archive) -> None:
+async def test_a_flipped_byte_in_a_model(archive: ArchiveReader) -> None:
     """The digest tells."""
     model = bytearray(TINY.checkpoints[1][1])
     model[100] ^= 1
@@ -46,21 +47,21 @@ async def test_a_flipped_byte_in_a_model(archive: Archive) -> None:
 
 
 @with_loop
-async def test_a_missing_model(archive: Archive) -> None:
+async def test_a_missing_model(archive: ArchiveReader) -> None:
     """A manifest must have its model."""
     [line] = await damage(archive, MODEL, None)
     assert line == f"{MODEL} is missing, though its manifest is published"
 
 
 @with_loop
-async def test_a_missing_manifest(archive: Archive) -> None:
+async def test_a_missing_manifest(archive: ArchiveReader) -> None:
     """A model must have its manifest."""
     [line] = await damage(archive, MANIFEST, None)
     assert line.startswith(f"{MODEL} is an object that nothing refers to")
 
 
 @with_loop
-async def test_a_truncated_manifest(archive: Archive) -> None:
+async def test_a_truncated_manifest(archive: ArchiveReader) -> None:
     """The record cannot be read; the model beside it is not called a stray."""
     [line] = await damage(archive, MANIFEST, encode_record(TINY.checkpoints[1][0])[:-20])
     assert line.startswith(f"{MANIFEST} is not a CheckpointManifest: ")
@@ -68,7 +69,7 @@ async def test_a_truncated_manifest(archive: Archive) -> None:
 
 
 @with_loop
-async def test_a_stray_object(archive: Archive) -> None:
+async def test_a_stray_object(archive: ArchiveReader) -> None:
     """What nothing refers to is reported; the trainer's own state is not."""
     await archive.objects.create("runs/tiny/state/1/a.json", b"private")
     [line] = await damage(archive, "runs/tiny/notes.txt", b"stray")
@@ -90,14 +91,14 @@ async def test_a_stray_object(archive: Archive) -> None:
     ids=["other", "shape", "truncated", "dtype", "huge", "zip", "empty", "missing"],
 )
 @with_loop
-async def test_a_changed_split(archive: Archive, data: bytes | None) -> None:
+async def test_a_changed_split(archive: ArchiveReader, data: bytes | None) -> None:
     """Any other bytes, down to none at all, are one line that names the split."""
     [line] = await damage(archive, SPLIT, data)
     assert line.startswith(f"{SPLIT} is ")
 
 
 @with_loop
-async def test_a_damaged_run_record(archive: Archive) -> None:
+async def test_a_damaged_run_record(archive: ArchiveReader) -> None:
     """Reported once, and the checkpoints are looked at all the same."""
     lines = await damage(archive, names.run_path("tiny"), b'{"format_version": 2}')
     assert [line.split()[0] for line in lines] == [names.run_path("tiny")]
@@ -107,7 +108,7 @@ async def test_a_damaged_run_record(archive: Archive) -> None:
 
 
 @with_loop
-async def test_a_checkpoint_of_another_split(archive: Archive) -> None:
+async def test_a_checkpoint_of_another_split(archive: ArchiveReader) -> None:
     """Every manifest carries the digest of its run's split."""
     other = encode_record(tiny_run(modulus=5).checkpoints[1][0])
     lines = await damage(archive, MANIFEST, other)
@@ -122,12 +123,12 @@ async def test_a_checkpoint_of_another_split(archive: Archive) -> None:
 
 
 @with_loop
-async def test_what_an_interruption_left(archive: Archive) -> None:
+async def test_what_an_interruption_left(archive: ArchiveReader) -> None:
     """A split without a run, and objects of a deleted run, are reported with what to do."""
     await archive.objects.create(SPLIT, b"")
     [line] = await problems(archive, "tiny")
     assert line == f"{SPLIT} belongs to a run whose publication was interrupted"
-    await archive.mark_deleted("tiny")
+    await ArchivePublisher(archive).mark_deleted("tiny")
     [line] = await problems(archive, "tiny")
     assert line == f"{SPLIT} belongs to a deleted run; delete the run again"
     with pytest.raises(RunNotFound):

@@ -8,7 +8,8 @@ from obstore.store import MemoryStore
 
 from grokprobe.errors import GroupNotFound, InvalidInput
 from grokprobe.store.archive import names
-from grokprobe.store.archive.publisher import Archive
+from grokprobe.store.archive.publisher import ArchivePublisher
+from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.backends import Backends
 from grokprobe.store.catalogue import keys as index
 from grokprobe.store.records import RunManifest, encode_record
@@ -65,7 +66,7 @@ async def test_a_member_that_is_removed_leaves_its_group(tmp_path: Path) -> None
         await publish(opened)
         for run in ("s1", "s1", "s2"):
             await opened.catalogue.remove_run(run)
-        await opened.archive.mark_deleted("s3")
+        await opened.publisher.mark_deleted("s3")
         await opened.catalogue.reconcile(opened.archive, "s3")
         assert await grouped(opened) == {"a": ["s0", "t"]}
         assert await client.keys("grokprobe:{run:s[123]}*") == []
@@ -90,7 +91,7 @@ async def test_states(tmp_path: Path) -> None:
     async with backends(tmp_path) as (opened, _):
         await publish(opened)
         fresh = tiny_run("fresh", group="a")
-        await opened.archive.publish_run(fresh.manifest, fresh.train_mask)
+        await opened.publisher.publish_run(fresh.manifest, fresh.train_mask)
         await opened.catalogue.add_run(fresh.manifest)
         found = await opened.catalogue.states(["s0", "gone", "fresh"])
         assert found == [await opened.archive.state(run) for run in ("s0", "fresh")]
@@ -102,18 +103,18 @@ async def test_states(tmp_path: Path) -> None:
 @with_loop
 async def test_a_group_is_named_like_a_run() -> None:
     """Anything else is refused before anything is written."""
-    archive = Archive(MemoryStore())
+    archive = ArchiveReader(MemoryStore())
     for bad in ("", "A", "a/b", "a" * 64, "-a", "a\n"):
         run = tiny_run(steps=(0,), group=bad)
         with pytest.raises(InvalidInput, match="is not a group's name"):
-            await archive.publish_run(run.manifest, run.train_mask)
+            await ArchivePublisher(archive).publish_run(run.manifest, run.train_mask)
     assert await archive.names() == []
 
 
 @with_loop
 async def test_manifests_without_a_group_are_read() -> None:
     """What was published before there were groups is in none."""
-    archive, run = Archive(MemoryStore()), tiny_run()
+    archive, run = ArchiveReader(MemoryStore()), tiny_run()
     record = json.loads(encode_record(run.manifest))
     del record["group"]
     await archive.objects.create(names.run_path("tiny"), json.dumps(record).encode())

@@ -64,10 +64,10 @@ NAMES = ["early", "late", "never", "on", "p-fresh"]
 async def publish_some(to: Backends, run: TinyRun, checkpoints: int) -> None:
     """The first so many checkpoints of a run that goes on; may be repeated."""
     if run.name not in await to.catalogue.runs():
-        await to.archive.publish_run(run.manifest, run.train_mask)
+        await to.publisher.publish_run(run.manifest, run.train_mask)
         await to.catalogue.add_run(run.manifest)
     for manifest, model in run.checkpoints[:checkpoints]:
-        await to.archive.publish_checkpoint(manifest, model)
+        await to.publisher.publish_checkpoint(manifest, model)
         await to.catalogue.add_checkpoint(manifest)
 
 

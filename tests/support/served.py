@@ -50,6 +50,24 @@ def free_port() -> int:
 
 
 @contextmanager
+def started(
+    command: list[str], settings: Settings, folder: Path, event: str
+) -> Iterator[subprocess.Popen[str]]:
+    """A program of ours in a folder, once a line of its output has told the event."""
+    out, err = subprocess.PIPE, subprocess.STDOUT
+    given = environment(settings)
+    with subprocess.Popen(
+        command, cwd=folder, env=given, stdout=out, stderr=err, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert any(event in line for line in process.stdout)
+            yield process
+        finally:
+            process.kill()
+
+
+@contextmanager
 def serving(settings: Settings, folder: Path, **changes: str) -> Iterator[Served]:
     """The service with these settings on a free port; stopped by SIGTERM at the end."""
     port = str(free_port())

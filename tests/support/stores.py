@@ -19,7 +19,7 @@ from obstore.store import LocalStore, MemoryStore, ObjectStore, S3Store
 from redis.asyncio import Redis
 
 from grokprobe.settings import Settings
-from grokprobe.store.archive.publisher import Archive
+from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.backends import Backends, open_backends
 from grokprobe.store.catalogue.catalogue import Catalogue
 
@@ -74,7 +74,7 @@ def new_store(kind: str, folder: Path) -> ObjectStore:
     )
 
 
-async def contents(archive: Archive) -> dict[str, bytes]:
+async def contents(archive: ArchiveReader) -> dict[str, bytes]:
     """Every object by its path."""
     return {
         path: await archive.objects.read(path) or b"" for path in await archive.objects.below("")
@@ -93,7 +93,7 @@ async def backends(folder: Path) -> AsyncIterator[tuple[Backends, Redis]]:
             yield opened, client
 
 
-async def answers(source: Archive | Catalogue) -> dict[str, Any]:
+async def answers(source: ArchiveReader | Catalogue) -> dict[str, Any]:
     """All that the two have in common, as plain values."""
     found: dict[str, Any] = {"runs": await source.runs()}
     for run in found["runs"]:
@@ -141,6 +141,6 @@ class InterruptingStore:
         return write
 
 
-def interrupting(store: ObjectStore, at: int, how: Callable[[], None] = interrupt) -> Archive:
+def interrupting(store: ObjectStore, at: int, how: Callable[[], None] = interrupt) -> ArchiveReader:
     """An archive on `store` that does not survive its write number `at`, counted from 0."""
-    return Archive(cast(ObjectStore, InterruptingStore(store, at, how)))
+    return ArchiveReader(cast(ObjectStore, InterruptingStore(store, at, how)))

@@ -14,7 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from grokprobe.analysis.fourier import spectrum
 from grokprobe.analysis.measures import accuracy, cross_entropy
-from grokprobe.store.archive.publisher import Archive
+from grokprobe.store.archive.publisher import ArchivePublisher
+from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.backends import Backends
 from grokprobe.store.records import (
     FORMAT_VERSION,
@@ -47,13 +48,13 @@ class TinyRun:
         """The name of the run."""
         return self.manifest.run
 
-    async def publish(self, to: Archive | Backends) -> None:
+    async def publish(self, to: ArchiveReader | Backends) -> None:
         """Publish all of it; where there is a catalogue, index it too."""
-        archive = to if isinstance(to, Archive) else to.archive
-        await archive.publish_run(self.manifest, self.train_mask)
+        publisher = ArchivePublisher(to) if isinstance(to, ArchiveReader) else to.publisher
+        await publisher.publish_run(self.manifest, self.train_mask)
         for manifest, model in self.checkpoints:
-            await archive.publish_checkpoint(manifest, model)
-        await archive.publish_completion(self.completion)
+            await publisher.publish_checkpoint(manifest, model)
+        await publisher.publish_completion(self.completion)
         if isinstance(to, Backends):
             await self.index(to)
 

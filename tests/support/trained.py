@@ -9,7 +9,7 @@ from typing import Any
 from obstore.store import LocalStore
 
 from grokprobe.settings import Settings
-from grokprobe.store.archive.publisher import Archive
+from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.records import CheckpointManifest
 from trainer.config.schema import Config, decode_config
 from trainer.jobs.training import start
@@ -77,9 +77,9 @@ def train_tiny(base: Path) -> Trained:
     return Trained(settings, "tiny", config)
 
 
-def archive(settings: Settings) -> Archive:
+def archive(settings: Settings) -> ArchiveReader:
     """What settings_at publishes to, without a Redis beside it."""
-    return Archive(LocalStore(str(settings.home_path / "store")))
+    return ArchiveReader(LocalStore(str(settings.home_path / "store")))
 
 
 def manifests(run: Trained) -> list[CheckpointManifest]:

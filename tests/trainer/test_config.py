@@ -35,7 +35,7 @@ def test_mainline_is_the_defaults() -> None:
 
 
 def test_presets_are_their_papers_networks() -> None:
-    """Each decodes; what they differ in beside the mainline is the table of MATHS."""
+    """Each decodes; what they differ in beside the mainline is the table of docs/maths.md."""
     models = {
         name: load_config(preset(name)).model for name in ("power", "gromov", "pizza", "quickstart")
     }

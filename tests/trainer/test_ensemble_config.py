@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from grokprobe.errors import InvalidInput
+from grokprobe.store.archive.publisher import ArchivePublisher
 from grokprobe.store.archive.verification import problems
 from tests.support.trained import archive, settings_at
 from trainer.__main__ import main
@@ -121,7 +122,7 @@ def test_a_deleted_name_refuses_the_whole_ensemble(
     (tmp_path / "store").mkdir()
     store = archive(settings_at(tmp_path))
     asyncio.run(store.objects.create(f"runs/{runs[1]}/run.json", b"{}"))
-    asyncio.run(store.mark_deleted(runs[1]))
+    asyncio.run(ArchivePublisher(store).mark_deleted(runs[1]))
     assert main(["train", "--config", str(path), "--run", "pair"]) == 2
     assert asyncio.run(store.runs()) == []
 

@@ -173,7 +173,7 @@ def spread_of(section: ModelSection, modulus: int) -> dict[str, float]:
 
 
 def test_initial_weights_have_the_variances_of_their_papers() -> None:
-    """MATHS, "Canonical runs", and for an embedded MLP rows of length 1, as one-hots have it."""
+    """docs/maths.md, "Canonical runs"; an embedded MLP has rows of length 1, as one-hots have."""
     s = 0.5 / (2 * 500) ** (1 / 3)
     embedded = MLPSection(inputs="embedding", vocabularies="separate")
     unit = 128**-0.5

@@ -126,7 +126,7 @@ def test_the_learning_coefficient_comes_where_it_is_asked_for(trained: Trained) 
         assert (result.estimate is None) == (result.refused is not None)
 
 
-def test_the_service_shows_it_whole(client: httpx.Client, trained: Trained) -> None:
+def test_the_service_shows_it_whole(client: httpx.Client) -> None:
     """Estimate, error, reason, hyperparameters and traces; null where it was not asked for."""
     base = "/v1/runs/tiny/checkpoints"
     shown = client.get(f"{base}/400").json()["local_learning_coefficient"]

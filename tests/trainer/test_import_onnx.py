@@ -161,8 +161,9 @@ def test_a_model_that_breaks_the_contract_is_refused(
     assert not home.exists()
 
 
+@pytest.mark.usefixtures("home")
 def test_files_must_agree_with_the_command_and_with_each_other(
-    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Another modulus, one step twice, a name that is taken, no odd prime, no ONNX."""
     paths = files(tmp_path)

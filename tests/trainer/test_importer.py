@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from grokprobe.settings import Settings
-from grokprobe.store.records import CheckpointManifest, RunManifest
+from grokprobe.store.records import RunManifest
 from tests.support.foreign import (
     SMALL,
     lens,
@@ -156,7 +156,7 @@ def test_an_interrupted_import_is_completed_by_repeating_it(
     files = [save(small(step), tmp_path / f"m_{step}.pt") for step in (0, 20)]
 
     class Stopped(JsonReporter):
-        def published(self, manifest: CheckpointManifest) -> None:
+        def published(self, *_: Any) -> None:
             raise KeyboardInterrupt
 
     layout = lens(r"step.pattern='_(\d+)'", step=None)

@@ -116,10 +116,10 @@ def test_nobody_forgets_the_attention_rate_of_a_pizza() -> None:
     )
 
 
-def test_the_imports_of_the_readme_are_commands() -> None:
+def test_the_imports_of_the_docs_are_commands() -> None:
     """Each parses, its layout and its fields exist, and every shipped layout has one."""
-    text = (Path(__file__).parents[2] / "README.md").read_text().replace("\\\n", "")
-    lines = re.findall(r"^ +\.venv/bin/python -m trainer (import.*)$", text, re.MULTILINE)
+    text = (Path(__file__).parents[2] / "docs/importing.md").read_text().replace("\\\n", "")
+    lines = re.findall(r"^\.venv/bin/python -m trainer (import.*)$", text, re.MULTILINE)
     commands = [parse_arguments(shlex.split(line)) for line in lines]
     assert {one.command for one in commands} == {"import", "import-onnx"}
     layouts = [one for one in commands if one.command == "import"]

@@ -1,6 +1,7 @@
 """What a trainer publishes, and what it says."""
 
 import asyncio
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from rich.console import Console
 
 from grokprobe.analysis.fourier import spectrum
 from grokprobe.analysis.irreps import irrep_spectrum
-from grokprobe.errors import RunExists
+from grokprobe.errors import RunExists, RunNotFound, StoreUnavailable
 from grokprobe.settings import Settings
 from grokprobe.store.archive.verification import problems
 from grokprobe.store.backends import open_backends
@@ -28,6 +29,7 @@ from tests.support.trained import (
 from trainer.__main__ import main
 from trainer.jobs.training import resume, start
 from trainer.learning.data import draw
+from trainer.publishing.publication import Publication
 from trainer.reporting.progress import JsonReporter, TextReporter, make_reporter
 
 
@@ -42,8 +44,8 @@ def test_every_scheduled_step_is_published(trained: Trained) -> None:
             await published.completion("tiny"),
         )
 
-    problems, steps, completion = asyncio.run(look())
-    assert problems == []
+    complaints, steps, completion = asyncio.run(look())
+    assert complaints == []
     assert steps == TINY_STEPS
     assert completion is not None
     assert (completion.status, completion.step) == ("complete", 400)
@@ -62,6 +64,34 @@ def test_the_catalogue_knows_what_the_archive_holds(trained: Trained) -> None:
             assert completion == await backends.archive.completion("tiny")
 
     asyncio.run(look())
+
+
+def test_storage_is_asked_again_after_growing_pauses(
+    trained: Trained,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each with a warning that says how long; other errors are raised at once."""
+    failures = [StoreUnavailable("storage is silent")] * 6
+
+    async def answer() -> int:
+        if failures:
+            raise failures.pop()
+        return 7
+
+    async def ask() -> None:
+        async with open_backends(settings_at(tmp_path)) as backends:
+            grid, manifest = draw(trained.config.task), await archive(trained.settings).run("tiny")
+            publication = Publication(backends, manifest, grid, JsonReporter())
+            monkeypatch.setattr(asyncio, "sleep", partial(asyncio.sleep, 0))
+            assert await publication._store(answer) == 7
+            with pytest.raises(RunNotFound):
+                await publication._store(lambda: archive(trained.settings).run("none"))
+
+    asyncio.run(ask())
+    warned = [str(e["message"]) for e in events(capsys.readouterr().out) if e["event"] == "warning"]
+    assert warned == [f"storage is silent; trying again in {s} s" for s in ("0.5", 1, 2, 4, 8, 10)]
 
 
 def test_measures_are_those_of_the_published_file(trained: Trained) -> None:

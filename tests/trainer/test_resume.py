@@ -29,6 +29,7 @@ from tests.support.trained import (
     tiny_config,
 )
 from tests.trainer.test_trainer_faults import configured, trainer
+from trainer.jobs import threads
 from trainer.jobs.opening import RunFailed
 from trainer.jobs.training import resume, start, start_all
 from trainer.publishing.publication import Publication
@@ -113,7 +114,7 @@ def test_no_step_is_trained_twice(
     seen: list[int] = []
 
     class Steps(JsonReporter):
-        def step(self, step: int, loss: float) -> None:
+        def step(self, step: int, *_: Any) -> None:
             seen.append(step)
 
     assert resume(run.settings, "tiny", Steps()) == 0
@@ -206,9 +207,54 @@ def test_another_machine_is_warned_of(
     assert message.endswith("results may differ in their last bits")
 
 
-def test_a_changed_configuration_is_refused_with_the_difference(
-    trained: Trained, tmp_path: Path
+# Large enough for one thread and two to differ in their last bits.
+WIDE: dict[str, dict[str, Any]] = {
+    "task": {"modulus": 59, "train_fraction": 0.6},
+    "model": {"d_model": 128, "heads": 2, "d_head": 64, "d_mlp": 512},
+    "checkpoints": {"every": 4, "log_spaced": 0},
+    "local_learning_coefficient": {"every": 0},
+}
+
+
+@pytest.mark.parametrize(("chosen", "next_time"), [(min, max), (max, min)], ids=["one", "all"])
+def test_the_number_of_threads_is_chosen_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: Any, next_time: Any
 ) -> None:
+    """Timed, interrupted, resumed: the bytes of a run on which the same number was forced."""
+    monkeypatch.setattr(threads, "most_threads", lambda: 2)
+    free, forced = (
+        tiny_config(training={"steps": 12, "threads": n}, **WIDE) for n in (0, chosen(1, 2))
+    )
+    monkeypatch.setattr(threads, "faster", chosen)
+    run = interrupted(Trained(settings_at(tmp_path / "free"), "wide", free), checkpoints=2)
+    monkeypatch.setattr(threads, "faster", next_time)
+    finish(run)
+    other = Trained(settings_at(tmp_path / "forced"), "wide", forced)
+    assert start(other.settings, forced, "wide", JsonReporter()) == 0
+    found, expected = run.objects(), other.objects()
+    assert found.pop("run.json") != expected.pop("run.json")  # the configurations differ
+    assert found == expected
+
+
+def test_fewer_cpus_than_before_are_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run goes on with the threads that it began with."""
+    monkeypatch.setattr(threads, "most_threads", lambda: 3)
+    monkeypatch.setattr(threads, "faster", max)
+    config = tiny_config(training={"steps": 60, "threads": 0}, local_learning_coefficient={})
+    run = interrupted(Trained(settings_at(tmp_path), "tiny", config), checkpoints=3)
+    monkeypatch.setattr(threads, "most_threads", lambda: 2)
+    capsys.readouterr()
+    finish(run)
+    said = events(capsys.readouterr().out)
+    assert "threads" not in {event["event"] for event in said}
+    [warning] = [str(event["message"]) for event in said if event["event"] == "warning"]
+    assert warning.startswith("training began with 3 threads and goes on with them")
+    assert "this process may use 2 CPUs" in warning
+
+
+def test_a_changed_configuration_is_refused_with_the_difference(trained: Trained) -> None:
     """Neither `train` nor `train --resume` touches a run of another configuration."""
     other = tiny_config(optimiser={"weight_decay": 0.5}, task={"split_seed": 3})
     before = trained.objects()

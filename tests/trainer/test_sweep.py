@@ -27,6 +27,7 @@ from tests.support.trained import (
 from tests.trainer.test_trainer_faults import trainer
 from trainer.__main__ import main
 from trainer.config.sweep import load_sweep
+from trainer.jobs import sweep as jobs_sweep
 from trainer.jobs.existing import check_same
 from trainer.jobs.training import start
 from trainer.reporting.progress import JsonReporter
@@ -187,7 +188,7 @@ def test_a_sweep_interrupted_and_continued(tmp_path: Path) -> None:
     """SIGTERM stops the children; the same command skips the finished and resumes the others."""
     settings = settings_at(tmp_path)
     path = tiny(tmp_path, '"training.steps" = [20, 2500]\n')
-    with sweeping(tmp_path, str(path)) as process:
+    with sweeping(tmp_path, str(path), "--jobs", "1") as process:
         assert process.stdout is not None
         heard = [json.loads(process.stdout.readline())]
         while not (heard[-1]["event"] == "checkpoint" and heard[-1]["cell"] == 1):
@@ -209,6 +210,29 @@ def test_a_sweep_interrupted_and_continued(tmp_path: Path) -> None:
     assert again[-1] == {"event": "sweep", "cells": 2, "complete": 2, "failed": []}
     manifest = asyncio.run(archive(settings).run(load_sweep(path).cells[1].run))
     assert manifest.group == "tiny"
+
+
+@pytest.mark.parametrize(("jobs", "threads"), [(1, 5), (2, 2), (5, 1), (9, 1)])
+def test_the_cells_at_once_share_the_cpus(
+    monkeypatch: pytest.MonkeyPatch, jobs: int, threads: int
+) -> None:
+    """One thread at least; the environment may ask for fewer."""
+    monkeypatch.setattr(jobs_sweep, "allowed_cpus", lambda: 5)
+    monkeypatch.setattr(jobs_sweep, "most_threads", lambda: 5)
+    assert jobs_sweep.share(jobs) == threads
+    monkeypatch.setattr(jobs_sweep, "most_threads", lambda: 1)
+    assert jobs_sweep.share(jobs) == 1
+
+
+def test_a_sweep_trains_one_cell_a_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless a GPU is there and the cells may train on it: then one after another."""
+    monkeypatch.setattr(jobs_sweep, "allowed_cpus", lambda: 5)
+    monkeypatch.setattr(jobs_sweep, "has_gpu", lambda: True)
+    seeds = '"training.seed" = [0, 1]\n'
+    assert jobs_sweep.at_once(load_sweep(tiny(tmp_path, seeds))) == 5
+    assert jobs_sweep.at_once(load_sweep(tiny(tmp_path, seeds, device="auto"))) == 1
+    monkeypatch.setattr(jobs_sweep, "has_gpu", lambda: False)
+    assert jobs_sweep.at_once(load_sweep(tiny(tmp_path, seeds, device="auto"))) == 5
 
 
 def test_a_second_ctrl_c_insists(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ class Recorder:
         """Record a failure."""
         self.failures.append((member, step))
 
-    def report(self, step: int, losses: Sequence[float]) -> None:
+    def report(self, _step: int, losses: Sequence[float]) -> None:
         """Record the loss of the first member."""
         self.losses.append(losses[0])
 

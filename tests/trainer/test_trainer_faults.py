@@ -10,11 +10,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from grokprobe.errors import PublicationConflict, StoreUnavailable, Superseded
 from grokprobe.settings import Settings
+from grokprobe.store.archive.publisher import ArchivePublisher
 from grokprobe.store.archive.verification import problems
 from grokprobe.store.backends import open_backends
 from grokprobe.store.catalogue.events import BEGINNING
@@ -142,7 +144,8 @@ def test_another_result_under_the_same_name_is_a_conflict(
     other = Trained(settings_at(tmp_path), "tiny", trained.config)
 
     async def copy_with_another_loss() -> None:
-        source, target = archive(trained.settings), archive(other.settings)
+        source = archive(trained.settings)
+        target = ArchivePublisher(archive(other.settings))
         await target.publish_run(await source.run("tiny"), await source.train_mask("tiny"))
         manifest = await source.checkpoint("tiny", 4)
         model = await source.model(manifest)
@@ -161,15 +164,13 @@ def test_another_result_under_the_same_name_is_a_conflict(
     assert max(manifest.step for manifest in manifests(other)) == 4
 
 
-def test_a_superseded_trainer_stops(
-    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_superseded_trainer_stops(trained: Trained, tmp_path: Path) -> None:
     """As soon as another attempt has started, this one publishes nothing more."""
     settings = settings_at(tmp_path)
 
     class Rival(JsonReporter):
-        def start(self, run: str, steps: int, device: str, first: int = 0) -> None:
-            asyncio.run(archive(settings).start_attempt("tiny"))
+        def start(self, *_: Any, **__: Any) -> None:
+            asyncio.run(ArchivePublisher(archive(settings)).start_attempt("tiny"))
 
     with pytest.raises(Superseded, match="attempt 1 of run 'tiny'"):
         start(settings, trained.config, "tiny", Rival())
@@ -208,7 +209,7 @@ def test_a_store_that_refuses_stops_training_in_bounded_time(
     settings = settings_at(tmp_path)
 
     class Vandal(JsonReporter):
-        def start(self, run: str, steps: int, device: str, first: int = 0) -> None:
+        def start(self, *_: Any, **__: Any) -> None:
             (tmp_path / "store/runs/tiny/checkpoints").write_text("not a directory")
 
     with pytest.raises(StoreUnavailable, match="checkpoints"):

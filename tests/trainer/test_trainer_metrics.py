@@ -181,7 +181,7 @@ def test_a_push_that_fails_is_one_warning(
     assert len(pushed) == (1 if listening else 0)
 
 
-def test_a_place_warns_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_place_warns_once(capsys: pytest.CaptureFixture[str]) -> None:
     """However often it fails; another place has a warning of its own."""
     metrics = TrainerMetrics()
     metrics.run = "tiny"
@@ -253,11 +253,11 @@ def test_a_bad_setting_is_named(name: str, value: str, says: str) -> None:
 def test_no_two_children_of_a_sweep_share_a_place() -> None:
     """The first has the port and the file of the settings, each other one its own."""
     settings = Settings(trainer_metrics_port=9464, trainer_metrics_file="/m/t.prom")
-    found = [child_environment(settings, slot) for slot in (0, 2)]
-    log = {"GROKPROBE_LOG_FORMAT": "json"}
+    found = [child_environment(settings, slot, 3) for slot in (0, 2)]
+    log = {"GROKPROBE_LOG_FORMAT": "json", "OMP_NUM_THREADS": "3"}
     port, file = "GROKPROBE_TRAINER_METRICS_PORT", "GROKPROBE_TRAINER_METRICS_FILE"
     assert found == [log, {**log, port: "9466", file: "/m/t-2.prom"}]
-    assert child_environment(Settings(), 2) == log
+    assert child_environment(Settings(), 2, 3) == log
 
 
 def test_a_process_that_only_reports_trains_without_metrics(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """The configuration of a run: a TOML file, its sections, its limits, its digest.
 
-The defaults are canonical runs (MATHS, "Canonical runs"): of the task, the transformer and the
-training Nanda et al. 2023, of the MLP Gromov 2023. One section a family of networks, told apart by
-`family`; what a network computes stands at the top of its file in models/.
+The defaults are canonical runs (docs/maths.md, "Canonical runs"): of the task, the transformer and
+the training Nanda et al. 2023, of the MLP Gromov 2023. One section a family of networks, told
+apart by `family`; what a network computes stands at the top of its file in models/.
 """
 
 import hashlib
@@ -122,7 +122,7 @@ class TrainingSection(Section, frozen=True, kw_only=True):
     batch: Count = 0  # train pairs of an update, half of all at most; 0: all
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"  # of products; losses: float64
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0  # 0: what torch chooses
+    threads: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0  # 0: the faster (threads.py)
 
 
 class CheckpointSection(Section, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Runs of any architecture, from ONNX files by the contract of README, "What is published"."""
+"""Runs of any architecture, from ONNX files by the contract of docs/format.md."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -8,7 +8,8 @@ import msgspec
 
 from grokprobe.errors import InvalidInput, RunNotFound
 from grokprobe.settings import Settings
-from grokprobe.store.archive.publisher import Archive, differing_fields
+from grokprobe.store.archive.publisher import differing_fields
+from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.backends import open_backends
 from grokprobe.store.records import RunManifest, TaskRecord, now, sha256
 from trainer.importing.layout import ShuffleSplit
@@ -77,7 +78,7 @@ def publish(
     return 0
 
 
-async def _exists(archive: Archive, manifest: RunManifest) -> bool:
+async def _exists(archive: ArchiveReader, manifest: RunManifest) -> bool:
     """Whether this very run is published. Raises InvalidInput if another one has its name."""
     try:
         published = await archive.run(manifest.run)

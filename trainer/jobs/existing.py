@@ -10,7 +10,7 @@ import msgspec
 from grokprobe.errors import InvalidInput, RunNotFound
 from grokprobe.settings import Settings
 from grokprobe.store.archive.objects import gather
-from grokprobe.store.archive.publisher import Archive
+from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.backends import open_store
 from grokprobe.store.records import Completion, RunManifest
 from trainer.config.schema import Config, decode_config
@@ -23,10 +23,12 @@ def standing(
 
     Raises InvalidInput if one exists with another configuration, and StoreUnavailable.
     """
-    return asyncio.run(_standing(Archive(open_store(settings)), dict(wanted)))
+    return asyncio.run(_standing(ArchiveReader(open_store(settings)), dict(wanted)))
 
 
-async def _standing(archive: Archive, wanted: Mapping[str, Config]) -> dict[str, Completion | None]:
+async def _standing(
+    archive: ArchiveReader, wanted: Mapping[str, Config]
+) -> dict[str, Completion | None]:
     found: dict[str, Completion | None] = {}
 
     async def look(run: str) -> None:

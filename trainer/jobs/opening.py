@@ -126,7 +126,7 @@ class Runs:
         published = {run: self._published(run) for run in configs}
         for run, manifest in published.items():
             if manifest is None:
-                self._worker.call(self._archive.refuse_deleted, run)
+                self._worker.call(self._backends.publisher.refuse_deleted, run)
             else:
                 check_same(manifest, configs[run])
                 if not go_on:

@@ -15,7 +15,7 @@ class Interruption:
         self.signal = 0  # the first one that came
         self._last_act = last_act
 
-    def __call__(self, number: int, frame: FrameType | None) -> None:
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
         """Handle a signal."""
         if self.signal and number == signal.SIGINT:
             self._last_act()

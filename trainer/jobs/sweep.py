@@ -1,10 +1,14 @@
 """The cells of a sweep on one machine: each a process of its own, so many at once.
 
+The CPUs that this process may use are shared out among those: two cells with one thread each are
+done sooner than one after the other with two.
+
 A failing cell does not stop the others. Ctrl-C or SIGTERM asks each process once to stop, as
 `train` is asked; a second Ctrl-C kills them. The same command again goes on.
 """
 
 import asyncio
+import ctypes
 import os
 import signal
 import sys
@@ -12,6 +16,7 @@ from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import Iterator
 from contextlib import suppress
 
+from grokprobe.cpus import allowed_cpus, most_threads
 from grokprobe.errors import SettingError
 from grokprobe.settings import Settings, variable
 from trainer.config.sweep import Sweep
@@ -41,6 +46,7 @@ class SweepProcesses:
 
     async def train(self, jobs: int) -> None:
         """Train all, `jobs` at once; every process has ended when this returns or raises."""
+        self._threads = share(jobs)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._interrupted, number)
@@ -69,7 +75,7 @@ class SweepProcesses:
         arguments = ["sweep", str(self._sweep.path), "--run", self._sweep.group]
         child = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "trainer", *arguments, "--index", str(row.cell.index)),
-            env=os.environ | child_environment(self._settings, slot),
+            env=os.environ | child_environment(self._settings, slot, self._threads),
             stdin=DEVNULL,
             stdout=PIPE,
             stderr=STDOUT,
@@ -116,9 +122,31 @@ def _conclude(row: Row, code: int, *, asked: bool) -> None:
         row.reason = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
 
 
-def child_environment(settings: Settings, slot: int) -> dict[str, str]:
-    """What a child is told: JSON lines, and metrics in a place that no other child uses."""
-    found = {variable("log_format"): "json"}
+def at_once(sweep: Sweep) -> int:
+    """How many cells to train where nobody says: one a CPU; one where a GPU trains them."""
+    on_cpu = all(cell.config.training.device == "cpu" for cell in sweep.cells)
+    return allowed_cpus() if on_cpu or not has_gpu() else 1
+
+
+def has_gpu() -> bool:
+    """Whether the driver finds a GPU; asked without torch, whose import takes seconds."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int()
+    driver.cuInit(0)
+    return not driver.cuDeviceGetCount(ctypes.byref(count)) and count.value > 0
+
+
+def share(jobs: int) -> int:
+    """The threads of each of so many children, or OMP_NUM_THREADS if that is fewer."""
+    return min(most_threads(), max(1, allowed_cpus() // jobs))
+
+
+def child_environment(settings: Settings, slot: int, threads: int) -> dict[str, str]:
+    """What a child is told: JSON lines, its threads, and metrics where no other child has them."""
+    found = {variable("log_format"): "json", "OMP_NUM_THREADS": str(threads)}
     if slot and settings.trainer_metrics_port:
         found[variable("trainer_metrics_port")] = str(settings.trainer_metrics_port + slot)
     if slot and settings.trainer_metrics_file:
@@ -127,13 +155,14 @@ def child_environment(settings: Settings, slot: int) -> dict[str, str]:
     return found
 
 
-def train_all(sweep: Sweep, settings: Settings, jobs: int) -> int:
-    """Train what is not trained yet; return the exit status.
+def train_all(sweep: Sweep, settings: Settings, jobs: int | None) -> int:
+    """Train what is not trained yet, `jobs` at once or as `at_once` says; return the exit status.
 
     0 if every run is complete, else 128 + signal if one came, else 1 if one has failed or was
     interrupted, else 2. Raises InvalidInput, before any training, if a run exists with another
     configuration.
     """
+    jobs = jobs or at_once(sweep)
     last_port = settings.trainer_metrics_port + jobs - 1
     if settings.trainer_metrics_port and last_port > 65_535:
         message = f"{jobs} trainers would serve up to port {last_port}; choose a smaller one"
@@ -150,7 +179,8 @@ def train_all(sweep: Sweep, settings: Settings, jobs: int) -> int:
         for row in rows:
             if row.status != "waiting":
                 board.ended(row)
-        asyncio.run(cells.train(min(jobs, len(rows))))
+        waiting = sum(row.status == "waiting" for row in rows)
+        asyncio.run(cells.train(max(1, min(jobs, waiting))))
     finally:
         board.close(rows)
     if all(row.done for row in rows):

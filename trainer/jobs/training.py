@@ -14,6 +14,7 @@ from trainer.config.schema import Config
 from trainer.jobs.handover import Handover
 from trainer.jobs.opening import RunFailed, Runs, opened_backends
 from trainer.jobs.signals import Interruption
+from trainer.jobs.threads import settle_threads
 from trainer.learning.learner import Learner
 from trainer.learning.snapshot import Snapshot
 from trainer.learning.train import prepare, train
@@ -156,11 +157,15 @@ class Training:
     ) -> bool:
         """Train members that stand at one step; return whether all have ended, note failures."""
         members, config, device = cohort.members, cohort.members[0].config, self._device
+        configs, grids = [m.config for m in members], [m.grid for m in members]
+        if device.type == "cpu" and not config.training.threads:
+            saved = [s[cohort.step].record.environment for s in cohort.states if cohort.step in s]
+            settle_threads(configs, grids, saved, self._worker, self._reporter)
         graph = self._graph(members)
         for member in members:
             member.prepare(graph, device, len(members))
         session = Handover(members, self._worker, interruption, self._reporter)
-        learner = Learner([m.config for m in members], [m.grid for m in members], device)
+        learner = Learner(configs, grids, device)
         for number, member in enumerate(members):
             if state := cohort.states[number].get(cohort.step):
                 self._compare(state.record.environment, environment(device, len(members)))

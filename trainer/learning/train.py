@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch.utils import deterministic
 
+from grokprobe.cpus import most_threads
 from grokprobe.errors import InvalidInput
 from trainer.config.schema import TrainingSection
 from trainer.learning.learner import Learner
@@ -37,7 +38,7 @@ class Callback(Protocol):
 
 
 def prepare(section: TrainingSection) -> torch.device:
-    """Make torch deterministic and memory quick, and choose the device.
+    """Make torch deterministic and memory quick, choose the device, limit the threads.
 
     Raises InvalidInput if a GPU is forced, or needed, and there is none.
     """
@@ -45,14 +46,14 @@ def prepare(section: TrainingSection) -> torch.device:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # or cuBLAS refuses determinism
     torch.use_deterministic_algorithms(True)
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # never read here
-    if section.threads:
-        torch.set_num_threads(section.threads)
     found = torch.cuda.is_available()
     if section.device == "cuda" and not found:
         raise InvalidInput("training.device", "cuda is forced, but torch finds no GPU here")
     device = torch.device("cuda" if found and section.device != "cpu" else "cpu")
     if section.precision == "tf32" and device.type != "cuda":
         raise InvalidInput("training.precision", "tf32 is a GPU's; here there is none to train on")
+    most = 1 if device.type == "cuda" else most_threads()  # a GPU is told what to do by one
+    torch.set_num_threads(section.threads or most)
     return device
 
 

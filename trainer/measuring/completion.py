@@ -1,5 +1,5 @@
 """What can be said only at the end of a run: one key set from its final checkpoint, and every
-checkpoint measured with that set (MATHS, "Key frequencies").
+checkpoint measured with that set (docs/maths.md, "Key frequencies").
 
 The models are read back from object storage, so that a resumed run concludes as any other.
 """
@@ -10,7 +10,7 @@ from grokprobe.analysis.measures_table import key_measures
 from grokprobe.analysis.nulls import SMALLEST_ORDER, Null, spectrum_null
 from grokprobe.analysis.probe import Probe
 from grokprobe.analysis.spectra import null_of
-from grokprobe.store.archive.publisher import Archive
+from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.records import (
     CheckpointKeyMeasures,
     CheckpointManifest,
@@ -31,7 +31,7 @@ class Conclusion:
     nulls: list[NullRecord] = field(default_factory=list)
 
 
-async def conclude(archive: Archive, run: str, grid: Grid) -> Conclusion:
+async def conclude(archive: ArchiveReader, run: str, grid: Grid) -> Conclusion:
     """Read every checkpoint of a run once more. Raises StoreUnavailable, CheckpointCorrupt."""
     steps = await archive.steps(run)
     if not steps:
@@ -45,7 +45,7 @@ async def conclude(archive: Archive, run: str, grid: Grid) -> Conclusion:
     return Conclusion(final.own_keys, measured, _nulls(probe, frequencies))
 
 
-async def _probe(archive: Archive, manifest: CheckpointManifest, grid: Grid) -> Probe:
+async def _probe(archive: ArchiveReader, manifest: CheckpointManifest, grid: Grid) -> Probe:
     session = open_session(await archive.model(manifest))
     return read_outputs(session, grid, "logits", "embedding")
 

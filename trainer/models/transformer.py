@@ -13,10 +13,11 @@ and q, k, v their W_Q, W_K, W_V images (biases, where there are any, added to ea
 The defaults (three tokens, r = 1, scale 1/sqrt(d_head), ReLU) are Nanda et al. 2023; two tokens and
 r in 0..1 are Zhong et al. 2023, section 2.
 
-Two exact shortcuts (MATHS, "The exact shortcut"). Keys and values depend on 2p or 2p + 1 distinct
-vectors: computed once for each, gathered for each pair; so are the scores, which depend on the key
-alone where the query is that of "=", and on (a, b) where it is that of b. And x_l is one of at most
-p vectors, so W_O W_in, W_O W_U and W_out W_U are multiplied first and the residual is never formed.
+Two exact shortcuts (docs/maths.md, "The exact shortcut"). Keys and values depend on 2p or 2p + 1
+distinct vectors: computed once for each, gathered for each pair; so are the scores, which depend on
+the key alone where the query is that of "=", and on (a, b) where it is that of b. And x_l is one of
+at most p vectors, so W_O W_in, W_O W_U and W_out W_U are multiplied first and the residual is
+never formed.
 The textbook form is the slow twin in tests/support/reference.py.
 """
 

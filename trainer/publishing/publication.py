@@ -5,12 +5,18 @@ kept. Redis is only an index: training goes on without it, and it is made equal 
 as soon as it answers again, at the latest when the run ends.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import onnxruntime as ort
+from tenacity import (
+    RetryCallState,
+    retry,
+    retry_if_exception_type,
+    stop_before_delay,
+    wait_exponential,
+)
 
 from grokprobe.errors import CatalogueUnavailable, StoreUnavailable
 from grokprobe.store.archive.training_states import TrainingState, TrainingStates
@@ -48,7 +54,8 @@ class Publication:
     def __init__(
         self, backends: Backends, manifest: RunManifest, grid: Grid, reporter: Reporter
     ) -> None:
-        self._archive, self._catalogue = backends.archive, backends.catalogue
+        self._archive, self._publisher = backends.archive, backends.publisher
+        self._catalogue = backends.catalogue
         self._manifest, self._run = manifest, manifest.run
         self._grid, self._reporter = grid, reporter
         self._states, self._saves = TrainingStates(backends.archive.objects), 0
@@ -58,11 +65,11 @@ class Publication:
 
     async def create(self) -> None:
         """Publish the run itself. Raises RunExists, RunDeleted."""
-        await self._archive.publish_run(self._manifest, self._grid.train)
+        await self._publisher.publish_run(self._manifest, self._grid.train)
 
     async def begin(self) -> None:
         """Become the attempt that may publish. Raises RunDeleted."""
-        self._attempt = await self._archive.start_attempt(self._run)
+        self._attempt = await self._publisher.start_attempt(self._run)
         await self._index(None)
 
     async def first_model(self) -> bytes | None:
@@ -122,12 +129,12 @@ class Publication:
 
     async def put(self, manifest: CheckpointManifest, model: bytes) -> None:
         """Write and index a checkpoint, without asking whether this attempt still may."""
-        manifest = await self._store(lambda: self._archive.publish_checkpoint(manifest, model))
+        manifest = await self._store(lambda: self._publisher.publish_checkpoint(manifest, model))
         await self._index(manifest)
         self._reporter.published(manifest)
 
     async def _check_attempt(self) -> None:
-        await self._store(lambda: self._archive.check_attempt(self._run, self._attempt))
+        await self._store(lambda: self._publisher.check_attempt(self._run, self._attempt))
 
     def describe(self, exported: Exported, session: ort.InferenceSession) -> CheckpointManifest:
         """The manifest of a model file, measured. Raises NotFinite."""
@@ -164,7 +171,7 @@ class Publication:
             nulls=findings.nulls,
         )
         await self._check_attempt()  # again: reading every checkpoint takes its time
-        await self._store(lambda: self._archive.publish_completion(completion))
+        await self._store(lambda: self._publisher.publish_completion(completion))
         await self.reconcile()
 
     async def reconcile(self) -> None:
@@ -195,13 +202,19 @@ class Publication:
 
     async def _store(self, action: Callable[[], Awaitable[T]]) -> T:
         """Do it, again and again for RETRY_S while object storage does not answer."""
-        deadline, pause = time.monotonic() + RETRY_S, 0.5
-        while True:
-            try:
-                return await action()
-            except StoreUnavailable as error:
-                if time.monotonic() + pause > deadline:
-                    raise
-                self._reporter.warn(f"{error}; trying again in {pause:g} s", "store")
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, 10.0)
+
+        @retry(
+            retry=retry_if_exception_type(StoreUnavailable),
+            wait=wait_exponential(0.5, max=10.0),
+            stop=stop_before_delay(RETRY_S),
+            before_sleep=self._warn_of_retry,
+            reraise=True,
+        )
+        async def attempt() -> T:
+            return await action()
+
+        return await attempt()
+
+    def _warn_of_retry(self, failed: RetryCallState) -> None:
+        error = failed.outcome and failed.outcome.exception()
+        self._reporter.warn(f"{error}; trying again in {failed.upcoming_sleep:g} s", "store")

@@ -26,7 +26,7 @@ class Worker:
         self._posted: deque[Future[None]] = deque()
         self.failed = False
         # Told of each posted call that has run: its seconds, and whether it failed.
-        self.done: Callable[[float, bool], None] = lambda seconds, failed: None
+        self.done: Callable[[float, bool], None] = lambda _seconds, _failed: None
 
     @property
     def depth(self) -> int:

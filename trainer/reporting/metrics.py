@@ -7,7 +7,7 @@ a scrape reads them.
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Histogram, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -124,6 +124,10 @@ class MeteredReporter:
         self._metrics.publication_seconds.labels(run)  # there from the start, with zeros
         self._metrics.run = run
         self._reporter.start(run, steps, device, first)
+
+    def timed(self, seconds: Mapping[int, float], threads: int) -> None:
+        """Nothing."""
+        self._reporter.timed(seconds, threads)
 
     def step(self, step: int, loss: float) -> None:
         """Step and loss."""

@@ -45,6 +45,9 @@ class Reporter(Protocol):
     def start(self, run: str, steps: int, device: str, first: int = 0) -> None:
         """Training begins, or goes on at step `first`; an ensemble under its group's name."""
 
+    def timed(self, seconds: Mapping[int, float], threads: int) -> None:
+        """Steps took so long by numbers of threads, of which one was chosen to train."""
+
     def step(self, step: int, loss: float) -> None:
         """`step` updates are done, and this is the train loss after them."""
 
@@ -95,6 +98,11 @@ class TextReporter:
         self._run, self._first, self._began = run, first, time.monotonic()
         if self._console.is_terminal:
             self._bar.start()
+
+    def timed(self, seconds: Mapping[int, float], threads: int) -> None:
+        """Print why so many threads train."""
+        found = ", ".join(f"{1e3 * s:.1f} ms by {n}" for n, s in seconds.items())
+        self._print(f"a step takes {found} threads: training by {threads}")
 
     def step(self, step: int, loss: float) -> None:
         """Move the bar."""
@@ -167,6 +175,11 @@ class JsonReporter:
         """`start`"""
         self._run, self._told_at = run, math.inf
         self._print("start", run=run, steps=steps, device=device, first=first)
+
+    def timed(self, seconds: Mapping[int, float], threads: int) -> None:
+        """`threads`"""
+        found = {str(number): round(1e3 * taken, 3) for number, taken in seconds.items()}
+        self._print("threads", threads=threads, step_ms=found)
 
     def step(self, step: int, loss: float) -> None:
         """`progress`, every PROGRESS_S: there are thousands of steps."""

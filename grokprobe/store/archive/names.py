@@ -88,14 +88,12 @@ def state_record_path(run: str, attempt: int, slot: int) -> str:
 
 def step_of(path: str) -> int | None:
     """The step whose manifest lies at `path`; None where something else lies."""
-    match = _MANIFEST.fullmatch(path)
-    return int(match[1]) if match else None
+    return _number(_MANIFEST, path)
 
 
 def state_attempt_of(path: str) -> int | None:
     """The attempt whose training state the object at `path` belongs to; None for others."""
-    match = _STATE_FILE.fullmatch(path)
-    return int(match[1]) if match else None
+    return _number(_STATE_FILE, path)
 
 
 def slot_of(path: str) -> tuple[int, int] | None:
@@ -106,5 +104,9 @@ def slot_of(path: str) -> tuple[int, int] | None:
 
 def attempt_of(path: str) -> int | None:
     """The number of the attempt that lies at `path`; None where something else lies."""
-    match = _ATTEMPT.fullmatch(path)
+    return _number(_ATTEMPT, path)
+
+
+def _number(pattern: re.Pattern[str], path: str) -> int | None:
+    match = pattern.fullmatch(path)
     return int(match[1]) if match else None

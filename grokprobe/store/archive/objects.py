@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from obstore.exceptions import AlreadyExistsError
 from obstore.store import ObjectStore
+from tenacity import RetryError, TryAgain, retry, retry_never, stop_after_attempt, wait_fixed
 
 from grokprobe.errors import CheckpointCorrupt, GrokprobeError, StoreUnavailable
 from grokprobe.spans import span
@@ -52,15 +53,26 @@ class Objects:
                 return False
             return True
 
-        for _ in range(CREATE_ATTEMPTS):
+        @retry(
+            retry=retry_never,  # but on TryAgain
+            stop=stop_after_attempt(CREATE_ATTEMPTS),
+            wait=wait_fixed(CREATE_PAUSE_S),
+        )
+        async def put_or_read() -> bytes | None:
             if await self._run("write", path, put):
                 return None
             existing = await self.read(path, RECORD_MAX_BYTES + len(data))
-            if existing is not None:
-                return existing
             # S3 answers 409 while another create is under way, which may yet fail: ask again.
-            await asyncio.sleep(CREATE_PAUSE_S)
-        raise StoreUnavailable(f"object storage cannot write {path}: it refuses every create")
+            if existing is None:
+                raise TryAgain
+            return existing
+
+        try:
+            return await put_or_read()
+        except RetryError:
+            raise StoreUnavailable(
+                f"object storage cannot write {path}: it refuses every create"
+            ) from None
 
     async def replace(self, path: str, data: bytes) -> None:
         """Write an object, new or not, as a whole: the training state, which alone is replaced."""
@@ -69,28 +81,17 @@ class Objects:
     async def read(self, path: str, max_bytes: int = RECORD_MAX_BYTES) -> bytes | None:
         """A whole object; CheckpointCorrupt, before the download, if it is above `max_bytes`."""
 
-        def get() -> bytes | None:
-            try:
-                answer = self._store.get(path)
-            except FileNotFoundError:
-                return None
+        def get() -> bytes:
+            answer = self._store.get(path)
             if (size := answer.meta["size"]) > max_bytes:
                 raise CheckpointCorrupt(f"{path} has {size} bytes, more than the {max_bytes} due")
             return answer.bytes().to_bytes()
 
-        return await self._run("read", path, get)
+        return await self._run_if_there("read", path, get)
 
     async def exists(self, path: str) -> bool:
         """Whether an object of that name is there."""
-
-        def head() -> bool:
-            try:
-                self._store.head(path)
-            except FileNotFoundError:
-                return False
-            return True
-
-        return await self._run("read", path, head)
+        return await self._run_if_there("read", path, lambda: self._store.head(path)) is not None
 
     async def below(self, prefix: str) -> list[str]:
         """The sorted paths of all objects below a folder, at any depth."""
@@ -112,14 +113,18 @@ class Objects:
 
     async def remove(self, path: str) -> None:
         """Delete an object; one that is not there is a success."""
+        await self._run_if_there("delete", path, lambda: self._store.delete(path))
 
-        def delete() -> None:
+    async def _run_if_there(self, action: str, path: str, call: Callable[[], R]) -> R | None:
+        """`_run`; None where `call` finds no object."""
+
+        def attempt() -> R | None:
             try:
-                self._store.delete(path)
+                return call()
             except FileNotFoundError:
-                return
+                return None
 
-        await self._run("delete", path, delete)
+        return await self._run(action, path, attempt)
 
     async def _run(self, action: str, path: str, call: Callable[[], R]) -> R:
         """`call` in a thread; whatever the library raises becomes one line."""

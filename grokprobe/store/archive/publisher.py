@@ -35,8 +35,11 @@ from grokprobe.task import Mask, split_sha256
 R = TypeVar("R", bound=Record)
 
 
-class Archive(ArchiveReader):
+class ArchivePublisher:
     """Publishes runs. Every method raises StoreUnavailable where storage does not answer."""
+
+    def __init__(self, archive: ArchiveReader) -> None:
+        self._archive, self._objects = archive, archive.objects
 
     async def publish_run(self, manifest: RunManifest, train_mask: Mask | None) -> None:
         """Write the split, if it is known, then `run.json`.
@@ -49,11 +52,11 @@ class Archive(ArchiveReader):
         if digest != manifest.task.split_sha256:
             raise PublicationConflict(f"run {run!r}: task.split_sha256 is not of this train mask")
         await self.refuse_deleted(run)
-        if await self.objects.exists(names.run_path(run)):
+        if await self._objects.exists(names.run_path(run)):
             raise RunExists(run)
         if train_mask is not None:
             await self._create_same(names.split_path(run), encode_split(train_mask))
-        if await self.objects.create(names.run_path(run), encode_record(manifest)) is not None:
+        if await self._objects.create(names.run_path(run), encode_record(manifest)) is not None:
             raise RunExists(run)
 
     async def publish_checkpoint(
@@ -69,7 +72,7 @@ class Archive(ArchiveReader):
             raise PublicationConflict(f"run {run!r} step {step}: model.sha256 is not of this model")
         await self.refuse_deleted(run)
         path = names.manifest_path(run, step)
-        published = await self._record(path, CheckpointManifest, run=run, step=step)
+        published = await self._archive.record(path, CheckpointManifest, run=run, step=step)
         if published is not None:  # compared first: it names the fields, bytes alone cannot
             _check_equal(manifest, published, f"run {run!r} step {step}")
         await self._create_same(names.model_path(run, step), model)
@@ -85,7 +88,7 @@ class Archive(ArchiveReader):
     async def start_attempt(self, run: str) -> int:
         """Take the next free attempt number, 1 for the first. Raises RunDeleted."""
         await self.refuse_deleted(check_run_name(run))
-        paths = await self.objects.below(names.attempts_prefix(run))
+        paths = await self._objects.below(names.attempts_prefix(run))
         attempt = 1 + max((names.attempt_of(path) or 0 for path in paths), default=0)
         while not await self._claim_attempt(run, attempt):
             attempt += 1
@@ -95,7 +98,7 @@ class Archive(ArchiveReader):
         """Raise Superseded if a newer attempt has started, RunDeleted if the run is deleted."""
         await self.refuse_deleted(run)
         # Each start takes the next free number, so the newest is above ours if the next exists.
-        if await self.objects.exists(names.attempt_path(run, attempt + 1)):
+        if await self._objects.exists(names.attempt_path(run, attempt + 1)):
             raise Superseded(
                 f"attempt {attempt} of run {run!r} was superseded: a newer trainer has started; "
                 "let that one go on"
@@ -106,9 +109,9 @@ class Archive(ArchiveReader):
 
         Raises RunNotFound if there is nothing under that name.
         """
-        if not RUN_NAME.fullmatch(run) or not await self.objects.children(names.run_prefix(run)):
+        if not RUN_NAME.fullmatch(run) or not await self._objects.children(names.run_prefix(run)):
             raise RunNotFound(run)
-        await self.objects.create(
+        await self._objects.create(
             names.tombstone_path(run), encode_record(Tombstone(run=run, created_at=now()))
         )
 
@@ -118,19 +121,19 @@ class Archive(ArchiveReader):
         The tombstone stays. Raises RunNotFound if there is nothing under that name.
         """
         await self.mark_deleted(run)
-        paths = await self.objects.below(names.run_prefix(run))
+        paths = await self._objects.below(names.run_prefix(run))
         doomed = [path for path in paths if path != names.tombstone_path(run)]
         records = [path for path in doomed if path.endswith(".json")]
-        await gather(self.objects.remove, records)
-        await gather(self.objects.remove, sorted(set(doomed) - set(records)))
+        await gather(self._objects.remove, records)
+        await gather(self._objects.remove, sorted(set(doomed) - set(records)))
 
     async def refuse_deleted(self, run: str) -> None:
         """Raise RunDeleted if the name was used and its run deleted."""
-        if await self.objects.exists(names.tombstone_path(run)):
+        if await self._objects.exists(names.tombstone_path(run)):
             raise RunDeleted(run)
 
     async def _create_same(self, path: str, data: bytes) -> None:
-        existing = await self.objects.create(path, data)
+        existing = await self._objects.create(path, data)
         if existing not in (None, data):
             raise PublicationConflict(
                 f"{path} exists with other bytes and published objects never change; "
@@ -138,7 +141,7 @@ class Archive(ArchiveReader):
             )
 
     async def _create_record(self, path: str, record: R, what: str) -> R:
-        existing = await self.objects.create(path, encode_record(record))
+        existing = await self._objects.create(path, encode_record(record))
         if existing is None:
             return record
         published = decode_record(existing, type(record), path)
@@ -148,7 +151,7 @@ class Archive(ArchiveReader):
     async def _claim_attempt(self, run: str, attempt: int) -> bool:
         record = Attempt(run=run, attempt=attempt, created_at=now())
         path = names.attempt_path(run, attempt)
-        return await self.objects.create(path, encode_record(record)) is None
+        return await self._objects.create(path, encode_record(record)) is None
 
 
 def _check_equal(ours: Record, published: Record, what: str) -> None:

@@ -87,7 +87,7 @@ class ArchiveReader:
     async def run(self, run: str) -> RunManifest:
         """The manifest of a run. Raises RunNotFound, CheckpointCorrupt."""
         await self._refuse_unseen(run)
-        manifest = await self._record(names.run_path(run), RunManifest, run=run)
+        manifest = await self.record(names.run_path(run), RunManifest, run=run)
         if manifest is None:
             raise RunNotFound(run)
         return manifest
@@ -126,7 +126,7 @@ class ArchiveReader:
 
         async def one(step: int) -> CheckpointManifest:
             path = names.manifest_path(run, step)
-            manifest = await self._record(path, CheckpointManifest, run=run, step=step)
+            manifest = await self.record(path, CheckpointManifest, run=run, step=step)
             if manifest is None:
                 raise StepNotFound(run, step, nearest_steps(step, await self.steps(run)))
             return manifest
@@ -136,7 +136,7 @@ class ArchiveReader:
     async def completion(self, run: str) -> Completion | None:
         """How a run ended; None while it runs. Raises RunNotFound, CheckpointCorrupt."""
         await self._refuse_unseen(run)
-        completion = await self._record(names.completion_path(run), Completion, run=run)
+        completion = await self.record(names.completion_path(run), Completion, run=run)
         if completion is None:
             await self.run(run)  # a run that is not there has no end either
         return completion
@@ -157,8 +157,11 @@ class ArchiveReader:
             raise CheckpointCorrupt(f"{path} is not the model that its manifest records")
         return model
 
-    async def _record(self, path: str, kind: type[R], **identity: str | int) -> R | None:
-        """The record at `path`, None if there is none; it must say itself that it lies there."""
+    async def record(self, path: str, kind: type[R], **identity: str | int) -> R | None:
+        """The record at `path`, None if there is none; it must say itself that it lies there.
+
+        Raises CheckpointCorrupt.
+        """
         data = await self.objects.read(path)
         if data is None:
             return None

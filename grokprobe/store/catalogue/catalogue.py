@@ -3,8 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from redis.asyncio import Redis
+
 from grokprobe.errors import CatalogueUnavailable, RunNotFound, StepNotFound
 from grokprobe.store.archive.reader import ArchiveReader, RunState, nearest_steps
+from grokprobe.store.catalogue.connection import Connection
 from grokprobe.store.catalogue.events import checkpoint_event, completion_event
 from grokprobe.store.catalogue.keys import (
     GROUPS,
@@ -12,7 +15,6 @@ from grokprobe.store.catalogue.keys import (
     REINDEX,
     RUNS,
     Command,
-    Index,
     announced,
     checkpoint_entry,
     decode_entry,
@@ -41,41 +43,44 @@ from grokprobe.store.records import (
 )
 
 
-class Catalogue(Index):
+class Catalogue:
     """Reads and writes the index. Every method raises CatalogueUnavailable where Redis is down.
 
     Reads also raise it while the index is not whole (`grokprobe:ready` is absent).
     """
 
+    def __init__(self, client: Redis) -> None:
+        self.connection = Connection(client)
+
     async def ready(self) -> bool:
         """Whether the index is whole: initialised or rebuilt since Redis was last empty."""
-        return bool((await self.send(("EXISTS", READY)))[0])
+        return bool((await self.connection.send(("EXISTS", READY)))[0])
 
     async def initialise(self) -> None:
         """Declare the index whole: for an object storage that holds no runs yet."""
-        await self.send(("SET", READY, 1))
+        await self.connection.send(("SET", READY, 1))
 
     # -- writing -----------------------------------------------------------------------------
 
     async def add_run(self, manifest: RunManifest) -> None:
         """Index a published run."""
-        await self.send(*run_entry(manifest))
+        await self.connection.send(*run_entry(manifest))
 
     async def add_checkpoint(self, manifest: CheckpointManifest) -> None:
         """Index a published checkpoint and announce it."""
-        await self.send(*checkpoint_entry(manifest), atomic=True)
+        await self.connection.send(*checkpoint_entry(manifest), atomic=True)
         await self._announce(manifest.run, {manifest.step: checkpoint_event(manifest)})
 
     async def remove_run(self, run: str) -> None:
         """Drop a run from the index; announced if it was there."""
-        await remove_run(self, run)
+        await remove_run(self.connection, run)
 
     async def reconcile(self, archive: ArchiveReader, run: str) -> None:
         """Make the index of one run equal to the listing of object storage; see `reindex`.
 
         What has not been announced is, in its order: this is for the run's publisher.
         """
-        listing = await reindex_run(self, archive, run)
+        listing = await reindex_run(self.connection, archive, run)
         if listing is None:
             return
         news: dict[str | int, Command] = {c.step: checkpoint_event(c) for c in listing.checkpoints}
@@ -85,7 +90,7 @@ class Catalogue(Index):
 
     async def rebuild(self, archive: ArchiveReader) -> ReindexReport:
         """Make the whole index equal to object storage, and ready; see `reindex`."""
-        return await reindex_all(self, archive)
+        return await reindex_all(self.connection, archive)
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -155,9 +160,9 @@ class Catalogue(Index):
         """Append those events, by their marks, that the stream has not had yet."""
         if not news:
             return
-        [done] = await self.send(("SMISMEMBER", key(run, "announced"), *news))
+        [done] = await self.connection.send(("SMISMEMBER", key(run, "announced"), *news))
         missing = {mark: news[mark] for mark, had in zip(news, done, strict=True) if not had}
-        await self.send(
+        await self.connection.send(
             *(part for mark, event in missing.items() for part in (event, announced(run, mark)))
         )
 
@@ -168,7 +173,7 @@ class Catalogue(Index):
         return answers
 
     async def _read(self, *commands: Command) -> list[Any]:
-        ready, *answers = await self.send(("EXISTS", READY), *commands)
+        ready, *answers = await self.connection.send(("EXISTS", READY), *commands)
         if not ready:
             raise CatalogueUnavailable(f"Redis holds no whole index; {REINDEX}")
         return answers

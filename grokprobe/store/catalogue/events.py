@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 from redis.asyncio import Redis
 
-from grokprobe.store.catalogue.keys import EVENTS, Command, answering
+from grokprobe.store.catalogue.connection import answering
+from grokprobe.store.catalogue.keys import EVENTS, Command
 from grokprobe.store.records import CheckpointManifest, Completion
 
 KEPT = 10_000  # about: Redis trims whole nodes of its list

@@ -19,15 +19,9 @@ unless its first try went unacknowledged, so readers of events must bear a dupli
 Commands of Redis 6.2 only.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Literal, TypeVar, get_args
-
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from typing import Literal, TypeVar, get_args
 
 from grokprobe.errors import CatalogueUnavailable, CheckpointCorrupt
-from grokprobe.spans import span
 from grokprobe.store.records import (
     CheckpointManifest,
     Completion,
@@ -103,36 +97,3 @@ def decode_entry(data: bytes, kind: type[R], run: str) -> R:
         return decode_record(data, kind, f"the index of run {run!r}")
     except CheckpointCorrupt as error:
         raise CatalogueUnavailable(f"{error}; {REINDEX}") from None
-
-
-@contextmanager
-def answering() -> Iterator[None]:
-    """Whatever the library raises becomes a CatalogueUnavailable of one line."""
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        cause = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise CatalogueUnavailable(f"Redis does not answer: {cause}") from error
-
-
-class Index:
-    """A connection that speaks our errors."""
-
-    def __init__(self, client: Redis) -> None:
-        self._client = client
-
-    async def send(self, *commands: Command, atomic: bool = False) -> list[Any]:
-        """The answers to some commands, in one round trip; `atomic` puts them into one MULTI.
-
-        Raises CatalogueUnavailable.
-        """
-        with answering(), span("catalogue", commands=len(commands)):
-            async with self._client.pipeline(transaction=atomic) as pipeline:
-                for command in commands:
-                    pipeline.execute_command(*command)
-                answers: list[Any] = await pipeline.execute()
-                return answers
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._client.aclose()

@@ -10,13 +10,13 @@ from itertools import chain
 from grokprobe.errors import CheckpointCorrupt, RunNotFound, StepNotFound
 from grokprobe.store.archive.objects import gather
 from grokprobe.store.archive.reader import ArchiveReader
+from grokprobe.store.catalogue.connection import Connection
 from grokprobe.store.catalogue.events import deletion_event
 from grokprobe.store.catalogue.keys import (
     GROUPS,
     READY,
     RUNS,
     Command,
-    Index,
     checkpoint_entry,
     completion_entry,
     key,
@@ -48,45 +48,45 @@ class _Listing:
     problems: list[str]
 
 
-async def remove_run(index: Index, run: str) -> None:
+async def remove_run(connection: Connection, run: str) -> None:
     """Drop a run from the index; announced if it was there."""
-    score, group = await index.send(("ZSCORE", RUNS, run), ("GET", key(run, "group")))
+    score, group = await connection.send(("ZSCORE", RUNS, run), ("GET", key(run, "group")))
     announcement = [] if score is None else [deletion_event(run)]
     *drop, forget = removal(run, group.decode() if group else None)
-    await index.send(*drop, *announcement, forget)  # who hears of it finds nothing any more
+    await connection.send(*drop, *announcement, forget)  # who hears of it finds nothing any more
 
 
-async def reindex_run(index: Index, archive: ArchiveReader, run: str) -> _Listing | None:
+async def reindex_run(connection: Connection, archive: ArchiveReader, run: str) -> _Listing | None:
     """Make the entries of one run equal to its listing; None if there is no such run.
 
     Announces nothing: that is for whoever publishes (`Catalogue.reconcile`). Checkpoints whose
     manifest cannot be read are left out. Raises CheckpointCorrupt if `run.json` cannot be read.
     """
     known = ("ZRANGE", key(run, "steps"), 0, -1), ("EXISTS", key(run, "completion"))
-    steps_before, completed_before = await index.send(*known)
+    steps_before, completed_before = await connection.send(*known)
     try:
         listing = await _list(archive, run)
     except RunNotFound:
-        await remove_run(index, run)
+        await remove_run(connection, run)
         return None
     for start in range(0, len(listing.checkpoints), BATCH):
         batch = map(checkpoint_entry, listing.checkpoints[start : start + BATCH])
-        await index.send(*chain.from_iterable(batch), atomic=True)
+        await connection.send(*chain.from_iterable(batch), atomic=True)
     there = {manifest.step for manifest in listing.checkpoints}
     gone = [step for step in map(int, steps_before) if step not in there]
-    await index.send(*_drop(run, gone), *_completed(run, listing, bool(completed_before)))
-    await index.send(*run_entry(listing.manifest))
+    await connection.send(*_drop(run, gone), *_completed(run, listing, bool(completed_before)))
+    await connection.send(*run_entry(listing.manifest))
     return listing
 
 
-async def reindex_all(index: Index, archive: ArchiveReader) -> ReindexReport:
+async def reindex_all(connection: Connection, archive: ArchiveReader) -> ReindexReport:
     """Reindex every run, drop those that are no longer there, then declare the index whole."""
     report = ReindexReport()
-    indexed, grouped = await index.send(("ZRANGE", RUNS, 0, -1), ("ZRANGE", GROUPS, 0, -1))
+    indexed, grouped = await connection.send(("ZRANGE", RUNS, 0, -1), ("ZRANGE", GROUPS, 0, -1))
     strays = {entry.decode() for entry in grouped}  # until a run says that it is one of them
     for run in sorted({name.decode() for name in indexed} | set(await archive.runs())):
         try:
-            listing = await reindex_run(index, archive, run)
+            listing = await reindex_run(connection, archive, run)
         except CheckpointCorrupt as error:
             report.problems.append(str(error))
             strays = {entry for entry in strays if not entry.endswith(f"/{run}")}
@@ -98,8 +98,8 @@ async def reindex_all(index: Index, archive: ArchiveReader) -> ReindexReport:
         report.checkpoints += len(listing.checkpoints) if listing else 0
         report.problems += listing.problems if listing else []
     if strays:
-        await index.send(("ZREM", GROUPS, *strays))
-    await index.send(("SET", READY, 1))
+        await connection.send(("ZREM", GROUPS, *strays))
+    await connection.send(("SET", READY, 1))
     return report
 
 

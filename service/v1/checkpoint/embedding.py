@@ -1,10 +1,10 @@
 """Where the residues lie: projections of a checkpoint's embedding, and the circle report."""
 
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import Response, get
 from litestar.params import QueryParameter
 
 from grokprobe.analysis import coordinates
@@ -16,7 +16,8 @@ from service.context import FromContext
 from service.formats.registry import TABLE_OF_NUMBERS
 from service.formats.tables import table_of
 from service.http.openapi import OF_A_CHECKPOINT, offering
-from service.http.parameters import FormatQuery, RunPath, StepPath
+from service.http.parameters import RunPath
+from service.http.preconditions import SettledRequest
 from service.http.responses import respond
 from service.http.target import open_checkpoint
 from service.v1.basis import BasisAnswer, describe_basis
@@ -132,15 +133,13 @@ def _rows(residues: list[int], points: Array) -> list[dict[str, float]]:
     **offering(TABLE_OF_NUMBERS, OF_A_CHECKPOINT, "checkpoint"),
 )
 async def get_embedding(
-    request: Request[Any, Any, Any],
+    request: SettledRequest,
     context: FromContext,
     run: RunPath,
-    step: StepPath,
     of: OfVectors = "embedding",
     projection: Annotated[Projection, QueryParameter(description="The projection.")] = "frequency",
     frequency: FrequencyQuery = None,
     dimensions: Dimensions = None,
-    format_: FormatQuery = None,
 ) -> Response[EmbeddingAnswer]:
     """A projection of the embedding, rows in the order of the operation's group.
 
@@ -148,7 +147,7 @@ async def get_embedding(
     is given. Residues that the group leaves out (0 in multiplication) have no row.
     """
     with context.inference.permit():
-        opened = await open_checkpoint(context, request)
+        opened = await open_checkpoint(context, request.target)
         basis = basis_of(opened.checkpoint.table.task)
         M = basis.rows(opened.checkpoint.matrix(of))
         wanted = projection == "frequency" or frequency is not None
@@ -179,7 +178,7 @@ async def get_embedding(
     )
     names = list(answer.coordinates[0])
     columns = dict.fromkeys(names, float) | {"residue": int}
-    return await respond(request, answer, table_of(answer, "coordinates", columns), points)
+    return await respond(request.reply, answer, table_of(answer, "coordinates", columns), points)
 
 
 def _strongest_plane(M: Array) -> int:

@@ -12,12 +12,13 @@ from typing import Any
 from litestar.types import ASGIApp, Receive, Send
 
 from service.context import Context
-from service.formats.registry import MEDIA_TYPES
+from service.formats.registry import JSON
 from service.formats.tables import to_json
 from service.http.asgi import send_whole
 from service.http.bodies import decode_body, receive_body
 from service.http.problems import send_problem
 from service.http.target import Opened
+from service.telemetry.requests import state_of
 from service.v1.checkpoint.predict import (
     MAX_WHOLE,
     empty_answer,
@@ -28,7 +29,7 @@ from service.v1.checkpoint.prediction_records import CHOICES, PredictionRequest
 
 PATH = re.compile(r"/v1/runs/([^/]+)/checkpoints/([^/]+)/predictions")
 TEMPLATE = "/v1/runs/{run}/checkpoints/{step}/predictions"
-HEADERS = [(b"content-type", MEDIA_TYPES["json"].encode()), (b"vary", b"Accept, Accept-Encoding")]
+HEADERS = [(b"content-type", JSON.media_type.encode()), (b"vary", b"Accept, Accept-Encoding")]
 SHORT = len('{"pairs":[]}') + 6 * MAX_WHOLE - 1  # bytes of a body: it has no more pairs than that
 COMMON_ACCEPT = (None, b"*/*", b"application/json")
 
@@ -53,7 +54,7 @@ def fast_path(app: ASGIApp, context: Context) -> ASGIApp:
 
 
 def _is_common(scope: Any) -> bool:
-    headers = scope["state"]["headers"]
+    headers = state_of(scope).headers
     length = headers.get(b"content-length")  # none: in chunks
     return (
         scope["method"] == "POST"
@@ -68,6 +69,7 @@ def _is_common(scope: Any) -> bool:
 
 
 async def _answer(context: Context, receive: Receive, run: str, step: str) -> bytes:
+    """The answer as JSON; refusals come in the order of the route's."""
     context.inference.admission.check()
     view = await context.views.get(run)
     number = view.step_of(step)

@@ -4,14 +4,14 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from litestar import Request, Response, get
+from litestar import Response, get
 
 from service.context import FromContext
-from service.formats.registry import ARRAY, MEDIA_TYPES
+from service.formats.registry import ARRAY
 from service.formats.tables import about, array_table
 from service.http.openapi import OF_A_CHECKPOINT, offering
-from service.http.parameters import FormatQuery, RunPath, StepPath
-from service.http.preconditions import negotiated
+from service.http.parameters import RunPath
+from service.http.preconditions import SettledRequest
 from service.http.responses import stream
 from service.http.target import open_checkpoint
 
@@ -37,22 +37,20 @@ BLOCK = 2_048  # pairs in any other
     **offering(ARRAY, OF_A_CHECKPOINT, "checkpoint"),
 )
 async def get_logits(
-    request: Request[Any, Any, Any],
+    request: SettledRequest,
     context: FromContext,
     run: RunPath,
-    step: StepPath,
-    format_: FormatQuery = None,
 ) -> Response[Any]:
     """Logits (p*p, p), rows in canonical order, as float32 `npy` unless asked otherwise."""
     with context.inference.permit():
-        opened = await open_checkpoint(context, request)
-        chosen, checkpoint = negotiated(request), opened.checkpoint
-        if chosen.format == "npy" and context.inference.keeps(checkpoint, "logits"):
+        opened = await open_checkpoint(context, request.target)
+        chosen, checkpoint = request.reply.format, opened.checkpoint
+        if chosen.is_kept and context.inference.keeps(checkpoint, "logits"):
             [file] = await context.inference.files(checkpoint, ["logits"])
-            return Response(file, media_type=MEDIA_TYPES["npy"], headers=chosen.headers)
+            return Response(file, media_type=chosen.media_type, headers=request.reply.headers)
         p = checkpoint.table.task.modulus
-        size = max(1, TEXT_VALUES // p) if chosen.format in ("json", "csv") else BLOCK
+        size = max(1, TEXT_VALUES // p) if chosen.is_text else BLOCK
         blocks = context.inference.blocks(checkpoint, "logits", size)
         answer = LogitsAnswer(run, opened.step, p, [])
         table = array_table(np.empty((0, p), np.float32), about(answer, "logits"))
-        return await stream(request, answer, table, blocks, p * p)
+        return await stream(request.reply, answer, table, blocks, p * p)

@@ -1,10 +1,10 @@
 """Every measure of one checkpoint, those that need key frequencies with the set of choice."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import Response, get
 from litestar.params import QueryParameter
 
 from grokprobe.analysis.basis import Basis, basis_of, check_cyclic
@@ -18,12 +18,11 @@ from service.formats.registry import TABLE
 from service.formats.tables import Table, about, columns_of
 from service.http.openapi import OF_A_CHECKPOINT, offering
 from service.http.parameters import (
-    FormatQuery,
     Permutations,
     RunPath,
     SeedQuery,
-    StepPath,
 )
+from service.http.preconditions import SettledRequest
 from service.http.responses import respond
 from service.http.target import Opened, open_checkpoint
 from service.v1.checkpoint.probing import choose_keys_of, read_probe
@@ -144,16 +143,14 @@ async def _key_share_null(
     **offering(TABLE, OF_A_CHECKPOINT, "keys"),
 )
 async def get_measures(
-    request: Request[Any, Any, Any],
+    request: SettledRequest,
     context: FromContext,
     run: RunPath,
-    step: StepPath,
     keys: KeysQuery = "final",
     key_rule: Rule = DEFAULT_RULE,
     key_threshold: Threshold = None,
     null: Permutations = 0,
     seed: SeedQuery = 0,
-    format_: FormatQuery = None,
 ) -> Response[MeasuresAnswer]:
     """All measures; those of key frequencies are null where the set is empty or has no rule.
 
@@ -161,7 +158,7 @@ async def get_measures(
     checkpoint every draw chooses its own, as many: the statistic is then `top_share`.
     """
     with context.inference.permit():
-        opened = await open_checkpoint(context, request)
+        opened = await open_checkpoint(context, request.target)
         chosen = await _keys(context, opened, keys, key_rule, key_threshold)
         measured = await _measured(context, opened, chosen)
         against = await _key_share_null(context, opened, chosen, null, seed) if null else None
@@ -176,7 +173,7 @@ async def get_measures(
         key_share_null=against,
     )
     table = Table(columns_of(MeasureRow), _rows(answer.measures), about(answer, "measures"))
-    return await respond(request, answer, table)
+    return await respond(request.reply, answer, table)
 
 
 def _rows(measures: Mapping[str, Measure]) -> list[MeasureRow]:

@@ -1,10 +1,8 @@
 """Which frequency each neuron computes with."""
 
-from typing import Any
-
 import msgspec
 import numpy as np
-from litestar import Request, Response, get
+from litestar import Response, get
 
 from grokprobe.analysis.basis import Basis, basis_of, check_cyclic
 from grokprobe.analysis.neurons import Neurons, read_neurons
@@ -12,7 +10,8 @@ from service.context import FromContext
 from service.formats.registry import TABLE
 from service.formats.tables import columns_of, table_of
 from service.http.openapi import OF_A_CHECKPOINT, offering
-from service.http.parameters import FormatQuery, RunPath, StepPath
+from service.http.parameters import RunPath
+from service.http.preconditions import SettledRequest
 from service.http.responses import respond
 from service.http.target import open_checkpoint
 from service.v1.basis import BasisAnswer, describe_basis
@@ -52,18 +51,16 @@ class NeuronsAnswer(msgspec.Struct):
     **offering(TABLE, OF_A_CHECKPOINT, "checkpoint"),
 )
 async def get_neurons(
-    request: Request[Any, Any, Any],
+    request: SettledRequest,
     context: FromContext,
     run: RunPath,
-    step: StepPath,
-    format_: FormatQuery = None,
 ) -> Response[NeuronsAnswer]:
     """Each neuron's strongest frequency over all pairs of the operation's group, and the clusters.
 
     Pairs that the group leaves out (with 0, in multiplication) are left out.
     """
     with context.inference.permit():
-        opened = await open_checkpoint(context, request)
+        opened = await open_checkpoint(context, request.target)
         task = opened.checkpoint.table.task
         basis, p = basis_of(task), task.modulus
         check_cyclic(basis, "neurons")
@@ -76,7 +73,7 @@ async def get_neurons(
             return _answer(run, opened.step, basis, found)
 
         answer = await context.derived.get(opened.checkpoint, "neurons", NeuronsAnswer, compute)
-    return await respond(request, answer, table_of(answer, "neurons", columns_of(NeuronRow)))
+    return await respond(request.reply, answer, table_of(answer, "neurons", columns_of(NeuronRow)))
 
 
 def _answer(run: str, step: int, basis: Basis, found: Neurons) -> NeuronsAnswer:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, get_args
 
-from litestar import Request, Response, get, post
+from litestar import Response, get, post
 from litestar.openapi.spec import OpenAPIMediaType, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 from litestar.params import QueryParameter
@@ -13,7 +13,7 @@ from service.formats.registry import TABLE
 from service.formats.tables import table_of
 from service.http.bodies import BODY_TYPES, decode_body, read_body
 from service.http.openapi import OF_A_CHECKPOINT, documented, offering
-from service.http.parameters import FormatQuery, RunPath, StepPath
+from service.http.preconditions import Reply, SettledRequest
 from service.http.responses import respond, stream
 from service.http.target import Opened, open_checkpoint
 from service.v1.checkpoint.predict import (
@@ -58,7 +58,7 @@ B = Annotated[int | None, QueryParameter(ge=0, description="The second residue o
 
 
 async def answer_predictions(
-    request: Request[Any, Any, Any], context: Context, opened: Opened, asked: Question
+    context: Context, reply: Reply, opened: Opened, asked: Question
 ) -> Response[Any]:
     """The answer in the format agreed on: whole if it is one block, else block by block.
 
@@ -67,10 +67,10 @@ async def answer_predictions(
     blocks, answer = predict(context, opened, asked), empty_answer(opened)
     table = table_of(answer, "predictions", asked.columns)
     if asked.is_long:
-        return await stream(request, answer, table, blocks)
+        return await stream(reply, answer, table, blocks)
     answer.predictions += await anext(blocks)
     wide = asked.is_wide(opened.checkpoint, len(answer.predictions))
-    return await respond(request, answer, table, apart=wide)
+    return await respond(reply, answer, table, apart=wide)
 
 
 @post(
@@ -81,20 +81,17 @@ async def answer_predictions(
     **offering(TABLE, {**OF_A_CHECKPOINT, **documented(408, 413, 415)}, body=pairs_body()),
 )
 async def post_predictions(
-    request: Request[Any, Any, Any],
+    request: SettledRequest,
     context: FromContext,
-    run: RunPath,
-    step: StepPath,
-    format_: FormatQuery = None,
 ) -> Response[PredictionAnswer]:
     """The predictions of the pairs in the body, JSON or MsgPack, in their order."""
     body = await read_body(request, context)
     with context.inference.permit():
         content_type = request.headers.get("content-type", "")
         asked = decode_body(body, content_type, PredictionRequest, CHOICES)
-        opened = await open_checkpoint(context, request)
+        opened = await open_checkpoint(context, request.target)
         wanted = question(context, asked, opened.checkpoint)
-        return await answer_predictions(request, context, opened, wanted)
+        return await answer_predictions(context, request.reply, opened, wanted)
 
 
 @get(
@@ -104,17 +101,14 @@ async def post_predictions(
     **offering(TABLE, OF_A_CHECKPOINT, "checkpoint"),
 )
 async def get_predictions(
-    request: Request[Any, Any, Any],
+    request: SettledRequest,
     context: FromContext,
-    run: RunPath,
-    step: StepPath,
     a: A = None,
     b: B = None,
-    format_: FormatQuery = None,
 ) -> Response[PredictionAnswer]:
     """The prediction of (a, b); without a and b, of all pairs in canonical order."""
     with context.inference.permit():
-        opened = await open_checkpoint(context, request)
+        opened = await open_checkpoint(context, request.target)
         every = a is None and b is None
-        asked = None if every else one_pair(a, b, opened.checkpoint.table.task.modulus)
-        return await answer_predictions(request, context, opened, Question(asked))
+        given = None if every else one_pair(a, b, opened.checkpoint.table.task.modulus)
+        return await answer_predictions(context, request.reply, opened, Question(given))

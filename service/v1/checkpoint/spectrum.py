@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
-from litestar import Request, Response, get
+from litestar import Response, get
 from litestar.params import QueryParameter
 
 from grokprobe.analysis.basis import Basis, basis_of
@@ -20,12 +20,10 @@ from service.formats.registry import TABLE
 from service.formats.tables import columns_of, table_of
 from service.http.openapi import OF_A_CHECKPOINT, offering
 from service.http.parameters import (
-    FormatQuery,
     Permutations,
-    RunPath,
     SeedQuery,
-    StepPath,
 )
+from service.http.preconditions import SettledRequest
 from service.http.responses import respond
 from service.http.target import Opened, open_checkpoint
 from service.inference.checkpoints import Checkpoint
@@ -165,18 +163,15 @@ async def _matrix(context: Context, checkpoint: Checkpoint, basis: Basis, of: Of
     **offering(TABLE, OF_A_CHECKPOINT, "keys"),
 )
 async def get_spectrum(
-    request: Request[Any, Any, Any],
+    request: SettledRequest,
     context: FromContext,
-    run: RunPath,
-    step: StepPath,
     of: OfMatrix = "embedding",
     null: Permutations = 0,
     seed: SeedQuery = 0,
-    format_: FormatQuery = None,
 ) -> Response[SpectrumAnswer | IrrepSpectrumAnswer]:
     """The spectrum in the basis of the run's operation; `null=200` adds the permutation null."""
     with context.inference.permit():
-        opened = await open_checkpoint(context, request)
+        opened = await open_checkpoint(context, request.target)
         basis = basis_of(opened.checkpoint.table.task)
         M = await _matrix(context, opened.checkpoint, basis, of)
         against = (
@@ -191,4 +186,4 @@ async def get_spectrum(
         )
     answer = answer_spectrum(opened, of, basis, spectrum_of(basis, M), against)
     columns = columns_of(SpectrumRowAnswer if basis.cyclic else IrrepRowAnswer)
-    return await respond(request, answer, table_of(answer, "spectrum", columns))
+    return await respond(request.reply, answer, table_of(answer, "spectrum", columns))

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import msgspec
 import onnx
-from litestar import Request, Response, get
+from litestar import Response, get
 from litestar.params import PathParameter
 from numpy.typing import NDArray
 from onnx import numpy_helper
@@ -20,9 +20,10 @@ from service.formats.tables import (
     table_of,
 )
 from service.http.openapi import OF_A_CHECKPOINT, offering
-from service.http.parameters import FormatQuery, RunPath, StepPath
+from service.http.parameters import RunPath
+from service.http.preconditions import SettledRequest
 from service.http.responses import respond
-from service.http.target import Target, asked_of
+from service.http.target import Target
 
 
 class WeightRow(msgspec.Struct):
@@ -75,17 +76,15 @@ async def _weights(context: Context, asked: Target) -> dict[str, NDArray[Any]]:
     **offering(TABLE, OF_A_CHECKPOINT, "checkpoint"),
 )
 async def list_weights(
-    request: Request[Any, Any, Any],
+    request: SettledRequest,
     context: FromContext,
     run: RunPath,
-    step: StepPath,
-    format_: FormatQuery = None,
 ) -> Response[WeightsAnswer]:
     """The parameters of the checkpoint, each to be had under its name."""
-    found = await _weights(context, asked_of(request))
+    found = await _weights(context, request.target)
     rows = [WeightRow(name, list(w.shape), str(w.dtype)) for name, w in found.items()]
-    answer = WeightsAnswer(run, asked_of(request).number, rows)
-    return await respond(request, answer, table_of(answer, "weights", columns_of(WeightRow)))
+    answer = WeightsAnswer(run, request.target.number, rows)
+    return await respond(request.reply, answer, table_of(answer, "weights", columns_of(WeightRow)))
 
 
 @get(
@@ -95,22 +94,20 @@ async def list_weights(
     **offering(ARRAY, OF_A_CHECKPOINT, "checkpoint"),
 )
 async def get_weight(
-    request: Request[Any, Any, Any],
+    request: SettledRequest,
     context: FromContext,
     run: RunPath,
-    step: StepPath,
     name: WeightPath,
-    format_: FormatQuery = None,
 ) -> Response[WeightAnswer]:
     """One parameter, as `npy` unless asked otherwise, as it was published.
 
     As a table it has a row for each of its first index, and columns for all others together.
     """
-    found = await _weights(context, asked_of(request))
+    found = await _weights(context, request.target)
     if name not in found:
         raise WeightMissing(name, found)
     array = found[name]
     answer = WeightAnswer(
-        run, asked_of(request).number, name, list(array.shape), str(array.dtype), array
+        run, request.target.number, name, list(array.shape), str(array.dtype), array
     )
-    return await respond(request, answer, array_table(array, about(answer, "values")), array)
+    return await respond(request.reply, answer, array_table(array, about(answer, "values")), array)

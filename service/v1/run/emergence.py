@@ -1,19 +1,17 @@
-"""When structure emerged and when generalisation began (MATHS, "Emergence over a run")."""
+"""When structure emerged and when generalisation began (docs/maths.md, "Emergence over a run")."""
 
 from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import Response, get
 
 from grokprobe.analysis.emergence import LEVELS, Crossing, Lag, Level
-from service.context import FromContext
 from service.formats.registry import TABLE
 from service.formats.tables import Table, about, columns_of
 from service.http.openapi import OF_A_RUN, offering
-from service.http.parameters import FormatQuery, RunPath
+from service.http.preconditions import SettledRequest
 from service.http.responses import respond
-from service.http.target import asked_of
 from service.runs.emergence import EmergenceAnswer, answer_emergence
 
 
@@ -40,19 +38,16 @@ class CrossingRow(msgspec.Struct):
     **offering(TABLE, OF_A_RUN, "keys"),
 )
 async def get_emergence(
-    request: Request[Any, Any, Any],
-    context: FromContext,
-    run: RunPath,
-    format_: FormatQuery = None,
+    request: SettledRequest,
 ) -> Response[EmergenceAnswer]:
     """From which step it memorised and generalised, and how structure moved beside that.
 
     Every step lies in a bracket of two checkpoints. A run that goes on answers with what is known
     so far: its key share with its latest checkpoint's keys, restricted accuracy not yet.
     """
-    answer = answer_emergence(asked_of(request).view)
+    answer = answer_emergence(request.target.view)
     table = Table(columns_of(CrossingRow), _rows(answer), about(answer, "series", "lags"))
-    return await respond(request, answer, table)
+    return await respond(request.reply, answer, table)
 
 
 def _rows(answer: EmergenceAnswer) -> list[CrossingRow]:

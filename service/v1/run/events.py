@@ -21,7 +21,7 @@ from service.events.stream import (
 )
 from service.http.openapi import documented
 from service.http.parameters import RunPath
-from service.http.preconditions import Resource
+from service.http.resources import Resource
 
 
 class ServerSentEvent(msgspec.Struct):

@@ -1,23 +1,22 @@
 """The embedding's spectrum at every checkpoint of a run."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
-from litestar import Request, Response, get
+from litestar import Response, get
 from litestar.params import QueryParameter
 
 from grokprobe.analysis.basis import basis_of
 from grokprobe.analysis.fourier import frequencies, shares
 from grokprobe.analysis.irreps import irreps
 from grokprobe.store.records import SpectrumRow, task_of
-from service.context import FromContext
 from service.formats.registry import TABLE_OF_NUMBERS
 from service.formats.tables import Table, about
 from service.http.openapi import OF_A_RUN, offering
-from service.http.parameters import FormatQuery, RunPath
+from service.http.parameters import RunPath
+from service.http.preconditions import SettledRequest
 from service.http.responses import respond
-from service.http.target import asked_of
 from service.v1.basis import BasisAnswer, describe_basis
 
 Value = Literal["share", "power"]
@@ -53,18 +52,16 @@ def _values(row: SpectrumRow, value: Value) -> list[float | None]:
     **offering(TABLE_OF_NUMBERS, OF_A_RUN, "keys"),
 )
 async def get_spectra(
-    request: Request[Any, Any, Any],
-    context: FromContext,
+    request: SettledRequest,
     run: RunPath,
     of: Annotated[Literal["embedding"], QueryParameter(description="The matrix.")] = "embedding",
     value: Annotated[Value, QueryParameter(description="What each entry is.")] = "share",
-    format_: FormatQuery = None,
 ) -> Response[SpectraAnswer]:
     """The embedding's spectrum at every checkpoint, as it was stored at publication.
 
     As a table it has a column for each frequency; as npy it is (checkpoints, frequencies).
     """
-    view = asked_of(request).view
+    view = request.target.view
     basis = basis_of(task_of(view.manifest))
     rows = [
         SpectraRow(c.step, _values(c.spectrum, value))
@@ -81,4 +78,6 @@ async def get_spectra(
     columns = {"step": int, **dict.fromkeys(names, float)}
     wide = [{"step": r.step, **dict(zip(names, r.values, strict=True))} for r in rows]
     values = np.array([r.values for r in rows], dtype=np.float64).reshape(-1, len(parts))
-    return await respond(request, answer, Table(columns, wide, about(answer, "spectra")), values)
+    return await respond(
+        request.reply, answer, Table(columns, wide, about(answer, "spectra")), values
+    )

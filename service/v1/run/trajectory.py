@@ -3,19 +3,18 @@
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import Response, get
 from litestar.params import QueryParameter
 
 from grokprobe.analysis.measures_table import ROW_MEASURES
 from grokprobe.errors import InvalidInput
 from grokprobe.store.records import KeyRecord, Measure
-from service.context import FromContext
 from service.formats.registry import TABLE
 from service.formats.tables import table_of
 from service.http.openapi import OF_A_RUN, offering
-from service.http.parameters import FormatQuery, FromStep, RunPath, ToStep
+from service.http.parameters import FromStep, RunPath, ToStep
+from service.http.preconditions import SettledRequest
 from service.http.responses import respond
-from service.http.target import asked_of
 from service.runs.view import RunView, between
 
 
@@ -53,16 +52,14 @@ def _measures(view: RunView, asked: str | None) -> tuple[str, ...]:
     **offering(TABLE, OF_A_RUN, "keys"),
 )
 async def get_trajectory(
-    request: Request[Any, Any, Any],
-    context: FromContext,
+    request: SettledRequest,
     run: RunPath,
     measures: MeasuresQuery = None,
     from_step: FromStep = None,
     to_step: ToStep = None,
-    format_: FormatQuery = None,
 ) -> Response[TrajectoryAnswer]:
     """One row for every checkpoint, not paged: its step and its measures."""
-    view = asked_of(request).view
+    view = request.target.view
     names = _measures(view, measures)
     rows: list[dict[str, Measure]] = [
         {"step": c.step, **{name: view.measure(c.step, name) for name in names}}
@@ -70,7 +67,7 @@ async def get_trajectory(
     ]
     answer = TrajectoryAnswer(run, view.provisional, view.keys, rows)
     columns = {"step": int, **{name: _kind(rows, name) for name in names}}
-    return await respond(request, answer, table_of(answer, "trajectory", columns))
+    return await respond(request.reply, answer, table_of(answer, "trajectory", columns))
 
 
 def _kind(rows: list[dict[str, Measure]], name: str) -> Any:

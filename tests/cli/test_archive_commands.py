@@ -1,4 +1,4 @@
-"""`python -m grokprobe`: what it prints, its exit codes, and that errors are one line."""
+"""The commands over what is published: what each prints, exit codes, errors of one line."""
 
 import asyncio
 import os
@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from grokprobe.__main__ import main
+from grokprobe.cli.main import main
 from grokprobe.settings import Settings
 from grokprobe.store.archive import names
-from grokprobe.store.archive.publisher import Archive
+from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.backends import open_backends, open_store
 from tests.support.tiny import tiny_run
 
@@ -25,10 +25,10 @@ COMMAND = [sys.executable, "-m", "grokprobe"]
 
 
 @pytest.fixture
-def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
+def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArchiveReader:
     """The archive under a HOME of its own, with the run `tiny` in it."""
     monkeypatch.setenv("GROKPROBE_HOME", str(tmp_path))
-    found = Archive(open_store(Settings(home=str(tmp_path))))
+    found = ArchiveReader(open_store(Settings(home=str(tmp_path))))
     asyncio.run(TINY.publish(found))
     return found
 
@@ -52,7 +52,7 @@ def test_runs_lists_one_line_for_each(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_verify_exits_1_when_it_finds_problems(
-    archive: Archive, capsys: pytest.CaptureFixture[str]
+    archive: ArchiveReader, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One run or all, a line for each problem and one for the sum."""
     assert main(["verify"]) == main(["verify", "tiny"]) == 0
@@ -65,7 +65,7 @@ def test_verify_exits_1_when_it_finds_problems(
 
 
 def test_reindex_counts_and_exits_1_over_what_it_cannot_read(
-    archive: Archive, capsys: pytest.CaptureFixture[str]
+    archive: ArchiveReader, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The rest is indexed all the same."""
     assert main(["reindex"]) == 0
@@ -80,7 +80,7 @@ def test_reindex_counts_and_exits_1_over_what_it_cannot_read(
 
 
 def test_delete_leaves_the_tombstone_and_may_be_repeated(
-    archive: Archive, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    archive: ArchiveReader, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """Objects and index entries are gone; the second time is a success too."""
     assert main(["reindex"]) == main(["delete", "tiny", "--yes"]) == 0
@@ -105,7 +105,7 @@ def test_delete_needs_yes_where_nobody_can_be_asked() -> None:
 
 
 @pytest.mark.parametrize(("typed", "code"), [("tiny\n", 0), ("yes\n", 2), ("\x04", 2)])
-def test_delete_asks_on_a_terminal(archive: Archive, typed: str, code: int) -> None:
+def test_delete_asks_on_a_terminal(archive: ArchiveReader, typed: str, code: int) -> None:
     """Only the name of the run confirms; the end of input does not."""
     master, terminal = pty.openpty()
     with subprocess.Popen(
@@ -157,7 +157,7 @@ def interruptible() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_control_c_is_quiet(tmp_path: Path) -> None:
+def test_control_c_is_quiet() -> None:
     """Exit code 130, nothing printed, while it waits for a server that does not answer."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"

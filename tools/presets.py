@@ -1,6 +1,6 @@
 """The picture of the presets, from a service that has their runs: docs/presets.svg.
 
-python -m docs.presets [http://127.0.0.1:8000]
+python -m tools.presets [http://127.0.0.1:8000]
 
 The runs are called as their presets; `clock` is pizza with `--set model.attention_rate=1`.
 """
@@ -12,10 +12,10 @@ from typing import Any
 
 import vl_convert
 
-from docs.picture import INK, QUIET, get
 from grokprobe.settings import read_settings
+from tools.picture import INK, PADDING, QUIET, get
 
-TARGET = Path(__file__).with_name("presets.svg")
+TARGET = Path(__file__).parents[1] / "docs" / "presets.svg"
 RUNS = {
     "mainline": "mainline: Nanda et al. 2023",
     "power": "power: Power et al. 2022",
@@ -96,6 +96,7 @@ def main() -> int:
     picture = {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "background": "white",
+        "padding": PADDING,
         "columns": 2,
         "concat": charts,
         "resolve": {"scale": {"x": "independent", "color": "independent"}},

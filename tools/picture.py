@@ -1,6 +1,6 @@
 """The README's picture, from a running service: `make picture` while `make demo` serves.
 
-python docs/picture.py [http://127.0.0.1:8000/v1/runs/quickstart]
+python -m tools.picture [http://127.0.0.1:8000/v1/runs/quickstart]
 """
 
 import json
@@ -14,8 +14,10 @@ import vl_convert
 
 from grokprobe.settings import read_settings
 
-TARGET = Path(__file__).with_name("emergence.svg")
+TARGET = Path(__file__).parents[1] / "docs" / "emergence.svg"
 INK, QUIET = "#1f4e79", "#c8553d"
+# Room on the right: the reader's letters may be wider than those that the legend was measured by.
+PADDING = {"left": 5, "top": 5, "right": 25, "bottom": 5}
 CURVES = {
     "train_accuracy": ("train accuracy", QUIET),
     "restricted_accuracy": ("restricted accuracy", "#e0a030"),
@@ -127,6 +129,7 @@ def picture(run: str) -> dict[str, Any]:
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "background": "white",
+        "padding": PADDING,
         "vconcat": [
             curve(run),
             {"hconcat": planes},

@@ -10,19 +10,19 @@ from obstore.store import MemoryStore
 from redis.asyncio import Redis
 
 from grokprobe.settings import Settings
-from grokprobe.store.archive.publisher import Archive
+from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.backends import Backends
 from grokprobe.store.catalogue.catalogue import Catalogue
 from grokprobe.store.catalogue.events import EventReader
 from service.app import create_app, create_context
 from service.inference.runtime import Runtime
 
-TARGET = Path(__file__).with_name("openapi.json")
+TARGET = Path(__file__).parents[1] / "docs" / "openapi.json"
 
 
 async def document() -> Any:
     """The document as the service gives it; no backend is asked for it."""
-    backends = Backends(Archive(MemoryStore()), Catalogue(Redis()), EventReader(Redis()))
+    backends = Backends(ArchiveReader(MemoryStore()), Catalogue(Redis()), EventReader(Redis()))
     app: Any = create_app(create_context(Settings(), backends, Runtime()), None)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:

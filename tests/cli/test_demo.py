@@ -1,4 +1,4 @@
-"""`make demo` and its like where they cannot work: one line, exit code 2, nothing touched."""
+"""`grokprobe demo` and its like where they cannot work: one line, exit code 2, nothing touched."""
 
 import socket
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 from grokprobe.settings import Settings
 from tests.support.served import environment, free_port
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def run(command: list[str], settings: Settings, **changes: str) -> subprocess.CompletedProcess[str]:
@@ -31,7 +31,7 @@ def test_a_port_in_use(tmp_path: Path) -> None:
     settings = Settings(home=str(tmp_path / "home"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
-        done = run(["demo.py"], settings, GROKPROBE_PORT=port)
+        done = run(["-m", "grokprobe", "demo"], settings, GROKPROBE_PORT=port)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: GROKPROBE_PORT: 127.0.0.1:" + port)
     assert not (tmp_path / "home").exists()
@@ -41,7 +41,7 @@ def test_a_home_that_cannot_be(tmp_path: Path) -> None:
     """A HOME that is a file is named."""
     (tmp_path / "file").write_text("")
     settings = Settings(home=str(tmp_path / "file"), port=free_port())
-    done = run(["demo.py"], settings)
+    done = run(["-m", "grokprobe", "demo"], settings)
     assert done.returncode == 2
     assert done.stderr.startswith("error: GROKPROBE_HOME: ")
 
@@ -59,7 +59,7 @@ def test_the_picture_without_a_service(tmp_path: Path) -> None:
     """`make picture` with nobody serving says what to start, and leaves the picture alone."""
     before = (ROOT / "docs" / "emergence.svg").read_bytes()
     settings = Settings(home=str(tmp_path), port=free_port())
-    done = run(["docs/picture.py"], settings)
+    done = run(["-m", "tools.picture"], settings)
     assert done.returncode == 2
     assert "make demo" in done.stdout
     assert (ROOT / "docs" / "emergence.svg").read_bytes() == before

@@ -1,4 +1,4 @@
-"""`make demo`: serve, train `quickstart` in front of the user's eyes, go on serving until Ctrl-C.
+"""`grokprobe demo`: serve, train `quickstart` before the user's eyes, go on serving until Ctrl-C.
 
 A second start serves the finished run, or resumes an interrupted one.
 """
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from grokprobe.cli.programs import command_line, environment
 from grokprobe.errors import GrokprobeError, SettingError
 from grokprobe.settings import Settings, read_settings
 
@@ -43,7 +44,7 @@ class Stopped(Exception):
     """Ctrl-C or SIGTERM."""
 
 
-def _stop(signum: int, frame: object) -> None:
+def _stop(_signum: int, _frame: object) -> None:
     for again in (signal.SIGINT, signal.SIGTERM):
         signal.signal(again, signal.SIG_IGN)  # the children are being stopped, each in its time
     raise Stopped
@@ -65,11 +66,13 @@ def get(url: str) -> Any:
 @contextlib.contextmanager
 def running(module: str, *arguments: str, log: Path | None = None) -> Iterator[Any]:
     """A program of ours as a child; leaving stops it and waits until it has stopped."""
-    command = [sys.executable, "-m", module, *arguments]
+    command = command_line(module, *arguments)
     with contextlib.ExitStack() as stack:
         output = stack.enter_context(log.open("a")) if log else None
         # A group of its own: Ctrl-C reaches this program alone, which stops each child once.
-        child = subprocess.Popen(command, stdout=output, stderr=output, process_group=0)
+        child = subprocess.Popen(
+            command, stdout=output, stderr=output, env=environment(), process_group=0
+        )
         try:
             yield child
         finally:
@@ -88,7 +91,7 @@ def check_free(settings: Settings) -> None:
         socket.create_server((settings.host, settings.port)).close()
     except OSError as error:
         message = f"{settings.host}:{settings.port} cannot be had ({error.strerror})"
-        advice = "stop what listens there, or choose another: GROKPROBE_PORT=8001 make demo"
+        advice = "stop what listens there, or choose another, such as GROKPROBE_PORT=8001"
         raise SettingError("GROKPROBE_PORT", f"{message}; {advice}") from None
 
 
@@ -132,12 +135,12 @@ def show(settings: Settings) -> int:
         if code := train(v1):
             return code
         print(CURLS.format(base=base, v1=v1))
-        print("Ctrl-C stops everything; the next `make demo` serves this run again.", flush=True)
+        print("Ctrl-C stops everything; the next demo serves this run again.", flush=True)
         return int(service.wait())
 
 
-def main() -> int:
-    """Exit code 0 after Ctrl-C once the demo stands, the trainer's if training was interrupted."""
+def demo() -> int:
+    """Exit status 0 after Ctrl-C once the demo stands, the trainer's if training failed."""
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, _stop)
     try:
@@ -147,7 +150,3 @@ def main() -> int:
     except (GrokprobeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

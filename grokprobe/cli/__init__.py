@@ -1,0 +1,1 @@
+"""The command `grokprobe`. It starts trainer and service as programs and imports neither."""

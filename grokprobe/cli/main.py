@@ -1,0 +1,148 @@
+"""Every command with its arguments, in the order of `grokprobe --help`.
+
+What a command does stands in a file of its own and is imported when it is called: help, version and
+completion stay quick.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import click
+
+from grokprobe.cli.extras import check_installed
+from grokprobe.cli.programs import become
+from grokprobe.errors import GrokprobeError
+from grokprobe.settings import Settings, read_settings
+
+EXIT_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status; errors are one line on stderr."""
+    try:
+        status = commands.main(arguments, prog_name="grokprobe", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except GrokprobeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_ERROR
+    except click.Abort:  # Ctrl-C
+        return EXIT_INTERRUPTED
+    return int(status or 0)
+
+
+class Commands(click.Group):
+    """The commands in the order in which they are written."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """All names, not sorted."""
+        return list(self.commands)
+
+
+class TrainerCommand(click.Command):
+    """A command of the trainer: every word after its name is the trainer's, `--help` too."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read nothing; the trainer will."""
+        ctx.args = list(args)
+        return []
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Go on as the trainer."""
+        check_installed(ctx.command_path, "trainer")
+        become("trainer", str(self.name), *ctx.args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="grokprobe", message="%(prog)s %(version)s")
+def commands() -> None:
+    """Watch a network grok: train small networks on modular arithmetic, ask every checkpoint.
+
+    Settings are read from the environment, such as GROKPROBE_HOME and GROKPROBE_PORT.
+    """
+
+
+@commands.command()
+@click.pass_context
+def demo(context: click.Context) -> int:
+    """Serve, and train `quickstart` meanwhile, until Ctrl-C."""
+    check_installed(context.command_path, "service", "trainer")
+    from grokprobe.cli.demo import demo
+
+    return demo()
+
+
+@commands.command()
+@click.pass_context
+def serve(context: click.Context) -> None:
+    """Answer over HTTP for every published checkpoint."""
+    check_installed(context.command_path, "service")
+    become("service")
+
+
+OF_THE_TRAINER = {
+    "train": "Train a new run and publish its checkpoints.",
+    "resume": "Go on with a run that was stopped.",
+    "sweep": "Train the runs of a grid, all or one of them.",
+    "import": "Publish weights that others trained.",
+    "import-onnx": "Publish ONNX files that others made.",
+}
+for name, does in OF_THE_TRAINER.items():
+    commands.add_command(TrainerCommand(name, help=does))
+
+
+@commands.command()
+def runs() -> int:
+    """List the published runs."""
+    from grokprobe.cli.runs import list_runs
+
+    return finish(list_runs)
+
+
+@commands.command()
+@click.argument("run", required=False)
+def verify(run: str | None) -> int:
+    """Compare what is stored with its digests.
+
+    All runs if RUN is left out.
+    """
+    from grokprobe.cli.verify import verify
+
+    return finish(lambda settings: verify(settings, run))
+
+
+@commands.command()
+def reindex() -> int:
+    """Rebuild the Redis index from object storage."""
+    from grokprobe.cli.reindex import reindex
+
+    return finish(reindex)
+
+
+@commands.command()
+@click.argument("run")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def delete(run: str, yes: bool) -> int:
+    """Delete RUN for ever."""
+    from grokprobe.cli.delete import confirm, delete
+
+    def work(settings: Settings) -> Coroutine[Any, Any, int]:
+        if not yes:
+            confirm(run)
+        return delete(settings, run)
+
+    return finish(work)
+
+
+def finish(work: Callable[[Settings], Coroutine[Any, Any, int]]) -> int:
+    """Do work with the settings and return its exit status; Ctrl-C ends the process."""
+    try:
+        return asyncio.run(work(read_settings()))
+    except KeyboardInterrupt:
+        # At once: an orderly exit would wait for a request that storage does not answer.
+        os._exit(EXIT_INTERRUPTED)
