@@ -46,14 +46,14 @@ class Stream(NamedTuple):
 
 
 class AttentionInput(NamedTuple):
-    """What a layer shows of itself, each pair's own."""
+    """What is published of a layer inside, a row for each pair."""
 
     neurons: Tensor  # (n, d_mlp)
     attention: Tensor  # (n, heads, sources)
 
 
 def spread(rows: Tensor, of: Tensor | None) -> Tensor:
-    """What each pair has, (n, ...), of rows (m, ...)."""
+    """The row of each pair, (n, ...), of the distinct rows (m, ...)."""
     if of is None:
         return rows
     if rows.shape[0] == 1:  # a fixed number where `of` is given: the equals sign's
@@ -102,7 +102,7 @@ class TransformerBlock(TransformerLayer):
     def _attend(
         self, query: Stream, keys: list[Stream], values: list[Stream]
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Attention (m, heads, sources), its mix of values (m, heads * d_head), and of whom."""
+        """Attention (m, heads, sources), its mix of values (m, heads * d_head), each pair's row."""
         together = all(key.of is query.of for key in keys)  # rows that answer each other
         of = query.of if together else None
 
@@ -129,7 +129,7 @@ def _layer_norm(size: int, there: bool) -> tuple[nn.Parameter | None, nn.Paramet
 
 
 class LayeredTransformer(Network):
-    """Parameters and forward pass; those of layer i are `blocks.i.W_Q` and so on, from 0."""
+    """A transformer of several layers; `blocks.i.W_Q` and so on are those of layer i, from 0."""
 
     def __init__(self, section: TransformerSection, modulus: int, seed: int) -> None:
         super().__init__()

@@ -31,7 +31,7 @@ from trainer.models.network import ACTIVATIONS, Activations, Network, plus, take
 
 
 class Transformer(TransformerLayer, Network):
-    """Parameters and forward pass."""
+    """A transformer of one layer: parameters and forward pass."""
 
     def __init__(self, section: TransformerSection, modulus: int, seed: int) -> None:
         super().__init__()
