@@ -59,13 +59,13 @@ def _upwards(point: Path, top: str, path: str) -> Iterator[Path]:
 
 
 def _quota(folder: Path) -> float | None:
-    """Of `cpu.max`: microseconds in each period, or `max`."""
+    """The CPUs by `cpu.max`: microseconds in each period, or `max`."""
     [quota, period] = " ".join(_lines(folder / "cpu.max")).split() or ["max", ""]
     return None if quota == "max" else int(quota) / int(period)
 
 
 def _quota_v1(folder: Path) -> float | None:
-    """Of `cpu.cfs_quota_us`, -1 where there is no limit."""
+    """The CPUs by `cpu.cfs_quota_us`, -1 where there is no limit."""
     [quota] = _lines(folder / "cpu.cfs_quota_us") or ["-1"]
     [period] = _lines(folder / "cpu.cfs_period_us") or ["100000"]
     return int(quota) / int(period) if int(quota) > 0 else None

@@ -24,7 +24,7 @@ Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The defaults are those of docs/operations.md; bytes and counts are positive integers."""
+    """Every setting with the default of docs/operations.md; bytes and counts are positive."""
 
     home: Annotated[str, msgspec.Meta(min_length=1)] = ".grokprobe"
     store_url: str = ""  # empty: files under home

@@ -14,13 +14,13 @@ _starting: list[Start] = []
 
 
 def span(name: str, **facts: Fact) -> AbstractContextManager[object]:
-    """A span around the statements of a `with`."""
+    """Time the statements of a `with` as a span."""
     return _starting[-1](name, facts) if _starting else _NOTHING
 
 
 @contextmanager
 def started_by(start: Start) -> Iterator[None]:
-    """Meanwhile `start` makes the spans."""
+    """Let `start` make the spans within a `with`."""
     _starting.append(start)
     try:
         yield

@@ -74,7 +74,7 @@ def _add_sweep(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _count(text: str) -> int:
-    """A number of processes; argparse makes the error."""
+    """Parse a number of processes; argparse words the error."""
     number = int(text)
     if number < 1:
         raise ValueError
@@ -100,7 +100,7 @@ Act = Callable[["Reporter"], int]
 
 
 def prepare_train(arguments: argparse.Namespace, settings: Settings) -> Act:
-    """`train`: a new run from a configuration."""
+    """Prepare `train`: a new run from a configuration."""
     path = arguments.config or preset(arguments.preset)
     configs, together = ensemble.load_ensemble(path, arguments.assignments)
     group, runs = ensemble.names(path.stem, arguments.run, configs)
@@ -114,7 +114,7 @@ def prepare_train(arguments: argparse.Namespace, settings: Settings) -> Act:
 
 
 def prepare_resume(arguments: argparse.Namespace, settings: Settings) -> Act:
-    """`resume`: an old run by its own configuration."""
+    """Prepare `resume`: an old run by its own configuration."""
     run = check_run_name(arguments.run)
     from trainer.jobs.training import resume
 
@@ -122,7 +122,7 @@ def prepare_resume(arguments: argparse.Namespace, settings: Settings) -> Act:
 
 
 def prepare_sweep(arguments: argparse.Namespace, settings: Settings) -> Act:
-    """`sweep --index`: one cell, trained or resumed, as an Indexed Job or `sweep` starts it."""
+    """Prepare `sweep --index`: one cell, as an Indexed Job or `sweep` starts it."""
     sweep = load_sweep(arguments.file, arguments.run)
     cell = sweep.cell(arguments.index, arguments.index_from)
     from trainer.jobs.training import start
@@ -133,7 +133,7 @@ def prepare_sweep(arguments: argparse.Namespace, settings: Settings) -> Act:
 
 
 def sweep_here(arguments: argparse.Namespace, settings: Settings) -> int:
-    """`sweep` without an index: every cell in a process of its own, or their list."""
+    """Train every cell of a sweep in a process of its own, or print their list."""
     sweep = load_sweep(arguments.file, arguments.run)
     if arguments.list:
         print(*listing(sweep), sep="\n")
@@ -144,7 +144,7 @@ def sweep_here(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def prepare_import(arguments: argparse.Namespace, settings: Settings) -> Act:
-    """`import`: weights by a layout."""
+    """Prepare `import`: weights by a layout."""
     layout = load_layout(arguments.layout, arguments.assignments, arguments.step)
     run = check_run_name(arguments.run)
     from trainer.importing.weight_files import import_files
@@ -153,7 +153,7 @@ def prepare_import(arguments: argparse.Namespace, settings: Settings) -> Act:
 
 
 def prepare_import_onnx(arguments: argparse.Namespace, settings: Settings) -> Act:
-    """`import-onnx`: models as they are."""
+    """Prepare `import-onnx`: models as they are."""
     task = Task(operation=arguments.operation, modulus=arguments.modulus)
     run, step = check_run_name(arguments.run), arguments.step
     from trainer.importing.onnx_files import import_onnx
@@ -171,7 +171,7 @@ PREPARE = {
 
 
 def _one_cell(arguments: argparse.Namespace) -> bool:
-    """Whether a sweep is about one cell, whose index and its source are then in `arguments`."""
+    """Return whether `sweep` trains one cell, whose index and its source `arguments` then hold."""
     arguments.index_from = "--index"
     if arguments.index is None and not (arguments.list or arguments.jobs):
         arguments.index_from = INDEX_VARIABLE
@@ -196,7 +196,7 @@ def work(arguments: argparse.Namespace) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The whole program: no error leaves it as a traceback."""
+    """Run the program: an error that we know becomes one line and an exit status."""
     parsed = parse_arguments(arguments)
     try:
         return work(parsed)

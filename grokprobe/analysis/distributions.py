@@ -81,7 +81,7 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SignedDistribution(Distribution, frozen=True, kw_only=True):
-    """Of differences: how many brackets lie below 0, above it, and around it."""
+    """A distribution of differences: how many brackets lie below 0, above it, and around it."""
 
     before: int
     after: int
@@ -89,7 +89,7 @@ class SignedDistribution(Distribution, frozen=True, kw_only=True):
 
 
 def delay(memorised: Held | None, generalised: Held | None) -> Delay | None:
-    """From memorised to generalised; None where either is None."""
+    """The delay from memorised to generalised; None where either is None."""
     if memorised is None or generalised is None:
         return None
     low = _previous(generalised) - memorised.step
@@ -155,7 +155,7 @@ def _first(times: NDArray[np.float64], there: NDArray[np.bool_]) -> float | None
 
 
 def _previous(found: Held) -> int:
-    """The last step at which it was not so yet; training begins at 0."""
+    """The last step at which a property did not hold yet; training begins at 0."""
     return found.previous_step or 0
 
 

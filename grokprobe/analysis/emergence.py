@@ -74,7 +74,7 @@ class Phase(msgspec.Struct, frozen=True):
 
 
 class Phases(msgspec.Struct, frozen=True):
-    """Nanda et al. 2023, section 5.2; None for a phase that has not ended or has no room."""
+    """Nanda et al.'s phases (2023, section 5.2); None for one that has not ended or has no room."""
 
     memorisation: Phase | None
     circuit_formation: Phase | None

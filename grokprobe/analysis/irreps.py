@@ -36,7 +36,7 @@ class Irrep:
 
     @property
     def dimension(self) -> int:
-        """The d of its matrices."""
+        """The d of its (d, d) matrices."""
         return int(self.matrices.shape[1])
 
     @property

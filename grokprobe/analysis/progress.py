@@ -24,7 +24,7 @@ from grokprobe.analysis.measures import cross_entropy
 
 @dataclass(frozen=True)
 class Restricted:
-    """Loss in nats and accuracy of R; it needs the whole grid and so uses test inputs by design."""
+    """Loss in nats and accuracy of R; R needs the whole grid and so uses test inputs by design."""
 
     loss: float  # over all pairs
     accuracy: float  # over all pairs: a multiple of 1/n
@@ -41,14 +41,14 @@ class Excluded:
 
 
 def answer_elements(n: int, direction: str) -> NDArray[np.int64]:
-    """t of each pair of group elements, (n, n)."""
+    """The answer's element t of each pair of group elements, (n, n)."""
     elements = np.arange(n)
     other = elements if direction == "sum" else -elements
     return (elements[:, None] + other[None, :]) % n
 
 
 def projections(grouped: Array, keys: Sequence[int]) -> Array:
-    """P of each key alone as a table over (t, c): (keys, n, n), from `by_answer` of the cube.
+    """The projection P of each key alone over (t, c): (keys, n, n), from `by_answer` of the cube.
 
     Raises InvalidInput for a key that is no frequency of the group or stands twice.
     """

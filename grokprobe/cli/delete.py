@@ -1,4 +1,4 @@
-"""`grokprobe delete`: a run for ever."""
+"""`grokprobe delete`: removes a run for ever."""
 
 import sys
 
@@ -8,7 +8,7 @@ from grokprobe.store.backends import open_backends
 
 
 async def delete(settings: Settings, run: str) -> int:
-    """Tombstone, index, records, all else: in this order nobody finds a half-deleted run."""
+    """Delete a run: tombstone, index, records, all else, so that nobody finds half of it."""
     async with open_backends(settings) as backends:
         await backends.publisher.mark_deleted(run)
         await backends.catalogue.remove_run(run)

@@ -41,7 +41,7 @@ The API, to read and to try: {base}/schema
 
 
 class Stopped(Exception):
-    """Ctrl-C or SIGTERM."""
+    """Ctrl-C or SIGTERM has come: the demo stops."""
 
 
 def _stop(_signum: int, _frame: object) -> None:

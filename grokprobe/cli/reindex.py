@@ -1,4 +1,4 @@
-"""`grokprobe reindex`: Redis again as object storage says."""
+"""`grokprobe reindex`: makes Redis equal to object storage again."""
 
 from grokprobe.settings import Settings
 from grokprobe.store.backends import open_backends

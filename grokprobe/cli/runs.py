@@ -8,7 +8,7 @@ from grokprobe.store.backends import open_store
 
 
 async def list_runs(settings: Settings) -> int:
-    """One line for each run: name, status, number of checkpoints, latest step."""
+    """Print a line for each run: name, status, number of checkpoints, latest step."""
     archive = ArchiveReader(open_store(settings))
     found = await archive.runs()
     if not found:

@@ -47,7 +47,7 @@ REDIS_HEALTH_CHECK_S = 30
 
 @dataclass(frozen=True)
 class Backends:
-    """What both programs stand on."""
+    """Object storage, the index and its events: what both programs stand on."""
 
     archive: ArchiveReader
     catalogue: Catalogue
@@ -61,7 +61,7 @@ class Backends:
 
 @asynccontextmanager
 async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
-    """Both backends, the index declared or rebuilt where that is safe; a dead one is no error.
+    """Open both backends, the index made ready where that is safe; a dead one is no error.
 
     Raises SettingError for a URL or a HOME that cannot be used, CatalogueUnavailable if the
     embedded Redis does not start.
@@ -74,7 +74,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
 
 
 async def _prepare(archive: ArchiveReader, catalogue: Catalogue, owned: bool) -> None:
-    """An index that others share is rebuilt by `reindex` alone, ours at once."""
+    """Make an index ready: ours at once; one that others share is rebuilt by `reindex` alone."""
     if await catalogue.ready():
         return
     if owned:
@@ -85,7 +85,7 @@ async def _prepare(archive: ArchiveReader, catalogue: Catalogue, owned: bool) ->
 
 @asynccontextmanager
 async def open_redis(settings: Settings) -> AsyncIterator[tuple[Catalogue, EventReader]]:
-    """The catalogue and its events, and a share in the embedded server if that is asked for."""
+    """Open the catalogue and its events, with a share in the embedded server if it is wanted."""
     owned = settings.redis_url == EMBEDDED
     with embedded_redis(settings.home_path) if owned else nullcontext() as socket:
         url = f"unix://{quote(str(socket))}" if socket else settings.redis_url

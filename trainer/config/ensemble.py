@@ -42,7 +42,7 @@ MemberValues = Annotated[list[int | float], msgspec.Meta(min_length=1)]
 
 
 class EnsembleSection(Section, frozen=True, kw_only=True):
-    """The lists; one that is left out does not vary."""
+    """The lists of values of an ensemble; a field without one does not vary."""
 
     seeds: MemberValues | None = None
     weight_decays: MemberValues | None = None

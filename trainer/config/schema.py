@@ -178,7 +178,7 @@ class Config(Section, frozen=True, kw_only=True):
 
 
 def _check(config: Config) -> None:
-    """What no single field's limits can say. Raises InvalidInput with the dotted field."""
+    """Check what no single field's limits can. Raises InvalidInput with the dotted field."""
     try:
         split(config.task.task, config.task.train_fraction, config.task.split_seed)
     except InvalidInput as error:

@@ -47,7 +47,7 @@ class Cell:
 
     @property
     def words(self) -> str:
-        """`optimiser.weight_decay=0.3 training.seed=1`."""
+        """The varying fields in words: `optimiser.weight_decay=0.3 training.seed=1`."""
         return " ".join(f"{field}={value}" for field, value in self.varying.items())
 
 

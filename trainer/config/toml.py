@@ -19,7 +19,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every section is: immutable, no fields but its own."""
+    """The base of every section: immutable, no fields but its own."""
 
 
 def unknown(name: str, known: Iterable[str], what: str) -> str:
@@ -60,7 +60,7 @@ def _kinds(raw: Mapping[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]
 
 
 def _tagged(raw: Mapping[str, Any], kinds: Mapping[str, Any]) -> dict[str, Any]:
-    """The tables with the tags that go without saying."""
+    """The tables with the tags of their kinds, also where the file leaves them out."""
     tagged = dict(raw)
     for name, kind in kinds.items():
         if name in raw and _is_struct(kind) and _tag(kind)[0]:
@@ -158,7 +158,7 @@ def decode_sections(
 
 
 def _assignment(text: str) -> tuple[str, str, Any]:
-    """`optimiser.weight_decay=0.5` -> (section, field, value)."""
+    """Parse an assignment: `optimiser.weight_decay=0.5` -> (section, field, value)."""
     name, equals, value = text.partition("=")
     section, dot, field = name.strip().partition(".")
     if not (equals and dot):
@@ -197,7 +197,7 @@ def put(tables: Mapping[str, Any], section: str, field: str, value: Any) -> dict
 
 
 def shipped(name: str, folder: Path, what: str) -> Path:
-    """The TOML file of that name that comes with this. Raises InvalidInput that lists them."""
+    """The path of a shipped TOML file by its name. Raises InvalidInput that lists them."""
     known = {path.stem: path for path in folder.glob("*.toml")}
     if name not in known:
         raise InvalidInput(f"--{what} {name}", unknown(name, known, what))

@@ -38,7 +38,7 @@ class Contents:
 
     @property
     def where(self) -> str:
-        """The file, as errors begin."""
+        """The path of the file, with which errors begin."""
         return str(self.path)
 
     def value(self, field: str) -> Any:
@@ -143,7 +143,7 @@ def _reason(error: Exception, suffix: str) -> str:
 
 
 def _flat(value: Any, path: str = "") -> StateTree:
-    """Dictionaries in dictionaries as one, with dotted names."""
+    """Flatten nested dictionaries into one, with dotted names."""
     if not isinstance(value, Mapping):
         return {path: value}
     parts = (_flat(item, f"{path}.{key}" if path else str(key)) for key, item in value.items())
@@ -151,7 +151,7 @@ def _flat(value: Any, path: str = "") -> StateTree:
 
 
 def _plain(value: Any) -> Any:
-    """Tensors and arrays as numbers and lists of them."""
+    """Turn tensors and arrays into numbers and lists of them."""
     if isinstance(value, torch.Tensor | np.ndarray | np.generic):
         return value.tolist()
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -45,14 +45,14 @@ class LayoutTask(Section, frozen=True, kw_only=True):
 class TransformerModel(
     TransformerShape, frozen=True, kw_only=True, tag_field="family", tag="transformer"
 ):
-    """What the tensors do not tell."""
+    """What the tensors of a transformer do not tell of it."""
 
     layers: Layers | None = None  # needed where no {layer} in the name of W_Q tells it
     heads: Positive | None = None  # needed where no tensor has `heads` as an axis of its own
 
 
 class MLPModel(Section, frozen=True, kw_only=True, tag_field="family", tag="mlp"):
-    """What the tensors do not tell."""
+    """What the tensors of an MLP do not tell of it."""
 
     activation: Activation = "quadratic"
 
@@ -65,7 +65,7 @@ class FileSection(Section, frozen=True, kw_only=True):
 
 
 class StepSection(Section, frozen=True, kw_only=True):
-    """Where the step number is found: one of these."""
+    """Where the step number is found: one of the fields is set."""
 
     pattern: str | None = None  # a regular expression on the file's name, its group the number
     field: str | None = None  # dotted path of the number in the file; of a list where `state` is
@@ -91,7 +91,7 @@ class PairsSplit(Section, frozen=True, kw_only=True, tag_field="kind", tag="pair
 
 
 class ShuffleSplit(Section, frozen=True, kw_only=True, tag_field="kind", tag="shuffle"):
-    """The first of all pairs in lexicographic order after Python's random.seed and shuffle."""
+    """The train pairs: the first of all in lexicographic order after Python's random.shuffle."""
 
     train_fraction: Annotated[float, msgspec.Meta(gt=0, lt=1)]
     seed: Seed
@@ -101,7 +101,7 @@ Split = UnknownSplit | MaskSplit | PairsSplit | ShuffleSplit
 
 
 class BaseLayout(Section, frozen=True, kw_only=True):
-    """What a layout of any family says."""
+    """The fields that layouts of every family have."""
 
     task: LayoutTask = LayoutTask()
     file: FileSection = FileSection()
@@ -110,7 +110,7 @@ class BaseLayout(Section, frozen=True, kw_only=True):
 
 
 class TransformerLayout(BaseLayout, frozen=True, kw_only=True):
-    """A whole layout: what `run.json` carries of an imported run."""
+    """The layout of a transformer: what `run.json` carries of an imported run."""
 
     model: TransformerModel = TransformerModel()
     tensors: TransformerTensors
@@ -125,7 +125,7 @@ class TransformerLayout(BaseLayout, frozen=True, kw_only=True):
 
     @property
     def listed(self) -> dict[str, Tensor]:
-        """The tensors of those parameters that are listed, {layer} still in them."""
+        """The tensors that the layout lists, by parameter; {layer} still in them."""
         return self.tensors.listed(self.canonical)
 
     def parameters(self, layers: int) -> dict[str, Tensor]:
@@ -142,7 +142,7 @@ class TransformerLayout(BaseLayout, frozen=True, kw_only=True):
 
 
 class MLPLayout(BaseLayout, frozen=True, kw_only=True):
-    """The same of an MLP."""
+    """The layout of an MLP: what `run.json` carries of an imported run."""
 
     model: MLPModel = MLPModel()
     tensors: MLPTensors
@@ -154,7 +154,7 @@ class MLPLayout(BaseLayout, frozen=True, kw_only=True):
 
     @property
     def listed(self) -> dict[str, Tensor]:
-        """The tensors that are listed."""
+        """The tensors that the layout lists, by parameter."""
         return self.tensors.listed(self.canonical)
 
 
@@ -189,7 +189,7 @@ def _check_listed(layout: Layout) -> None:
 
 
 def check(layout: Layout) -> None:
-    """What no single field's limits can say. Raises InvalidInput with the dotted field."""
+    """Check what no single field's limits can. Raises InvalidInput with the dotted field."""
     if layout.task.operation == "random":
         raise InvalidInput(
             "task.operation", "a random table is drawn by whoever trains; not this one"

@@ -41,7 +41,7 @@ StateDict = Mapping[str, Any]  # the tensors of one checkpoint, by their names i
 
 @dataclass(frozen=True)
 class ForeignNetwork:
-    """One checkpoint in our terms."""
+    """A checkpoint that others trained, as a section and parameters of models/."""
 
     section: ModelSection  # but for its initialisation, which nobody knows
     modulus: int
@@ -51,12 +51,12 @@ class ForeignNetwork:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What all checkpoints of a run share."""
+        """The facts that all checkpoints of a run share."""
         return {"modulus": self.modulus, **self.architecture}
 
     @property
     def architecture(self) -> dict[str, Any]:
-        """The section, as `run.json` has it."""
+        """The model section as `run.json` holds it."""
         facts: dict[str, Any] = msgspec.to_builtins(self.section)
         return {name: fact for name, fact in facts.items() if name != "initialisation"}
 
@@ -133,7 +133,7 @@ class Sizes:
         return self._known[axis][0]
 
     def who(self, axis: str) -> str:
-        """Who said how long it is."""
+        """Who said how long an axis is."""
         return self._known[axis][1]
 
     def get(self, axis: str) -> int | None:
@@ -141,7 +141,7 @@ class Sizes:
         return self[axis] if axis in self._known else None
 
     def note(self, axes: list[str], length: int, who: str) -> None:
-        """`who` makes axes, multiplied, so long. Raises InvalidInput if others do not."""
+        """Note that `who` makes axes, multiplied, so long. Raises InvalidInput if others do not."""
         missing = [axis for axis in axes if axis not in self._known]
         known = [axis for axis in axes if axis in self._known]
         rest = prod(self[axis] for axis in known)

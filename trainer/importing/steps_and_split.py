@@ -73,7 +73,7 @@ def train_mask(split: Split, task: Task, contents: Contents, limit: int) -> Mask
 
 
 def _shuffled(split: ShuffleSplit, task: Task) -> Mask:
-    """random.seed(seed), random.shuffle(pairs in lexicographic order): the first are trained on."""
+    """Draw a split by random.seed(seed) and random.shuffle(pairs in lexicographic order)."""
     rows = np.flatnonzero(answers(task) != UNDEFINED).tolist()
     random.Random(split.seed).shuffle(rows)
     return _marking(rows[: int(split.train_fraction * len(rows))], task)
@@ -88,7 +88,7 @@ def _marking(rows: Any, task: Task) -> Mask:
 def _stated(
     split: MaskSplit | PairsSplit, contents: Contents, limit: int
 ) -> tuple[str, NDArray[Any]]:
-    """Where the split is, and what is there."""
+    """The place of a split that is stated, and the array that is there."""
     where = split.file or f"{contents.where}: {split.field}"
     try:
         if split.file is None:

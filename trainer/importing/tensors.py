@@ -80,7 +80,7 @@ class Tensor(Section, frozen=True, kw_only=True):
         return [re.findall(r"\w+", part) for part in re.findall(AXIS, self.axes)]
 
     def of_layer(self, number: int) -> "Tensor":
-        """The same of one layer, counted from 0."""
+        """The tensor of one layer, counted from 0."""
         source, cut = (text.replace(LAYER, str(number)) for text in (self.source, self.slice))
         return Tensor(source=source, axes=self.axes, slice=cut, optional=self.optional)
 
@@ -123,13 +123,13 @@ class Tensors(Section, frozen=True, kw_only=True):
     """Where each parameter is; a bias that is not listed is one that the network lacks."""
 
     def listed(self, names: Iterable[str]) -> dict[str, Tensor]:
-        """Those of these parameters that are listed."""
+        """The tensors of these parameters, without those that are not listed."""
         found = {name: getattr(self, name, None) for name in names}
         return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 
 class TransformerTensors(Tensors, frozen=True, kw_only=True):
-    """Those of a transformer; of its layers {layer} in a source is the number."""
+    """The tensors of a transformer; {layer} in a source stands for the layer's number."""
 
     W_E: Tensor
     W_pos: Tensor
@@ -156,7 +156,7 @@ class TransformerTensors(Tensors, frozen=True, kw_only=True):
 
 
 class MLPTensors(Tensors, frozen=True, kw_only=True):
-    """Those of an MLP: without W_E its inputs are one-hot; W_in_b and W_E_b are b's own."""
+    """The tensors of an MLP: without W_E its inputs are one-hot; W_in_b and W_E_b are b's own."""
 
     W_in: Tensor
     W_out: Tensor

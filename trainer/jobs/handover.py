@@ -14,7 +14,7 @@ from trainer.reporting.progress import Reporter
 
 
 class Handover:
-    """The Listener that turns due steps into publications."""
+    """The Callback that posts due steps to the publisher."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Handover:
             self.kept[number].append(Snapshot(one.step, weights, one.sample_logits))
 
     def due(self, step: int) -> bool:
-        """A scheduled step, or one that is kept until it is known whether it matters."""
+        """Whether a step is scheduled, or kept until it is known whether it matters."""
         return step in self._published or bool(self._between and step % self._between == 0)
 
     def reached(self, learner: Learner) -> None:
@@ -67,12 +67,12 @@ class Handover:
             self._worker.post(self._members[member].fail, step)
 
     def report(self, step: int, losses: Sequence[float]) -> None:
-        """Tell the mean loss of those that still learn."""
+        """Report the mean loss of those that still learn."""
         own = [loss for number, loss in enumerate(losses) if number not in self._lost]
         if own:
             self._reporter.step(step, sum(own) / len(own))
 
     def stopping(self) -> bool:
-        """A signal came, publishing failed, or every run has ended."""
+        """Whether to stop: a signal came, publishing failed, or every run has ended."""
         ended = (n in self._lost or m.end for n, m in enumerate(self._members))
         return self._interruption.signal > 0 or self._worker.failed or all(ended)

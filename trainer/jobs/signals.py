@@ -1,4 +1,4 @@
-"""Signals: the first asks, the second Ctrl-C insists."""
+"""Signals: the first ends training after its step, a second Ctrl-C ends the process."""
 
 import os
 import signal
@@ -11,12 +11,12 @@ class Interruption:
     """SIGTERM and SIGINT ask training to stop after its step; a second SIGINT stops at once."""
 
     def __init__(self, last_act: Callable[[], None]) -> None:
-        """`last_act` is done before a second SIGINT ends the process."""
+        """Take `last_act`, which is called before a second SIGINT ends the process."""
         self.signal = 0  # the first one that came
         self._last_act = last_act
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
-        """Handle a signal."""
+        """Handle a signal: note the first, exit at a SIGINT after it."""
         if self.signal and number == signal.SIGINT:
             self._last_act()
             os._exit(128 + number)
@@ -24,7 +24,7 @@ class Interruption:
 
     @contextmanager
     def handled(self) -> Iterator[None]:
-        """Be the handler of both signals for a while."""
+        """Handle both signals within a `with`."""
         before = {n: signal.signal(n, self) for n in (signal.SIGTERM, signal.SIGINT)}
         try:
             yield

@@ -93,7 +93,7 @@ class Cohort:
 
     @property
     def step(self) -> int:
-        """The newest."""
+        """The newest step that all members can go on from."""
         return max(self.steps)
 
 

@@ -34,7 +34,7 @@ class Batches:
     def __init__(
         self, configs: Sequence[Config], grids: Sequence[Grid], device: torch.device
     ) -> None:
-        """Raises InvalidInput where members would need batches of different sizes."""
+        """Put the train pairs on `device`. Raises InvalidInput where batches differ in size."""
         if all(config.task == configs[0].task for config in configs) and (
             not configs[0].training.batch or len({c.training.seed for c in configs}) == 1
         ):
@@ -52,7 +52,7 @@ class Batches:
         self.pairs, self.answers = self._taken(everything)
 
     def load(self, step: int) -> None:
-        """Put what the update after `step` is computed from where it is read."""
+        """Load what the update after `step` is computed from to where it is read."""
         if self._drawn:
             drawn = zip(self._seeds, self._tables, strict=True)
             rows = [rows_of(seed, step, self._size, len(table[1])) for seed, table in drawn]

@@ -25,7 +25,7 @@ class Snapshot:
     copied: torch.cuda.Event | None = None
 
     def wait(self) -> None:
-        """Until the copy is here: a GPU copies behind what it was told before."""
+        """Wait until the copy is here: a GPU copies behind what it was told before."""
         if self.copied is not None:
             self.copied.synchronize()
 

@@ -1,7 +1,7 @@
-"""What can be said only at the end of a run: one key set from its final checkpoint, and every
-checkpoint measured with that set (docs/maths.md, "Key frequencies").
+"""The end of a run: one key set from its final checkpoint, every checkpoint measured with it.
 
-The models are read back from object storage, so that a resumed run concludes as any other.
+Only then are the run's keys known (docs/maths.md, "Key frequencies"). The models are read back from
+object storage, so that a resumed run concludes as any other.
 """
 
 from dataclasses import asdict, dataclass, field

@@ -1,4 +1,4 @@
-"""What needs gradients, so torch: computed at publication, the service reads the manifest.
+"""Measures that need gradients, so torch: computed at publication, read from the manifest.
 
 Gradient symmetricity (Zhong et al. 2023, section 4): for a triple of residues (a, b, c), the
 cosine between dL_c/dE_a and dL_c/dE_b, the gradients of the logit of c for the pair (a, b) with
@@ -78,7 +78,7 @@ class Gradients:
     def __init__(
         self, config: Config, grid: Grid, device: torch.device, reporter: Reporter
     ) -> None:
-        """`device` samples the learning coefficient; the measures need only milliseconds."""
+        """Make the network; `device` samples the learning coefficient, the CPU does the rest."""
         self._section, self._last = config.local_learning_coefficient, config.training.steps
         self._network = make_network(config.model, config.task.modulus, seed=0).double()
         self._pairs, self._answers = grid.train_part(device)

@@ -71,7 +71,7 @@ def opset(proto: onnx.ModelProto) -> int:
 
 
 def stamp(proto: onnx.ModelProto, run: str, step: int, task: Task) -> bytes:
-    """The file of a model that says what it is; equal models give equal bytes."""
+    """Write a model as a file that says what it is; equal models give equal bytes."""
     facts = {
         "format_version": FORMAT_VERSION,
         "run": run,

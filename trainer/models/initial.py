@@ -25,7 +25,7 @@ class InitialWeights:
     """Draws one parameter after the other."""
 
     def __init__(self, seed: int, divisors: Mapping[str, float] | None, biases: str) -> None:
-        """What divides N(0, 1), by parameter and "" for all others; None: torch's defaults.
+        """Take what divides N(0, 1), by parameter, "" for all others; None: torch's defaults.
 
         `biases` is the section's word for those that the network has.
         """

@@ -26,7 +26,6 @@ Neurons and attention are those of the LAST layer. The neuron-logit map is that 
 W_out W_U; there is none with LayerNorm, which stands between the two.
 """
 
-from math import sqrt
 from typing import NamedTuple
 
 import torch
@@ -35,6 +34,7 @@ from torch.nn import functional
 
 from trainer.config.schema import TransformerSection
 from trainer.models import initial
+from trainer.models.layer import TransformerLayer
 from trainer.models.network import ACTIVATIONS, Activations, Network, plus, take_rows
 
 
@@ -46,14 +46,14 @@ class Stream(NamedTuple):
 
 
 class AttentionInput(NamedTuple):
-    """What a layer shows of itself, each pair's own."""
+    """What is published of a layer inside, a row for each pair."""
 
     neurons: Tensor  # (n, d_mlp)
     attention: Tensor  # (n, heads, sources)
 
 
 def spread(rows: Tensor, of: Tensor | None) -> Tensor:
-    """What each pair has, (n, ...), of rows (m, ...)."""
+    """The row of each pair, (n, ...), of the distinct rows (m, ...)."""
     if of is None:
         return rows
     if rows.shape[0] == 1:  # a fixed number where `of` is given: the equals sign's
@@ -61,22 +61,13 @@ def spread(rows: Tensor, of: Tensor | None) -> Tensor:
     return take_rows(rows, of)
 
 
-class TransformerBlock(nn.Module):
+class TransformerBlock(TransformerLayer):
     """One layer: attention and MLP, each added to the residual."""
 
     def __init__(self, section: TransformerSection, weights: initial.InitialWeights) -> None:
         super().__init__()
-        self.section = section
-        d_model, d_mlp, attended = section.d_model, section.d_mlp, section.heads * section.d_head
-
-        self.W_Q = weights.matrix("W_Q", d_model, attended)  # columns: heads side by side
-        self.W_K = weights.matrix("W_K", d_model, attended)
-        self.W_V = weights.matrix("W_V", d_model, attended)
-        self.W_O = weights.matrix("W_O", attended, d_model)
-        self.W_in = weights.matrix("W_in", d_model, d_mlp)
-        self.b_in = weights.bias(d_mlp, d_model, "mlp", "all")
-        self.W_out = weights.matrix("W_out", d_mlp, d_model)
-        self.b_out = weights.bias(d_model, d_mlp, "mlp", "all")
+        d_model, attended = section.d_model, section.heads * section.d_head
+        self._draw_layer(section, weights)
         self.b_Q, self.b_K, self.b_V = (weights.bias(attended, d_model, "all") for _ in range(3))
         self.b_O = weights.bias(d_model, attended, "all")
         normed = section.layer_norm != "none"
@@ -111,27 +102,17 @@ class TransformerBlock(nn.Module):
     def _attend(
         self, query: Stream, keys: list[Stream], values: list[Stream]
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Attention (m, heads, sources), its mix of values (m, heads * d_head), and of whom."""
-        scale = self.section.attention_scale
-        divisor = sqrt(self.section.d_head) if isinstance(scale, str) else 1 / scale
+        """Attention (m, heads, sources), its mix of values (m, heads * d_head), each pair's row."""
         together = all(key.of is query.of for key in keys)  # rows that answer each other
         of = query.of if together else None
 
         def rows(stream: Stream) -> Tensor:
             return stream.rows if together else spread(*stream)
 
-        q = rows(query) / divisor
-        scores = torch.stack([(q * rows(key)).sum(2) for key in keys], dim=-1)
-        rate = self.section.attention_rate
-        weights = scores.softmax(dim=-1)
-        if rate != 1:
-            weights = rate * weights + (1 - rate)
+        q = rows(query) / self._divisor
+        weights = self._attention([(q * rows(key)).sum(2) for key in keys])
         parts = [weights[..., s : s + 1] * rows(value) for s, value in enumerate(values)]
         return weights, sum(parts[1:], start=parts[0]).flatten(1), of
-
-    def _heads(self, x: Tensor, W: Tensor, bias: Tensor | None) -> Tensor:
-        """The images of x (m, d_model) under W, head by head: (m, heads, d_head)."""
-        return plus(x @ W, bias).view(-1, self.section.heads, self.section.d_head)
 
     def _ln1(self, x: Tensor) -> Tensor:
         return functional.layer_norm(x, x.shape[-1:], self.ln1_w, self.ln1_b)
@@ -148,7 +129,7 @@ def _layer_norm(size: int, there: bool) -> tuple[nn.Parameter | None, nn.Paramet
 
 
 class LayeredTransformer(Network):
-    """Parameters and forward pass; those of layer i are `blocks.i.W_Q` and so on, from 0."""
+    """A transformer of several layers; `blocks.i.W_Q` and so on are those of layer i, from 0."""
 
     def __init__(self, section: TransformerSection, modulus: int, seed: int) -> None:
         super().__init__()

@@ -24,7 +24,7 @@ from trainer.models.network import ACTIVATIONS, Activations, Network, plus, take
 
 
 class MLP(Network):
-    """Parameters and forward pass; embedding and neuron-logit map are exact, unembedding none."""
+    """An MLP; embedding and neuron-logit map are exact, unembedding none."""
 
     def __init__(self, section: MLPSection, modulus: int, seed: int) -> None:
         super().__init__()

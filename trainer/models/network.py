@@ -16,7 +16,7 @@ ACTIVATIONS = {"relu": torch.relu, "gelu": functional.gelu, "quadratic": torch.s
 
 
 class Activations(NamedTuple):
-    """What the ONNX contract promises, by its names; n pairs. None: the network has no such."""
+    """The outputs of the ONNX contract by name; n pairs. None: the network has no such."""
 
     logits: Tensor  # (n, p): no equals column, nothing ever predicts "="
     neurons: Tensor | None = None  # (n, d_mlp), after the activation

@@ -21,41 +21,31 @@ never formed.
 The textbook form is the slow twin in tests/support/reference.py.
 """
 
-from math import sqrt
-
 import torch
 from torch import Tensor
 
 from trainer.config.schema import TransformerSection
 from trainer.models import initial
+from trainer.models.layer import TransformerLayer
 from trainer.models.network import ACTIVATIONS, Activations, Network, plus, take_rows
 
 
-class Transformer(Network):
-    """Parameters and forward pass."""
+class Transformer(TransformerLayer, Network):
+    """A transformer of one layer: parameters and forward pass."""
 
     def __init__(self, section: TransformerSection, modulus: int, seed: int) -> None:
         super().__init__()
-        d_model, d_mlp = section.d_model, section.d_mlp
-        self.modulus, self.section = modulus, section
-        self.heads, self.d_head = section.heads, section.d_head
+        d_model, attended = section.d_model, section.heads * section.d_head
+        self.modulus = modulus
         self.equals = section.tokens == "a b ="
         # Read at b, the operand's own residual tells the two apart.
         self.adds_embeddings = self.equals and section.attention_rate == 0
-        attended = self.heads * self.d_head
         weights = initial.of_transformer(section, modulus, seed)
 
         vocabulary = modulus + self.equals  # the last row is the equals sign's
         self.W_E = weights.matrix("W_E", vocabulary, d_model)
         self.W_pos = weights.matrix("W_pos", 2 + self.equals, d_model)
-        self.W_Q = weights.matrix("W_Q", d_model, attended)  # columns: heads side by side
-        self.W_K = weights.matrix("W_K", d_model, attended)
-        self.W_V = weights.matrix("W_V", d_model, attended)
-        self.W_O = weights.matrix("W_O", attended, d_model)
-        self.W_in = weights.matrix("W_in", d_model, d_mlp)
-        self.b_in = weights.bias(d_mlp, d_model, "mlp", "all")
-        self.W_out = weights.matrix("W_out", d_mlp, d_model)
-        self.b_out = weights.bias(d_model, d_mlp, "mlp", "all")
+        self._draw_layer(section, weights)
         self.W_U = weights.matrix("W_U", d_model, modulus)
         self.b_Q, self.b_K, self.b_V = (weights.bias(attended, d_model, "all") for _ in range(3))
         self.b_O, self.b_U = (
@@ -90,28 +80,19 @@ class Transformer(Network):
 
     def _attend(self, vectors: list[Tensor], pairs: Tensor) -> tuple[Tensor, Tensor]:
         """Attention (n, heads, tokens) and its mix of values z (n, heads * d_head)."""
-        scale = self.section.attention_scale
-        divisor = sqrt(self.d_head) if isinstance(scale, str) else 1 / scale
         table = torch.cat(vectors)
-        query = self._heads(vectors[-1], self.W_Q, self.b_Q) / divisor  # (1 or p, heads, d_head)
+        query = self._heads(vectors[-1], self.W_Q, self.b_Q) / self._divisor  # (1 or p, ...)
         keys = self._heads(table, self.W_K, self.b_K)  # (2p or 2p+1, heads, d_head)
         values = self._heads(table, self.W_V, self.b_V)
 
         a, b = pairs[:, 0], pairs[:, 1]
         score = self._scores_of_equals if self.equals else self._scores_of_b
-        rate = self.section.attention_rate
-        weights = torch.stack(score(query, keys, a, b), dim=-1).softmax(dim=-1)
-        if rate != 1:
-            weights = rate * weights + (1 - rate)
+        weights = self._attention(score(query, keys, a, b))
         z = weights[..., 0:1] * take_rows(values, a)
         z = z + weights[..., 1:2] * take_rows(values, b + len(vectors[0]))
         if self.equals:
             z = z + weights[..., 2:3] * values[-1]
         return weights, z.flatten(1)
-
-    def _heads(self, vectors: Tensor, W: Tensor, bias: Tensor | None) -> Tensor:
-        """The images of vectors (rows, d_model) under W, head by head: (rows, heads, d_head)."""
-        return plus(vectors @ W, bias).view(-1, self.heads, self.d_head)
 
     @staticmethod
     def _scores_of_equals(query: Tensor, keys: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, ...]:

@@ -1,4 +1,4 @@
-"""What the scheduled checkpoints of a run say about going on: has test accuracy jumped, is it over?
+"""Two rules on test accuracy at scheduled checkpoints: has it jumped, is training over?
 
 Both rules look at scheduled checkpoints alone and in their order, so that a resumed run, which
 hears of the published ones again, decides as it would have without the interruption.
@@ -9,7 +9,7 @@ from trainer.config.schema import Config
 
 
 class AccuracyRules:
-    """Test accuracy by scheduled checkpoint; null where nothing is tested."""
+    """Watches test accuracy by scheduled checkpoint; null where nothing is tested."""
 
     def __init__(self, config: Config) -> None:
         self._change = config.checkpoints.transition_change
@@ -25,7 +25,7 @@ class AccuracyRules:
         return abs(test_accuracy - self._last) >= self._change
 
     def see(self, step: int, test_accuracy: float | None) -> None:
-        """The next checkpoint is published."""
+        """Note the test accuracy of the next published checkpoint."""
         self._last = test_accuracy
         if test_accuracy is None or test_accuracy < HELD:
             self._since = None

@@ -157,7 +157,7 @@ class Publication:
         )
 
     async def complete(self, status: FinalStatus, step: int, reason: str = "") -> None:
-        """Say that the run has ended; the index follows, with every event not yet announced."""
+        """Publish how the run has ended; the index follows, with every event not yet announced."""
         await self._check_attempt()
         findings = await self._store(lambda: conclude(self._archive, self._run, self._grid))
         completion = Completion(
@@ -201,7 +201,7 @@ class Publication:
             self._reporter.warn(f"{error}; training goes on, the index follows later", "index")
 
     async def _store(self, action: Callable[[], Awaitable[T]]) -> T:
-        """Do it, again and again for RETRY_S while object storage does not answer."""
+        """Call `action`, again and again for RETRY_S while object storage does not answer."""
 
         @retry(
             retry=retry_if_exception_type(StoreUnavailable),

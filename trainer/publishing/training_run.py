@@ -34,7 +34,7 @@ from trainer.reporting.progress import Reporter
 
 @dataclass(frozen=True)
 class End:
-    """How a run ended before its last step."""
+    """How a run ended, at which step and why."""
 
     status: FinalStatus
     step: int
@@ -70,7 +70,7 @@ class TrainingRun:
         self._watch = AccuracyRules(config)
 
     def prepare(self, graph: onnx.ModelProto, device: torch.device, members: int = 1) -> None:
-        """What publishing needs of torch: the exported graph, and a network for gradients.
+        """Take what publishing needs of torch: the exported graph, and a network for gradients.
 
         `members` learn as one computation, on whose shape the bits of each depend.
         """
@@ -88,7 +88,7 @@ class TrainingRun:
         await publish_step([(self, (snapshot, between))])
 
     async def measure(self, snapshot: Snapshot, between: Sequence[Snapshot]) -> Ready | None:
-        """What is to be published of a scheduled step: those `between` too if accuracy has jumped.
+        """Measure a scheduled step; those `between` are to be published too if accuracy has jumped.
 
         None once the run has ended, which this may find.
         """
@@ -117,7 +117,7 @@ class TrainingRun:
             await self._finish(End("stopped", ready.snapshot.step, reason))
 
     async def fail(self, step: int) -> None:
-        """The train loss is not finite at that step: the run has ended before it."""
+        """End the run before a step at which its train loss is not finite."""
         if not self.end:
             await self._finish(End("failed", step, str(NotFinite("train_loss", step))))
 
@@ -131,18 +131,18 @@ class TrainingRun:
         self._saved_step = snapshot.step
 
     async def conclude(self, step: int) -> End:
-        """The run has ended at `step`, unless it did before."""
+        """End the run as complete at `step`, unless it has ended before; return how."""
         return self.end or await self._finish(End("complete", step, ""))
 
     async def _finish(self, end: End) -> End:
-        """Say how the run has ended, at once: other members may go on for long."""
+        """Publish how the run has ended, at once: other members may go on for long."""
         self.end = end
         await self.publication.complete(end.status, end.step, end.reason)
         await self.publication.clear_states()
         return end
 
     def _advised(self, error: PublicationConflict, step: int) -> PublicationConflict:
-        """What to do about a step that came out otherwise than it was published."""
+        """Add advice to the error of a step that came out otherwise than it was published."""
         if not self._on_gpu:
             return error
         advice = (

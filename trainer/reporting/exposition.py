@@ -26,17 +26,17 @@ JOB = "grokprobe_trainer"  # the Pushgateway groups by job and run
 
 
 class Scrape(WSGIRequestHandler):
-    """One request; a client that has gone or says nothing is cut off, and is no news."""
+    """Answers one scrape; a client that has gone or says nothing is cut off, and is no news."""
 
     timeout = SCRAPE_TIMEOUT_S
 
     def handle(self) -> None:
-        """Answer it."""
+        """Answer the request."""
         with suppress(OSError):
             super().handle()
 
     def log_message(self, *_: object) -> None:
-        """Scrapes are not logged."""
+        """Log no scrape."""
 
 
 @contextmanager
@@ -108,7 +108,7 @@ class MetricsWriter:
             self._warn(f"cannot push metrics to {self._url}: {error}")
 
     def _warn(self, message: str) -> None:
-        """Once for each place: it would say the same every BEAT_S."""
+        """Warn once of each place: it would say the same every BEAT_S."""
         place = message.partition(":")[0]
         if place not in self._warned:
             self._warned.add(place)

@@ -119,7 +119,7 @@ class MeteredReporter:
         self._metrics, self._reporter = metrics, reporter
 
     def start(self, run: str, steps: int, device: str, first: int = 0) -> None:
-        """Run, device, last step."""
+        """Note run, device and last step."""
         self._metrics.device, self._metrics.last_step = device, steps
         self._metrics.publication_seconds.labels(run)  # there from the start, with zeros
         self._metrics.run = run
@@ -130,7 +130,7 @@ class MeteredReporter:
         self._reporter.timed(seconds, threads)
 
     def step(self, step: int, loss: float) -> None:
-        """Step and loss."""
+        """Note step and loss."""
         metrics = self._metrics
         if metrics.first_step is None:
             metrics.first_step = step
@@ -138,11 +138,11 @@ class MeteredReporter:
         self._reporter.step(step, loss)
 
     def sampled(self, step: int, draw: int, draws: int) -> None:
-        """Nothing."""
+        """Note nothing: draws have no metric."""
         self._reporter.sampled(step, draw, draws)
 
     def publishing(self, queue: PublishQueue) -> None:
-        """Its queue, and the time of all that it does."""
+        """Note the queue, and the time of all that it does."""
         self._metrics.queue, queue.done = queue, self._done
         self._reporter.publishing(queue)
 
@@ -153,19 +153,19 @@ class MeteredReporter:
             self._metrics.publication_seconds.labels(self._metrics.run).observe(seconds)
 
     def published(self, manifest: CheckpointManifest) -> None:
-        """The checkpoint, its measures, and when."""
+        """Note the checkpoint, its measures, and when."""
         self._metrics.run = self._metrics.run or manifest.run  # an import has no start
         self._metrics.checkpoint, self._metrics.published_at = manifest, time.time()
         self._metrics.published += 1
         self._reporter.published(manifest)
 
     def warn(self, message: str, kind: Trouble = "other") -> None:
-        """Count by kind."""
+        """Count the warning by its kind."""
         self._metrics.warnings[kind] += 1
         self._reporter.warn(message, kind)
 
     def end(self, run: str, status: str, step: int, message: str) -> None:
-        """The status, of an ensemble the worst; a run that is resumed later is `running` still."""
+        """Note the status, of an ensemble the worst; one to be resumed is `running` still."""
         self._metrics.run = self._metrics.run or run
         self._metrics.ends[run] = status
         ends = self._metrics.ends.values()
@@ -174,5 +174,5 @@ class MeteredReporter:
         self._reporter.end(run, status, step, message)
 
     def close(self) -> None:
-        """Nothing."""
+        """Close the other reporter."""
         self._reporter.close()

@@ -64,7 +64,7 @@ class Reporter(Protocol):
         """Something failed that training survives."""
 
     def end(self, run: str, status: str, step: int, message: str) -> None:
-        """The last word."""
+        """A run has ended, or stopped to be resumed; `message` says so to a person."""
 
     def close(self) -> None:
         """Leave the terminal as it was; may be called again."""
@@ -131,14 +131,14 @@ class TextReporter:
         self._print(line)
 
     def publishing(self, queue: PublishQueue) -> None:
-        """Nothing: there is no room on the line."""
+        """Show nothing: there is no room on the line."""
 
     def warn(self, message: str, kind: Trouble = "other") -> None:
         """Print a warning above the bar."""
         self._print(f"warning: {message}")
 
     def end(self, run: str, status: str, step: int, message: str) -> None:
-        """Print the last word; the bar of an ensemble stays until all have had theirs."""
+        """Print the message; the bar of an ensemble stays until all its runs have ended."""
         if run == self._run:
             self.close()
         self._print(message)
@@ -150,7 +150,7 @@ class TextReporter:
 
 
 def print_json(event: Mapping[str, Any]) -> None:
-    """One line on stdout, in one write: another thread's must not come in between.
+    """Print one line on stdout, in one write: another thread's must not come in between.
 
     Where nobody reads any more, training goes on unheard.
     """
@@ -172,17 +172,17 @@ class JsonReporter:
         print_json({"event": event, **facts})
 
     def start(self, run: str, steps: int, device: str, first: int = 0) -> None:
-        """`start`"""
+        """Print the event `start`."""
         self._run, self._told_at = run, math.inf
         self._print("start", run=run, steps=steps, device=device, first=first)
 
     def timed(self, seconds: Mapping[int, float], threads: int) -> None:
-        """`threads`"""
+        """Print the event `threads`."""
         found = {str(number): round(1e3 * taken, 3) for number, taken in seconds.items()}
         self._print("threads", threads=threads, step_ms=found)
 
     def step(self, step: int, loss: float) -> None:
-        """`progress`, every PROGRESS_S: there are thousands of steps."""
+        """Print the event `progress`, every PROGRESS_S: there are thousands of steps."""
         now = time.monotonic()
         if self._told_at == math.inf:  # the first step of this process, which need not be 0
             self._told_at, self._told_step = now, step
@@ -192,30 +192,30 @@ class JsonReporter:
             self._print("progress", run=self._run, step=step, train_loss=loss, steps_per_s=rate)
 
     def sampled(self, step: int, draw: int, draws: int) -> None:
-        """Nothing: there are hundreds."""
+        """Print nothing: there are hundreds of draws."""
 
     def published(self, manifest: CheckpointManifest) -> None:
-        """`checkpoint`"""
+        """Print the event `checkpoint`."""
         facts = shown(manifest.measures)
         self._print("checkpoint", run=manifest.run, step=manifest.step, **facts)
 
     def publishing(self, queue: PublishQueue) -> None:
-        """Nothing: the metrics show it."""
+        """Print nothing: the metrics show the queue."""
 
     def warn(self, message: str, kind: Trouble = "other") -> None:
-        """`warning`"""
+        """Print the event `warning`."""
         self._print("warning", kind=kind, message=message)
 
     def end(self, run: str, status: str, step: int, message: str) -> None:
-        """`end`"""
+        """Print the event `end`."""
         self._print("end", run=run, status=status, step=step, message=message)
 
     def close(self) -> None:
-        """Nothing to do."""
+        """Do nothing: there is no terminal to restore."""
 
 
 def wants_text(settings: Settings, stream: TextIO) -> bool:
-    """By GROKPROBE_LOG_FORMAT: auto is text on a terminal and JSON elsewhere."""
+    """Whether to print text, by GROKPROBE_LOG_FORMAT: `auto` does on a terminal, else JSON."""
     return settings.log_format == "text" or (settings.log_format == "auto" and stream.isatty())
 
 

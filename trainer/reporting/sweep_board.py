@@ -32,36 +32,36 @@ class Row:
 
     @property
     def done(self) -> bool:
-        """Whether it ended as it should."""
+        """Whether the cell is complete, or stopped by its own rule."""
         return self.status in ("complete", "stopped")
 
 
 class SweepBoard(Protocol):
-    """Where cells are shown."""
+    """Where the cells of a sweep are shown."""
 
     def heard(self, row: Row, event: Mapping[str, Any]) -> None:
-        """A cell's process said something; its row knows it already."""
+        """A cell's process reported an event; the cell's row knows it already."""
 
     def ended(self, row: Row) -> None:
         """A cell has ended, or had before."""
 
     def close(self, rows: list[Row]) -> None:
-        """The last word; may be the only one."""
+        """The sweep is over; may be the only call."""
 
 
 class JsonBoard:
     """The events of all cells, each with its cell; `cell` where one ends, `sweep` at last."""
 
     def heard(self, row: Row, event: Mapping[str, Any]) -> None:
-        """The event, with its cell."""
+        """Print the event, with its cell."""
         print_json({**event, "cell": row.cell.index})
 
     def ended(self, row: Row) -> None:
-        """`cell`"""
+        """Print the event `cell`."""
         print_json({"event": "cell", **_identity(row), "status": row.status})
 
     def close(self, rows: list[Row]) -> None:
-        """`sweep`: how many cells there are, how many are done, which failed and why."""
+        """Print the event `sweep`: how many cells there are, are done, which failed and why."""
         failed = [_identity(row) for row in rows if row.status in ("failed", "refused")]
         done = sum(row.done for row in rows)
         print_json({"event": "sweep", "cells": len(rows), "complete": done, "failed": failed})
@@ -79,12 +79,12 @@ class TextBoard:
             self._live.start()
 
     def heard(self, row: Row, event: Mapping[str, Any]) -> None:
-        """Warnings are printed; the table draws itself."""
+        """Print warnings; the table draws itself."""
         if event["event"] == "warning":
             self._print(f"warning of cell {row.cell.index}: {event.get('message')}")
 
     def ended(self, row: Row) -> None:
-        """A line that stays."""
+        """Print a line that stays above the table."""
         reason = f": {row.reason}" if row.reason else ""
         self._print(f"{row.status} {row.cell.index:>5}  {row.cell.run}  {row.cell.words}{reason}")
 
@@ -144,5 +144,5 @@ def parse_event(line: bytes) -> dict[str, Any] | None:
 
 
 def make_board(settings: Settings, rows: list[Row]) -> SweepBoard:
-    """By GROKPROBE_LOG_FORMAT, as progress.make_reporter chooses."""
+    """The board that GROKPROBE_LOG_FORMAT asks for, as progress.make_reporter chooses."""
     return TextBoard(rows) if wants_text(settings, sys.stdout) else JsonBoard()

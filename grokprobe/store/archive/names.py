@@ -22,22 +22,22 @@ def run_prefix(run: str) -> str:
 
 
 def run_path(run: str) -> str:
-    """The RunManifest: the commit point of a run."""
+    """The path of the RunManifest: the commit point of a run."""
     return f"{run_prefix(run)}/run.json"
 
 
 def split_path(run: str) -> str:
-    """The train mask."""
+    """The path of the train mask."""
     return f"{run_prefix(run)}/split.npy"
 
 
 def completion_path(run: str) -> str:
-    """The Completion."""
+    """The path of the Completion."""
     return f"{run_prefix(run)}/complete.json"
 
 
 def tombstone_path(run: str) -> str:
-    """The Tombstone of a deleted run."""
+    """The path of the Tombstone of a deleted run."""
     return f"{run_prefix(run)}/deleted.json"
 
 
@@ -47,12 +47,12 @@ def checkpoints_prefix(run: str) -> str:
 
 
 def model_path(run: str, step: int) -> str:
-    """The ONNX file of a checkpoint."""
+    """The path of the ONNX file of a checkpoint."""
     return f"{checkpoints_prefix(run)}/{step:010d}/model.onnx"
 
 
 def manifest_path(run: str, step: int) -> str:
-    """The CheckpointManifest: the commit point of a checkpoint."""
+    """The path of the CheckpointManifest: the commit point of a checkpoint."""
     return f"{checkpoints_prefix(run)}/{step:010d}/manifest.json"
 
 
@@ -67,7 +67,7 @@ def attempts_prefix(run: str) -> str:
 
 
 def attempt_path(run: str, attempt: int) -> str:
-    """The Attempt that a start of a trainer writes."""
+    """The path of the Attempt that a start of a trainer writes."""
     return f"{attempts_prefix(run)}/{attempt}.json"
 
 
@@ -77,12 +77,12 @@ def training_state_prefix(run: str, attempt: int) -> str:
 
 
 def training_state_path(run: str, attempt: int, slot: int) -> str:
-    """The tensors of a training state."""
+    """The path of the tensors of a training state."""
     return f"{training_state_prefix(run, attempt)}/{slot}.safetensors"
 
 
 def state_record_path(run: str, attempt: int, slot: int) -> str:
-    """The StateRecord: the commit point of a training state."""
+    """The path of the StateRecord: the commit point of a training state."""
     return f"{training_state_prefix(run, attempt)}/{slot}.json"
 
 

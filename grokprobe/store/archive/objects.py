@@ -27,7 +27,7 @@ R = TypeVar("R")
 
 
 async def gather(call: Callable[[A], Coroutine[Any, Any, R]], arguments: Iterable[A]) -> list[R]:
-    """`call` of each argument, at once as far as `Objects` lets them; an error stops the others."""
+    """Call with each argument, at once as far as `Objects` lets them; an error stops the rest."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(call(argument)) for argument in arguments]
@@ -37,7 +37,7 @@ async def gather(call: Callable[[A], Coroutine[Any, Any, R]], arguments: Iterabl
 
 
 class Objects:
-    """The seven operations. All raise StoreUnavailable where storage does not answer."""
+    """The seven operations on objects. All raise StoreUnavailable where storage does not answer."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
@@ -116,7 +116,7 @@ class Objects:
         await self._run_if_there("delete", path, lambda: self._store.delete(path))
 
     async def _run_if_there(self, action: str, path: str, call: Callable[[], R]) -> R | None:
-        """`_run`; None where `call` finds no object."""
+        """Do `_run`; None where `call` finds no object."""
 
         def attempt() -> R | None:
             try:
@@ -127,7 +127,7 @@ class Objects:
         return await self._run(action, path, attempt)
 
     async def _run(self, action: str, path: str, call: Callable[[], R]) -> R:
-        """`call` in a thread; whatever the library raises becomes one line."""
+        """Run `call` in a thread; whatever the library raises becomes one line."""
         try:
             with span(f"object storage {action}", path=path):
                 return await asyncio.get_running_loop().run_in_executor(self._threads, call)

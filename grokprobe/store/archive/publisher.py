@@ -116,7 +116,7 @@ class ArchivePublisher:
         )
 
     async def delete(self, run: str) -> None:
-        """Tombstone, then the records that others point from, then all else. May be repeated.
+        """Write the tombstone, delete records that others point from, then all else; repeatable.
 
         The tombstone stays. Raises RunNotFound if there is nothing under that name.
         """
@@ -171,7 +171,7 @@ def differing_fields(ours: Record, theirs: Record) -> list[str]:
 
 
 def _flat(value: Any, path: str = "") -> dict[str, str]:
-    """Leaves by dotted name, as JSON text so that lists compare too."""
+    """The leaves of a record by dotted name, as JSON text so that lists compare too."""
     if not isinstance(value, dict) or not value:
         return {path: msgspec.json.encode(value).decode()}
     parts = (_flat(item, f"{path}.{key}" if path else key) for key, item in value.items())

@@ -30,7 +30,7 @@ class TrainingState:
 
 
 class TrainingStates:
-    """Saves and finds. Every method raises StoreUnavailable where storage does not answer."""
+    """Saves and finds training states. All raise StoreUnavailable where storage does not answer."""
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects

@@ -14,7 +14,7 @@ from grokprobe.store.catalogue.keys import Command
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """Whatever the library raises becomes a CatalogueUnavailable of one line."""
+    """Turn whatever the library raises into a CatalogueUnavailable of one line."""
     try:
         yield
     except (RedisError, OSError) as error:

@@ -203,7 +203,7 @@ def _stop(folder: Path, socket: Path) -> None:
 
 
 def _socket_path(folder: Path) -> Path:
-    """In the folder, or, where that path is too long for a socket, in a recorded private one."""
+    """The socket's path: in the folder or, where that is too long, in a recorded private one."""
     socket = folder / "redis.sock"
     if len(os.fsencode(socket)) <= MAX_SOCKET_PATH_BYTES:
         return socket
@@ -214,7 +214,7 @@ def _socket_path(folder: Path) -> Path:
 
 
 def _is_private(folder: Path) -> bool:
-    """Ours alone: another user must not be able to put a socket there."""
+    """Whether a folder is ours alone: another user must not be able to put a socket there."""
     try:
         found = folder.lstat()
     except OSError:

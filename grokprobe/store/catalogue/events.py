@@ -37,20 +37,20 @@ class Event:
 
 
 def position(event_id: str) -> tuple[int, int]:
-    """An id as numbers, which are in the order of the stream: milliseconds, count in that one."""
+    """An event's id as numbers in the order of the stream: milliseconds, count in that one."""
     milliseconds, _, count = event_id.partition("-")
     return int(milliseconds), int(count)
 
 
 def checkpoint_event(manifest: CheckpointManifest) -> Command:
-    """What announces a checkpoint."""
+    """The event that announces a checkpoint."""
     measures = {name: manifest.measures.get(name) for name in ANNOUNCED}
     facts = {"run": manifest.run, "step": manifest.step, **measures}
     return _append("checkpoint", manifest.run, msgspec.json.encode(facts))
 
 
 def completion_event(completion: Completion) -> Command:
-    """What announces how a run ended."""
+    """The event that announces how a run ended."""
     return _append("complete", completion.run, completion_data(completion))
 
 
@@ -61,7 +61,7 @@ def completion_data(completion: Completion) -> bytes:
 
 
 def deletion_event(run: str) -> Command:
-    """What announces that a run is gone."""
+    """The event that announces that a run is gone."""
     return _append("deleted", run, msgspec.json.encode({"run": run}))
 
 
@@ -80,13 +80,13 @@ class EventReader:
         self._client = client
 
     async def holds(self, event_id: str) -> bool:
-        """Whether that event is still there: then all that followed it is, too."""
+        """Whether the stream still holds an event: then all that followed it is there, too."""
         with answering():
             async with asyncio.timeout(ANSWER_S):
                 return bool(await self._client.xrange(EVENTS, event_id, event_id))
 
     async def after(self, event_id: str, wait_s: float) -> list[Event]:
-        """What followed an event; if that is nothing, it waits, at most so long."""
+        """The events after one; where there are none, those that come within `wait_s`."""
         block_ms = int(1000 * wait_s) or None  # Redis would wait for ever for 0
         with answering():
             async with asyncio.timeout(wait_s + ANSWER_S):
@@ -99,6 +99,6 @@ class EventReader:
 
 
 def _event(entry: bytes, fields: Mapping[bytes, bytes]) -> Event:
-    """An entry that somebody else wrote there is of no run, and so nobody's news."""
+    """Decode an entry; one that somebody else wrote is of no run, and so nobody's news."""
     kind, run, data = (fields.get(name, b"") for name in (b"event", b"run", b"data"))
     return Event(entry.decode(), kind.decode(errors="replace"), run.decode(errors="replace"), data)

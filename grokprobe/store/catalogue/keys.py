@@ -48,7 +48,7 @@ def key(run: str, part: KeyPart) -> str:
 
 
 def run_entry(manifest: RunManifest) -> list[Command]:
-    """What indexes a run."""
+    """The commands that index a run."""
     run = manifest.run
     return [
         ("SET", key(run, "manifest"), encode_record(manifest)),
@@ -62,7 +62,7 @@ def _membership(run: str, group: str) -> list[Command]:
 
 
 def checkpoint_entry(manifest: CheckpointManifest) -> list[Command]:
-    """What indexes a checkpoint."""
+    """The commands that index a checkpoint."""
     run, step = manifest.run, manifest.step
     return [
         ("HSET", key(run, "checkpoints"), step, encode_record(manifest)),
@@ -71,7 +71,7 @@ def checkpoint_entry(manifest: CheckpointManifest) -> list[Command]:
 
 
 def completion_entry(completion: Completion) -> list[Command]:
-    """What indexes a completion."""
+    """The commands that index a completion."""
     run = completion.run
     return [
         ("SET", key(run, "completion"), encode_record(completion)),
@@ -80,14 +80,14 @@ def completion_entry(completion: Completion) -> list[Command]:
 
 
 def removal(run: str, group: str | None) -> list[Command]:
-    """What drops a run. Its name goes last: until then a rebuild finds what is left of it."""
+    """The commands that drop a run, its name last: till then a rebuild finds what is left."""
     leave: list[Command] = [("ZREM", GROUPS, f"{group}/{run}")] if group else []
     parts = [key(run, part) for part in get_args(KeyPart)]
     return [*leave, ("DEL", *parts), ("ZREM", RUNS, run)]
 
 
 def announced(run: str, *marks: str | int) -> Command:
-    """What notes that these steps, or "complete", have their event."""
+    """The command that notes that these steps, or "complete", have their event."""
     return ("SADD", key(run, "announced"), *marks)
 
 

@@ -68,20 +68,20 @@ GROUPS_COMMAND: Command = ("EVAL", GROUP_NAMES, 1, GROUPS)
 
 
 def summary_command(runs: Sequence[str]) -> Command:
-    """Of each run: manifest, status, number of checkpoints, latest checkpoint."""
+    """Ask of each run for manifest, status, number of checkpoints and latest checkpoint."""
     parts: tuple[KeyPart, ...] = ("manifest", "status", "steps", "checkpoints")
     return ("EVAL", SUMMARIES, 4 * len(runs), *(key(run, part) for run in runs for part in parts))
 
 
 def states_command(runs: Sequence[str]) -> Command:
-    """Of each run, null where it is gone: status, number of checkpoints, latest step."""
+    """Ask of each run, null where it is gone, for status, number of checkpoints, latest step."""
     parts: tuple[KeyPart, ...] = ("manifest", "status", "steps")
     keys = [key(run, part) for run in runs for part in parts]
     return ("EVAL", STATES, len(keys), *keys)
 
 
 def state_of(run: str, status: bytes | None, count: int, latest: bytes | None) -> RunState:
-    """A row of the answer."""
+    """The state of a run from its row of the answer to `states_command`."""
     return RunState(
         run=run,
         status=_status(status),
@@ -95,7 +95,7 @@ def _status(stored: bytes | None) -> Status:
 
 
 def summary_of(run: str, row: list[Any]) -> RunSummary:
-    """A row of the answer."""
+    """The summary of a run from its row of the answer to `summary_command`."""
     manifest, status, checkpoint_count, latest = row
     return RunSummary(
         manifest=decode_entry(manifest, RunManifest, run),
