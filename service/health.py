@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from grokprobe.errors import Unavailable
 from grokprobe.store.archive.names import RUNS
 from service.context import Context, FromContext
+from service.http.openapi import Keyless
 
 
 class Readiness(msgspec.Struct):
@@ -31,7 +32,7 @@ ANSWER_S = 2.0  # a dependency that takes longer is down for a probe, whose own 
 NOT_INDEXED = "it holds no whole index; run `python -m grokprobe reindex`"
 
 
-@get("/livez", summary="The process runs", tags=["operations"])
+@get("/livez", summary="The process runs", tags=["operations"], operation_class=Keyless)
 async def livez() -> Liveness:
     """Answers 200 as long as the event loop turns."""
     return Liveness()
@@ -92,6 +93,7 @@ async def readiness(context: Context) -> Readiness:
     "/readyz",
     summary="The process may take traffic",
     tags=["operations"],
+    operation_class=Keyless,
     responses={
         503: ResponseSpec(Readiness, description="Not ready: it stops, or no required GPU works.")
     },

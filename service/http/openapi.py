@@ -112,6 +112,15 @@ def operation(
     return Described
 
 
+@dataclass
+class Keyless(Operation):
+    """The entry of a route that needs no key, whatever the document says of all."""
+
+    def __post_init__(self) -> None:
+        """Say so."""
+        self.security = []
+
+
 def _offered(found: dict[str, OpenAPIMediaType], formats: Formats) -> dict[str, OpenAPIMediaType]:
     """Every media type of an answer; those of a file are known already."""
     types = [known.media_type for known in formats] or list(found)

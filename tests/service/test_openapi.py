@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from service.middleware.auth import PROBED
 from tests.support.served import Served
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +22,14 @@ def test_the_document_is_the_reviewed_one(client: httpx.Client) -> None:
     """A change of the API is seen in docs/openapi.json, or fails here."""
     served = client.get("/schema/openapi.json").json()
     assert served == json.loads(KEPT.read_text()), "if the change is meant: `make openapi`"
+
+
+def test_what_needs_no_key_says_so() -> None:
+    """Both probes, and nothing else: their entries override the document's security."""
+    paths = json.loads(KEPT.read_text())["paths"]
+    entries = {(path, way): entry for path in paths for way, entry in paths[path].items()}
+    open_to_all = {where for where, entry in entries.items() if entry.get("security") == []}
+    assert open_to_all == {(path, "get") for path in PROBED}
 
 
 def test_the_service_keeps_to_the_document(served: Served, tmp_path: Path) -> None:
