@@ -15,6 +15,7 @@ from trainer.config import Config
 from trainer.data import draw
 from trainer.job import resume, start
 from trainer.learner import Learner
+from trainer.models.network import take_rows
 from trainer.progress import JsonReporter
 from trainer.train import prepare
 
@@ -48,6 +49,25 @@ def test_a_captured_ensemble_learns_as_the_cpu_does(configs: list[Config]) -> No
     """Every member."""
     cpu, gpu = learners(configs)
     np.testing.assert_allclose(gpu.advance(20), cpu.advance(20), rtol=1e-2)
+
+
+@pytest.mark.parametrize("own_indices", [False, True])
+def test_rows_of_many_tables_are_taken_as_on_the_cpu(own_indices: bool) -> None:
+    """Alone and mapped; gradients are products with one-hots there, added up in another order."""
+    tables, weights = torch.randn(3, 7, 2, 4), torch.randn(3, 50, 2, 4)
+    indices = torch.randint(7, (3, 50) if own_indices else (50,))
+    dims = (0, 0 if own_indices else None)
+
+    def gradient(device: str) -> list[torch.Tensor]:
+        leaf = tables.to(device).requires_grad_()
+        taken = torch.vmap(take_rows, in_dims=dims)(leaf, indices.to(device))
+        alone = take_rows(leaf[0], indices[0].to(device) if own_indices else indices.to(device))
+        loss = (taken * weights.to(device)).sum() + (alone * weights[1].to(device)).sum()
+        return [taken.detach().cpu(), *(g.cpu() for g in torch.autograd.grad(loss, [leaf]))]
+
+    (taken, found), (expected_rows, expected) = gradient("cuda"), gradient("cpu")
+    assert torch.equal(taken, expected_rows)
+    torch.testing.assert_close(found, expected)
 
 
 def test_a_snapshot_is_of_its_step_though_the_gpu_goes_on() -> None:

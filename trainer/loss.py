@@ -32,10 +32,10 @@ class _CrossEntropy(torch.autograd.Function):
         terms = logits.double()
         terms = terms - terms.amax(dim=-1, keepdim=True)
         own = terms.gather(-1, answers)
-        terms.exp_().scatter_(-1, answers, 0.0)
+        terms = _put(terms.exp_(), answers, 0.0)
         others = terms.sum(dim=-1, keepdim=True)
         total = others + own.exp()
-        terms.scatter_(-1, answers, -others)
+        terms = _put(terms, answers, -others)
         terms.div_(total * answers.shape[-2] if share is None else total / share)
         ctx.save_for_backward(terms.to(logits.dtype))
         return _reduced(torch.where(own == 0, others.log1p(), total.log() - own), share)
@@ -44,6 +44,14 @@ class _CrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:
         (gradient,) = ctx.saved_tensors
         return gradient * upstream[0].to(gradient.dtype)[..., None, None], None, None
+
+
+def _put(terms: Tensor, answers: Tensor, value: Tensor | float) -> Tensor:
+    """`terms` (..., n, p) with one value at the answers (..., n, 1); they may be overwritten."""
+    if not terms.is_cuda:
+        return terms.scatter_(-1, answers, value)
+    # A GPU's `scatter_` sorts first, to be deterministic.
+    return torch.where(torch.arange(terms.shape[-1], device=terms.device) == answers, value, terms)
 
 
 def _reduced(rows: Tensor, share: Tensor | None) -> Tensor:

@@ -70,6 +70,8 @@ class _Rows(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (index,) = ctx.saved_tensors
+        if gradient.is_cuda:
+            return _summed(gradient[None], index, ctx.shape[0])[0], None
         return gradient.new_zeros(ctx.shape).index_add_(0, index, gradient), None
 
     @staticmethod
@@ -80,9 +82,39 @@ class _Rows(torch.autograd.Function):
             x.expand(info.batch_size, *x.shape) if dim is None else x.movedim(dim, 0)
             for x, dim in zip((table, index), in_dims, strict=True)
         )
+        if table.is_cuda:
+            own = index if in_dims[1] is None else indices
+            return _RowsOfEach.apply(tables, own), 0  # type: ignore[no-untyped-call]
         first = torch.arange(info.batch_size, device=table.device)[:, None] * tables.shape[1]
         taken = take_rows(tables.flatten(0, 1), (indices + first).flatten())
         return taken.view(*indices.shape, *tables.shape[2:]), 0
+
+
+class _RowsOfEach(torch.autograd.Function):
+    """The mapped form on a GPU: tables (members, m, ...), one index (n,) or (members, n)."""
+
+    @staticmethod
+    def forward(ctx: Any, tables: Tensor, index: Tensor) -> Tensor:
+        ctx.save_for_backward(index)
+        ctx.rows = tables.shape[1]
+        if index.ndim == 1:
+            return tables.index_select(1, index)
+        return tables[torch.arange(len(tables), device=tables.device)[:, None], index]
+
+    @staticmethod
+    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, None]:
+        (index,) = ctx.saved_tensors
+        return _summed(gradient[0], index, ctx.rows), None
+
+
+def _summed(gradient: Tensor, index: Tensor, rows: int) -> Tensor:
+    """Gradients (members, n, ...) added up by row, (members, rows, ...): a product with one-hots.
+
+    A GPU's `index_add_` sorts first, to be deterministic: a dozen kernels where these are three.
+    """
+    hot = torch.arange(rows, device=index.device)[:, None] == index[..., None, :]
+    summed = hot.to(gradient.dtype) @ gradient.flatten(2)
+    return summed.view(*summed.shape[:2], *gradient.shape[2:])
 
 
 def take_rows(table: Tensor, index: Tensor) -> Tensor:
