@@ -1,7 +1,8 @@
 """`python -m benchmarks.ensembles [PRESET] [MEMBERS ...]`: how many runs one device trains at once.
 
 Steps per second of one run, and of ensembles of it with as many seeds, taking turns; run-steps are
-steps times members. On a GPU the captured step, without publication; there also in TF32.
+steps times members. On a GPU the captured step, without publication: in float32 and in TF32, as in
+runs too short to be compiled for and as in long ones (COMPILED_FROM of the trainer).
 """
 
 import statistics
@@ -11,7 +12,7 @@ import time
 import msgspec
 import torch
 
-from trainer.config import Config, load, preset
+from trainer.config import Config, TrainingSection, load, preset
 from trainer.data import draw
 from trainer.learner import Learner
 from trainer.state import environment
@@ -40,6 +41,8 @@ def steps_per_second(learner: Learner) -> float:
 def compare(config: Config, counts: list[int]) -> None:
     """Print a line for each number of members."""
     device, grid = prepare(config.training), draw(config.task)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
     learners = {count: Learner(seeds(config, count), [grid] * count, device) for count in counts}
     for learner in learners.values():
         learner.advance(5)  # first use, and on a GPU the capture
@@ -56,20 +59,30 @@ def compare(config: Config, counts: list[int]) -> None:
             f"  {count:>4} members {rate / count:9.1f} steps/s {rate:9.1f} run-steps/s, "
             f"{ratio:5.2f} times as many as {counts[0]} member"
         )
-    if device.type == "cuda":
+    if device.type == "cuda":  # all of them together
         print(f"  {torch.cuda.max_memory_allocated() / 2**20:.0f} MiB of the device at most")
 
 
+def cases(config: Config) -> list[tuple[str, TrainingSection]]:
+    """What is compared, and what it is called."""
+    replace = msgspec.structs.replace
+    if not torch.cuda.is_available():
+        return [("float32", config.training)]
+    return [
+        (f"{precision}, {how}", replace(config.training, precision=precision, steps=steps))
+        for precision in ("float32", "tf32")
+        for how, steps in (("captured", 1), ("compiled and captured", 10**9))
+    ]
+
+
 def main() -> None:
-    """Compare; on a GPU in float32 and in TF32."""
+    """Compare in each case."""
     name = sys.argv[1] if len(sys.argv) > 1 else "quickstart"
     counts = [int(count) for count in sys.argv[2:]] or [1, 8, 32]
     config = load(preset(name))
-    precisions = ["float32", "tf32"] if torch.cuda.is_available() else ["float32"]
-    for precision in precisions:
-        training = msgspec.structs.replace(config.training, precision=precision)
+    for case, training in cases(config):
         facts = environment(prepare(training), 1)
-        print(f"{name}, {precision}, {facts['device']}, {facts['threads']} threads")
+        print(f"{name}, {case}, {facts['device']}, {facts['threads']} threads")
         compare(msgspec.structs.replace(config, training=training), counts)
 
 

@@ -11,7 +11,8 @@ import torch
 from tests.test_learner import EVERYTHING, VARIED
 from tests.test_resume import Until
 from tests.trained import Trained, archive, manifests, settings_at, tiny_config
-from trainer.config import Config
+from trainer import learner
+from trainer.config import Config, load, preset
 from trainer.data import draw
 from trainer.job import resume, start
 from trainer.learner import Learner
@@ -21,6 +22,13 @@ from trainer.train import prepare
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is here")
 GPU = {"device": "cuda", "threads": 1}
+COMPILED = {
+    "alone": [tiny_config()],
+    "batch": [tiny_config(training={"batch": 32}, optimiser={"schedule": "cosine"})],
+    "layers": [tiny_config(model={"layers": 2, "layer_norm": "pre"})],
+    "mlp": [load(preset("gromov"), ["task.modulus=13", "model.d_mlp=32"])],
+    "stablemax": [tiny_config(training={"loss": "stablemax"})],
+} | {name: VARIED[name] for name in ("seeds", "rates", "fractions", "batches", "grokfast")}
 
 
 def learners(configs: list[Config]) -> tuple[Learner, Learner]:
@@ -51,6 +59,16 @@ def test_a_captured_ensemble_learns_as_the_cpu_does(configs: list[Config]) -> No
     np.testing.assert_allclose(gpu.advance(20), cpu.advance(20), rtol=1e-2)
 
 
+@pytest.mark.parametrize("configs", COMPILED.values(), ids=COMPILED)
+def test_a_compiled_step_learns_as_the_cpu_does(
+    configs: list[Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in runs that are long enough for it: alone, in ensembles, of every family and loss."""
+    monkeypatch.setattr(learner, "COMPILED_FROM", 0)
+    cpu, gpu = learners(configs)
+    np.testing.assert_allclose(gpu.advance(20), cpu.advance(20), rtol=1e-2)
+
+
 @pytest.mark.parametrize("own_indices", [False, True])
 def test_rows_of_many_tables_are_taken_as_on_the_cpu(own_indices: bool) -> None:
     """Alone and mapped; gradients are products with one-hots there, added up in another order."""
@@ -68,6 +86,20 @@ def test_rows_of_many_tables_are_taken_as_on_the_cpu(own_indices: bool) -> None:
     (taken, found), (expected_rows, expected) = gradient("cuda"), gradient("cpu")
     assert torch.equal(taken, expected_rows)
     torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("optimiser", [{}, {"name": "sgd", "learning_rate": 0.1}])
+def test_an_ensemble_goes_on_from_its_members_states(optimiser: dict[str, Any]) -> None:
+    """Where one update serves all members, each has its part of the moments."""
+    configs = [tiny_config(training={"seed": seed}, optimiser=optimiser) for seed in range(3)]
+    _, whole = learners(configs)
+    _, second = learners(configs)
+    whole.advance(10)
+    snapshots = [whole.snapshot(number) for number in range(3)]
+    for number, snapshot in enumerate(snapshots):
+        snapshot.wait()
+        second.restore(number, snapshot)
+    np.testing.assert_allclose(second.advance(20), whole.advance(20), rtol=1e-3)
 
 
 def test_a_snapshot_is_of_its_step_though_the_gpu_goes_on() -> None:
