@@ -146,21 +146,25 @@ def test_json_with_bytes_after_it(client: httpx.Client) -> None:
 
 
 GOOD_BODY = msgspec.json.encode(tensor())
+ZIPPED = gzip.compress(GOOD_BODY, mtime=0)
+TOO_LARGE = gzip.compress(bytes(10_485_761), mtime=0)
 
 
 @pytest.mark.parametrize(
     ("encoding", "body", "status", "words"),
     [
-        ("br", GOOD_BODY, 415, "send gzip or deflate"),
-        ("gzip, deflate", GOOD_BODY, 415, "send gzip or deflate"),
-        ("gzip", GOOD_BODY, 400, "not in gzip"),
-        ("gzip", b"", 400, "not one whole gzip stream"),
-        ("gzip", gzip.compress(GOOD_BODY)[:-1], 400, "not one whole gzip stream"),
-        ("gzip", gzip.compress(GOOD_BODY) + b"x", 400, "not one whole gzip stream"),
-        ("gzip", zlib.compress(GOOD_BODY), 400, "not in gzip"),
-        ("deflate", gzip.compress(GOOD_BODY), 400, "not in deflate"),
-        ("gzip", gzip.compress(bytes(10_485_761)), 413, "unpacks to over 10485760 bytes"),
-        ("deflate", zlib.compress(bytes(50_000_000)), 413, "GROKPROBE_MAX_BODY_BYTES"),
+        pytest.param("br", GOOD_BODY, 415, "send gzip or deflate", id="br"),
+        pytest.param("gzip, deflate", GOOD_BODY, 415, "send gzip or deflate", id="two"),
+        pytest.param("gzip", GOOD_BODY, 400, "not in gzip", id="plain as gzip"),
+        pytest.param("gzip", b"", 400, "not one whole gzip stream", id="empty"),
+        pytest.param("gzip", ZIPPED[:-1], 400, "not one whole gzip stream", id="cut"),
+        pytest.param("gzip", ZIPPED + b"x", 400, "not one whole gzip stream", id="more after it"),
+        pytest.param("gzip", zlib.compress(GOOD_BODY), 400, "not in gzip", id="deflate as gzip"),
+        pytest.param("deflate", ZIPPED, 400, "not in deflate", id="gzip as deflate"),
+        pytest.param("gzip", TOO_LARGE, 413, "unpacks to over 10485760 bytes", id="a byte over"),
+        pytest.param(
+            "deflate", zlib.compress(bytes(50_000_000)), 413, "GROKPROBE_MAX_BODY_BYTES", id="huge"
+        ),
     ],
 )
 def test_encodings(
