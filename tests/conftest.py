@@ -1,5 +1,6 @@
 """Fixtures that several files use: a run really trained, a service really serving it."""
 
+import socket
 from collections.abc import Iterator
 
 import httpx
@@ -14,8 +15,17 @@ from tests.trained import Trained, train_tiny
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where two processes run the tests, a file stays together, and what needs the quickstart."""
     for item in items:
-        whole = "quickstart" if "quickstart" in getattr(item, "fixturenames", ()) else item.path
-        item.add_marker(pytest.mark.xdist_group(str(whole)))
+        needs_quickstart = "quickstart" in getattr(item, "fixturenames", ())
+        whole = "quickstart" if needs_quickstart else item.location[0]
+        item.add_marker(pytest.mark.xdist_group(whole))
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port that refuses: bound, so that nobody else can have it, and never listening."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        yield int(closed.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

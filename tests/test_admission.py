@@ -40,6 +40,7 @@ def test_refusals_are_counted() -> None:
     assert metrics.registry.get_sample_value("grokprobe_refusals_total", labels) == 3
 
 
+@pytest.mark.usefixtures("_at_once")
 def test_retry_after_follows_the_rate_of_service() -> None:
     """Two permits, 4 s each: one comes free every 2 s, and each of the refused is promised one."""
     admission = Admission(Metrics(), 2)
@@ -75,6 +76,7 @@ def test_no_second_is_promised_to_more_than_there_are_permits() -> None:
     assert [told.count(second) for second in (1, 2, 3)] == pytest.approx([100] * 3, abs=2)
 
 
+@pytest.mark.usefixtures("_at_once")
 def test_nobody_is_told_to_wait_for_long() -> None:
     """However many are refused, MAX_RETRY_S is the most."""
     admission = Admission(Metrics(), 1)

@@ -12,6 +12,7 @@ from grokprobe.analysis.coordinates import circle, frequency_plane
 from grokprobe.analysis.fourier import spectrum
 from grokprobe.task import Task, answers, pairs, split
 from tests.reference_maths import slow_cross_entropy, slow_explained, slow_logit_coefficients
+from tests.rounding import TINY_ROUNDING, assert_alike
 from tests.trained import TINY_STEPS, Trained
 
 P = 13
@@ -128,14 +129,14 @@ def test_manifest(client: httpx.Client, trained: Trained) -> None:
 def test_predictions_equal_plain_onnxruntime(
     client: httpx.Client, model: ort.InferenceSession
 ) -> None:
-    """The service's predictions are exactly the file's, its logits within 1e-5."""
+    """The service's predictions are exactly the file's, its logits up to rounding."""
     grid = pairs(P)
     (logits,) = model.run(["logits"], {"pairs": grid})
     found = get(client, f"{LAST}/predictions")["predictions"]
     assert [(row["a"], row["b"]) for row in found] == list(map(tuple, grid.tolist()))
     assert [row["predicted"] for row in found] == logits.argmax(axis=1).tolist()
     served = np.load(io.BytesIO(client.get(f"{LAST}/logits").content))
-    np.testing.assert_allclose(served, logits, atol=1e-5)
+    assert_alike(served, logits, TINY_ROUNDING)
     assert np.allclose(get(client, f"{LAST}/logits", format="json")["logits"], served)
 
 
@@ -154,8 +155,8 @@ def test_a_prediction_in_full(client: httpx.Client, model: ort.InferenceSession)
     assert [t["residue"] for t in first["top"]] == np.argsort(-logits)[:3].tolist()
     assert first["top"][0]["probability"] == first["probability"]
     attention, neurons = model.run(["attention", "neurons"], {"pairs": np.array([[3, 5]])})
-    np.testing.assert_allclose(first["attention"], attention[0], atol=1e-6)
-    np.testing.assert_allclose(first["neurons"], neurons[0], atol=1e-5)
+    assert_alike(first["attention"], attention[0], TINY_ROUNDING)
+    assert_alike(first["neurons"], neurons[0], TINY_ROUNDING)
 
 
 def test_one_pair_by_query(client: httpx.Client) -> None:

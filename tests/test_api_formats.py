@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from grokprobe.store.backends import open_backends
 from service.formats import MEDIA_TYPES
 from service.problems import MEDIA_TYPE as PROBLEM
+from tests.rounding import TINY_ROUNDING, assert_alike
 from tests.served import Served, serving
 from tests.test_api import LAST, RUN, P, get
 from tests.tiny import tiny_run
@@ -151,7 +152,7 @@ def test_a_large_answer_equals_its_parts(client: httpx.Client) -> None:
     assert [[row["a"], row["b"]] for row in whole] == some
     first = client.post(f"{LAST}/predictions", json=body | {"pairs": some[:100]}).json()
     for row, alone in zip(whole, first["predictions"], strict=False):
-        assert np.allclose(row.pop("logits"), alone.pop("logits"), atol=1e-5)
+        assert_alike(row.pop("logits"), alone.pop("logits"), TINY_ROUNDING)
         assert row["predicted"] == alone["predicted"]
 
 

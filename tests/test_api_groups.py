@@ -18,6 +18,7 @@ from grokprobe.settings import Settings
 from grokprobe.store import index
 from grokprobe.store.backends import Backends, open_backends
 from service.members import MAX_MEMBERS
+from service.views import STALENESS_S
 from tests.grouped import GOES_ON, GROUP, NAMES, publish_group, publish_some
 from tests.served import Served, serving
 from tests.test_api import get
@@ -292,7 +293,7 @@ def test_without_redis(copied: Settings, tmp_path: Path) -> None:
         before = served.client.get(PATH)
         runs = served.client.get(f"/v1/runs?group={GROUP}").json()
         change(copied, flush)
-        time.sleep(1.1)
+        time.sleep(STALENESS_S)  # from here on nothing is answered from what was known before
         assert served.client.get(PATH).json() == before.json()
         again = served.client.get(PATH, headers={"If-None-Match": before.headers["etag"]})
         assert again.status_code == 304

@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 
 from grokprobe.task import Residues, pairs
-from service import batches
-from service.batches import INLINE_PAIRS, LATE_S, MAX_TURNS, Batches, Queue
+from service.batches import (
+    CALM_S,
+    INLINE_PAIRS,
+    LATE_S,
+    MAX_TURNS,
+    PATIENCE_S,
+    Batches,
+    Queue,
+)
 from tests.stores import with_loop
 
 GRID = pairs(31)
@@ -116,30 +123,46 @@ def test_nothing_is_left_waiting(crowd: int) -> None:
     assert batches._waiting == {}
 
 
-def test_a_queue_that_stays_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+class Clock:
+    """Time that passes only where a test says so."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        """Now, in seconds."""
+        return self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock by which queues are measured."""
+    found = Clock()
+    monkeypatch.setattr(time, "perf_counter", found)
+    return found
+
+
+def test_a_queue_that_stays_is_late(clock: Clock) -> None:
     """Not at once, for that is a burst; and no more as soon as it is short."""
-    monkeypatch.setattr(batches, "PATIENCE_S", 0.01)
     queue = Queue()
     for _ in range(3):  # three runs that leave pairs behind, 5 ms apart
         queue.pairs += 1_000
         queue.took(100)
-        time.sleep(0.005)
+        clock.now_s += 0.005
     assert not queue.is_late()
-    time.sleep(0.02)
+    clock.now_s += PATIENCE_S + 0.001
     assert queue.is_late()
     queue.took(queue.pairs)
     assert not queue.is_late()
 
 
-def test_one_burst_after_another_is_no_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_burst_after_another_is_no_queue(clock: Clock) -> None:
     """Between them nobody was late for a while."""
-    monkeypatch.setattr(batches, "PATIENCE_S", 0.01)
-    monkeypatch.setattr(batches, "CALM_S", 0.02)
     queue = Queue()
     queue.pairs, queue._pace_s = 10**6, 1.0
     for _ in range(3):
         assert not queue.is_late()
-        time.sleep(0.03)
+        clock.now_s += CALM_S + 0.001
 
 
 def test_a_stall_is_soon_forgotten() -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import socket
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 
 from service import bounds
 from service.bounds import HEADER, MAX_MS, Bounded
-from tests.served import Served, serving
+from tests.served import PATIENCE_S, Served, eventually, have_read, serving
 from tests.stores import with_loop
 from tests.test_api_errors import check_problem
 from tests.trained import TINY_STEPS, Trained
@@ -32,7 +31,8 @@ LONG = (
 
 def connect(served: Served) -> socket.socket:
     """A connection of its own."""
-    return socket.create_connection(("127.0.0.1", served.client.base_url.port or 0), timeout=30)
+    address = ("127.0.0.1", served.client.base_url.port or 0)
+    return socket.create_connection(address, timeout=PATIENCE_S)
 
 
 def post(body: bytes, path: str = f"{LAST}/predictions") -> bytes:
@@ -41,26 +41,24 @@ def post(body: bytes, path: str = f"{LAST}/predictions") -> bytes:
     return "\r\n".join(lines).encode() + body
 
 
-def wait_for(served: Served, in_flight: int) -> None:
-    """Wait until so many requests hold a permit."""
-    until = time.monotonic() + 10
-    while f"grokprobe_in_flight {in_flight}.0" not in served.client.get("/metrics").text:
-        assert time.monotonic() < until
-        time.sleep(0.01)
+def is_idle(served: Served) -> bool:
+    """Whether no request holds a permit."""
+    return "grokprobe_in_flight 0.0" in served.client.get("/metrics").text
 
 
 def test_a_deadline_that_passes(served: Served) -> None:
     """504 when the client's time is over; the service goes on."""
-    answer = served.client.post(INFER, content=LONG, headers={HEADER: "60"})
-    check_problem(answer, 504, "60 ms", HEADER)
+    answer = served.client.post(INFER, content=LONG, headers={HEADER: "1"})
+    check_problem(answer, 504, "1 ms", HEADER)
     assert served.client.get("/livez").status_code == 200
 
 
 def test_a_deadline_that_is_kept(client: httpx.Client) -> None:
     """Enough time changes nothing, by either way."""
     plain = client.get(ONE_PAIR)
-    assert client.get(ONE_PAIR, headers={HEADER: "60000"}).content == plain.content
-    posted = client.post(f"{LAST}/predictions", content=BODY, headers={HEADER: "60000"})
+    enough = {HEADER: str(MAX_MS)}
+    assert client.get(ONE_PAIR, headers=enough).content == plain.content
+    posted = client.post(f"{LAST}/predictions", content=BODY, headers=enough)
     assert posted.json() == plain.json()
 
 
@@ -80,13 +78,17 @@ def test_the_work_of_a_vanished_client_is_dropped(trained: Trained, tmp_path: Pa
     """A client that hangs up gives back the only permit before its answer would be there."""
     with serving(trained.settings, tmp_path, GROKPROBE_MAX_IN_FLIGHT="1") as own:
         own.client.get(ONE_PAIR)  # loaded
-        with connect(own) as vanishing:
-            vanishing.sendall(post(LONG, INFER))
-            wait_for(own, 1)
-            assert own.client.get(ONE_PAIR).status_code == 429
-        wait_for(own, 0)
+
+        def vanish() -> bool:
+            """Whether its work was seen, and then dropped: a busy machine may look too late."""
+            with connect(own) as vanishing:
+                vanishing.sendall(post(LONG, INFER))
+                seen = any(own.client.get(ONE_PAIR).status_code == 429 for _ in range(100))
+            assert eventually(lambda: is_idle(own))
+            return seen and 'infer",status="408"' in own.client.get("/metrics").text
+
+        assert eventually(vanish)
         assert own.client.get(ONE_PAIR).status_code == 200
-        assert 'infer",status="408"' in own.client.get("/metrics").text
         assert "Traceback" not in own.log.read_text()
 
 
@@ -97,7 +99,7 @@ async def test_a_body_that_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[Any] = []
 
     async def never() -> Any:
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()
 
     async def app(_scope: Any, receive: Any, _send: Any) -> None:
         await receive()
@@ -127,14 +129,14 @@ def test_a_stop_finishes_what_is_in_flight(trained: Trained, tmp_path: Path) -> 
     """At SIGTERM readiness goes off at once, a half-sent request is answered; exit code 0."""
     with serving(trained.settings, tmp_path) as own, connect(own) as slow:
         slow.sendall(post(BODY)[:-5])
-        time.sleep(0.1)
+        have_read(own)
         own.process.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
+        assert eventually(lambda: own.client.get("/readyz").status_code != 200)
         check_traffic_is_off(own.client.get("/readyz"))
         assert own.client.get(ONE_PAIR).status_code == 200  # who has not heard of it is served
         slow.sendall(post(BODY)[-5:])
         assert slow.recv(65536).startswith(b"HTTP/1.1 200")
-        assert own.process.wait(10) == 0
+        assert own.process.wait(PATIENCE_S) == 0
         assert "Traceback" not in own.log.read_text()
 
 
@@ -142,9 +144,10 @@ def test_a_second_signal_does_not_wait(trained: Trained, tmp_path: Path) -> None
     """Ctrl-C twice ends the process with exit code 0; what is in flight is answered with 503."""
     with serving(trained.settings, tmp_path) as own, connect(own) as slow:
         slow.sendall(post(BODY)[:-5])
-        for _ in range(2):
-            time.sleep(0.3)
-            own.process.send_signal(signal.SIGINT)
+        have_read(own)
+        own.process.send_signal(signal.SIGINT)
+        assert eventually(lambda: own.client.get("/readyz").status_code != 200)
+        own.process.send_signal(signal.SIGINT)
         assert slow.recv(65536).startswith(b"HTTP/1.1 503")
-        assert own.process.wait(10) == 0
+        assert own.process.wait(PATIENCE_S) == 0
         assert "Traceback" not in own.log.read_text()

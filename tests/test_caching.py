@@ -1,6 +1,5 @@
 """Conditional requests: what may be kept, for how long, and 304 before any work."""
 
-import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,9 +13,9 @@ import pytest
 from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends, open_backends
 from grokprobe.store.manifest import KeyRecord
+from service import views
 from service.app import create_app, create_context
 from service.checkpoints import Runtime
-from service.views import STALENESS_S
 from tests.served import serving
 from tests.stores import with_loop
 from tests.test_api import LAST, RUN
@@ -162,6 +161,12 @@ def test_before_the_end(unfinished: str, path: str, expected: str) -> None:
     assert httpx.get(f"{unfinished}{path}", timeout=30).headers["cache-control"] == expected
 
 
+@pytest.fixture
+def _seen_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every request reads what is published, so that nobody waits until it is seen."""
+    monkeypatch.setattr(views, "STALENESS_S", 0.0)
+
+
 @asynccontextmanager
 async def in_process(folder: Path) -> AsyncIterator[tuple[httpx.AsyncClient, Backends]]:
     """A client of the application, without a server, and the stores to publish to."""
@@ -181,14 +186,14 @@ async def begin(run: TinyRun, backends: Backends, *steps: int) -> None:
 
 
 async def go_on(run: TinyRun, backends: Backends, *steps: int) -> None:
-    """Publish and index some of the checkpoints, and wait until they are seen."""
+    """Publish and index some of the checkpoints."""
     for manifest, model in run.checkpoints:
         if manifest.step in steps:
             await backends.archive.publish_checkpoint(manifest, model)
             await backends.catalogue.add_checkpoint(manifest)
-    await asyncio.sleep(STALENESS_S)
 
 
+@pytest.mark.usefixtures("_seen_at_once")
 @with_loop
 async def test_the_end_of_a_run_changes_what_rests_on_its_keys(tmp_path: Path) -> None:
     """Its keys make another ETag, and the answer is final; what rests on a checkpoint stays."""
@@ -199,7 +204,6 @@ async def test_the_end_of_a_run_changes_what_rests_on_its_keys(tmp_path: Path) -
         ended = msgspec.structs.replace(run.completion, keys=KEYS)
         await backends.archive.publish_completion(ended)
         await backends.catalogue.reconcile(backends.archive, run.name)
-        await asyncio.sleep(STALENESS_S)
         after = {path: await client.get(f"{base}/{path}") for path in before}
     tags = {path: before[path].headers["etag"] == after[path].headers["etag"] for path in before}
     assert tags == {"spectrum": False, "embedding": True}
@@ -207,6 +211,7 @@ async def test_the_end_of_a_run_changes_what_rests_on_its_keys(tmp_path: Path) -
     assert after["spectrum"].headers["cache-control"] == IMMUTABLE
 
 
+@pytest.mark.usefixtures("_seen_at_once")
 @with_loop
 async def test_a_new_checkpoint_changes_labels_and_lists(tmp_path: Path) -> None:
     """`latest`, the list and the trajectory have other ETags; `first` keeps its own."""
@@ -221,6 +226,7 @@ async def test_a_new_checkpoint_changes_labels_and_lists(tmp_path: Path) -> None
     assert same == [False, False, False, False, True]
 
 
+@pytest.mark.usefixtures("_seen_at_once")
 @with_loop
 async def test_pages_survive_publication(tmp_path: Path) -> None:
     """Published between pages, new rows neither repeat old ones nor push any out."""

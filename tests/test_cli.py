@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,7 +115,7 @@ def test_delete_asks_on_a_terminal(archive: Archive, typed: str, code: int) -> N
         text=True,
     ) as process:
         os.write(master, typed.encode())
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate()
     os.close(master)
     os.close(terminal)
     assert process.returncode == code
@@ -130,7 +129,7 @@ def test_delete_asks_on_a_terminal(archive: Archive, typed: str, code: int) -> N
         ("GROKPROBE_HOME", "/proc/none", ["reindex"]),
         ("GROKPROBE_STORE_URL", "ftp://x", ["runs"]),
         ("GROKPROBE_REDIS_URL", "http://x", ["reindex"]),
-        ("GROKPROBE_REDIS_URL", "redis://127.0.0.1:9", ["reindex"]),
+        ("GROKPROBE_REDIS_URL", "redis://127.0.0.1:{closed}", ["reindex"]),
         ("GROKPROBE_HOEM", "x", ["verify"]),
         ("GROKPROBE_LOG_FORMAT", "text", ["verify", "nothing"]),
         ("GROKPROBE_LOG_FORMAT", "text", ["delete", "../x", "--yes"]),
@@ -138,10 +137,14 @@ def test_delete_asks_on_a_terminal(archive: Archive, typed: str, code: int) -> N
 )
 @pytest.mark.usefixtures("archive")
 def test_an_error_is_one_line_and_exit_code_2(
-    name: str, value: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+    name: str,
+    value: str,
+    arguments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    closed_port: int,
 ) -> None:
     """No traceback reaches a person."""
-    monkeypatch.setenv(name, value)
+    monkeypatch.setenv(name, value.format(closed=closed_port))
     done = run_command(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: ")
@@ -167,8 +170,8 @@ def test_control_c_is_quiet(tmp_path: Path) -> None:
             [*COMMAND, "runs"], env={**os.environ, **keys, **settings}, stderr=subprocess.PIPE
         ) as process:
             connection, _ = server.accept()
-            time.sleep(0.1)
+            connection.recv(1)  # it has asked
             process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=30)
+            _, errors = process.communicate()
             connection.close()
     assert (process.returncode, errors) == (130, b"")

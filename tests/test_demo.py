@@ -21,7 +21,6 @@ def run(command: list[str], settings: Settings, **changes: str) -> subprocess.Co
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
 

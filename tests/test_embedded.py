@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -18,6 +17,7 @@ from redis.retry import Retry
 
 from grokprobe.errors import CatalogueUnavailable, SettingError
 from grokprobe.store.embedded import MAX_SOCKET_PATH_BYTES, embedded_redis
+from tests.served import eventually
 
 # Joins, tells the id of the server, leaves when its input ends.
 USER = """
@@ -219,7 +219,4 @@ def test_a_server_that_hangs_is_neither_replaced_nor_waited_for_for_ever(
         finally:
             os.kill(process, signal.SIGCONT)
         assert joined.ping()
-    deadline = time.monotonic() + 5
-    while runs(process) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not runs(process)
+    assert eventually(lambda: not runs(process))

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import socket
-import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ import pytest
 from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends, open_backends
 from grokprobe.store.events import checkpoint_event
-from tests.served import Served, serving
+from tests.served import PATIENCE_S, Served, eventually, serving
 from tests.test_api_errors import check_problem
 from tests.tiny import tiny_run
 
@@ -167,8 +166,7 @@ def kill_redis(folder: Path) -> None:
     """As a crash of its machine would; the next user of HOME starts it again."""
     pid = int((folder / "home/redis/redis.pid").read_text())
     os.kill(pid, signal.SIGKILL)
-    while Path(f"/proc/{pid}").exists():
-        time.sleep(0.01)
+    assert eventually(lambda: not Path(f"/proc/{pid}").exists())
 
 
 def test_redis_away_for_a_while(served: Served, tmp_path: Path) -> None:
@@ -179,9 +177,8 @@ def test_redis_away_for_a_while(served: Served, tmp_path: Path) -> None:
         kill_redis(tmp_path)
         store = settings(tmp_path).home_path / "store"
         asyncio.run(_publish_without_redis(store, 1))
-        deadline = time.monotonic() + 5
-        while served.client.get("/v1/runs/tiny").json()["latest_step"] != 10:
-            assert time.monotonic() < deadline
+        run = "/v1/runs/tiny"
+        assert eventually(lambda: served.client.get(run).json()["latest_step"] == 10)
         change(tmp_path, publish(1))
         assert next(events)[2]["step"] == 10
     assert served.log.read_text().count("live events wait") == 1
@@ -214,10 +211,7 @@ def metric(served: Served, name: str) -> float:
 
 def leave(served: Served) -> None:
     """Wait until nobody listens any more."""
-    deadline = time.monotonic() + 5
-    while metric(served, "grokprobe_event_listeners"):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    assert eventually(lambda: metric(served, "grokprobe_event_listeners") == 0)
 
 
 def test_a_listener_that_does_not_keep_up(served: Served, tmp_path: Path) -> None:
@@ -236,8 +230,7 @@ def test_a_listener_that_does_not_keep_up(served: Served, tmp_path: Path) -> Non
         slow.connect(("127.0.0.1", served.client.base_url.port))
         request = f"GET {PATH} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
         slow.sendall(request.encode())
-        while metric(served, "grokprobe_event_listeners") < 2:
-            time.sleep(0.01)
+        assert eventually(lambda: metric(served, "grokprobe_event_listeners") == 2)
         pool.submit(change, tmp_path, flood)
         assert [next(events)[2]["step"] for _ in range(20_000)] == list(range(20_000))
         assert metric(served, "grokprobe_event_listeners_dropped_total") == 1
@@ -266,50 +259,47 @@ def test_too_many_listeners(tmp_path: Path) -> None:
 
 def test_head_does_not_wait(served: Served) -> None:
     """HEAD has the headers of the stream, and an end."""
-    answer = served.client.head(PATH, timeout=5)
+    answer = served.client.head(PATH)
     assert answer.headers["content-type"] == "text/event-stream"
     leave(served)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_ends_the_streams(served: Served, signum: signal.Signals) -> None:
-    """Promptly, with the end of the answer, exit code 0."""
+    """With the end of the answer, before uvicorn cuts what is open; exit code 0."""
     with listening(served) as events:
-        began = time.monotonic()
         served.process.send_signal(signum)
         assert list(events) == []
-        assert served.process.wait(15) == 0
-        assert time.monotonic() - began < 3
+        assert served.process.wait(PATIENCE_S) == 0
     assert '"level":"error"' not in served.log.read_text()
 
 
 def test_many_listeners_one_connection(served: Served, tmp_path: Path) -> None:
-    """Three hundred are told within two seconds, through one connection to Redis."""
+    """Three hundred are told, through one connection to Redis."""
 
     async def run() -> None:
         limits = httpx.Limits(max_connections=None)
         async with (
             open_backends(settings(tmp_path)) as backends,
-            httpx.AsyncClient(base_url=served.url, limits=limits, timeout=30) as client,
+            httpx.AsyncClient(base_url=served.url, limits=limits, timeout=PATIENCE_S) as client,
             asyncio.TaskGroup() as group,
         ):
-            listeners = [group.create_task(_first_event(client)) for _ in range(300)]
+            listeners = [group.create_task(_is_told(client)) for _ in range(300)]
             while metric(served, "grokprobe_event_listeners") < 300:
                 await asyncio.sleep(0.05)
             [connections] = await backends.catalogue.send(("CLIENT LIST",))
             names = [connection["name"] for connection in connections]
             assert names.count("grokprobe-events") == 1
-            began = time.monotonic()
             await publish(0)(backends)
-            assert max(await asyncio.gather(*listeners)) - began < 2
+            assert all(await asyncio.gather(*listeners))
 
     asyncio.run(run())
 
 
-async def _first_event(client: httpx.AsyncClient) -> float:
-    """When a listener is told of a checkpoint, by the monotonic clock."""
+async def _is_told(client: httpx.AsyncClient) -> bool:
+    """Whether a listener is told of a checkpoint before its stream ends."""
     async with client.stream("GET", PATH) as answer:
         async for line in answer.aiter_lines():
             if line == "event: checkpoint":
-                return time.monotonic()
-    raise AssertionError("the stream ended")
+                return True
+    return False

@@ -10,6 +10,7 @@ import torch
 from msgspec.structs import replace
 
 from grokprobe.task import Operation, Task
+from tests.rounding import TINY_ROUNDING, assert_alike
 from tests.trained import tiny_config
 from trainer.config import TaskSection
 from trainer.data import Grid, draw
@@ -56,7 +57,7 @@ def test_the_file_computes_what_torch_computes(graph: Graph, grid: Grid, rows: i
     pairs = grid.pairs[:rows]
     torchs = model(torch.from_numpy(pairs))
     for ours, expected in zip(session.run(OUTPUTS, {"pairs": pairs}), torchs, strict=True):
-        np.testing.assert_allclose(ours, expected.detach().numpy(), rtol=0, atol=1e-5)
+        assert_alike(ours, expected.detach(), TINY_ROUNDING)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_every_variant_is_exported(grid: Grid, changes: dict[str, Any]) -> None:
     assert set(names) == set(dict(model.named_parameters()))
     found = open_session(data).run(OUTPUTS, {"pairs": grid.pairs})
     for ours, expected in zip(found, model(torch.from_numpy(grid.pairs)), strict=True):
-        np.testing.assert_allclose(ours, expected.detach().numpy(), rtol=0, atol=1e-5)
+        assert_alike(ours, expected.detach(), TINY_ROUNDING)
 
 
 def test_the_file_keeps_the_contract(graph: Graph) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from redis.asyncio import Redis
 
 from grokprobe.store.backends import Backends
 from grokprobe.store.catalogue import Catalogue
@@ -112,11 +113,14 @@ async def test_a_silent_redis_is_left(tmp_path: Path, monkeypatch: pytest.Monkey
 class Held(Catalogue):
     """A catalogue whose listing of steps is handed over when the gate opens."""
 
-    gate: asyncio.Event
+    def __init__(self, client: Redis) -> None:
+        super().__init__(client)
+        self.gate, self.read = asyncio.Event(), asyncio.Semaphore(0)
 
     async def steps(self, run: str) -> list[int]:
         """Read now, answer later."""
         found = await super().steps(run)
+        self.read.release()
         await self.gate.wait()
         return found
 
@@ -128,14 +132,13 @@ async def test_what_was_announced_is_never_unseen_again(tmp_path: Path) -> None:
         await opened.archive.publish_run(TINY.manifest, TINY.train_mask)
         await opened.catalogue.add_run(TINY.manifest)
         held = Held(opened.catalogue._client)
-        held.gate = asyncio.Event()
         views = Views(opened.archive, held, Metrics())
         early = asyncio.create_task(views.get("tiny"))
-        await asyncio.sleep(0.1)
+        await held.read.acquire()
         await opened.catalogue.add_checkpoint(MANIFESTS[0])
         views.invalidate("tiny")
         late = asyncio.create_task(views.get("tiny"))
-        await asyncio.sleep(0.1)
+        await held.read.acquire()
         held.gate.set()
         assert (await early).steps == []
         assert (await late).steps == [0] == (await views.get("tiny")).steps

@@ -13,6 +13,7 @@ from service.checkpoints import Checkpoint, Checkpoints, Runtime
 from service.grids import FEWEST
 from service.inference import Inference
 from service.metrics import Metrics
+from tests.rounding import TINY_ROUNDING, assert_alike
 from tests.trained import TINY_STEPS, Trained
 
 P = 13
@@ -54,7 +55,7 @@ def test_concurrent_askers_share_one_computation(trained: Trained) -> None:
         found.append(await inference.grid(loaded[0], ["logits"]))
         (expected,) = loaded[0].outputs(["logits"], pairs(P))
         for (logits,) in found:
-            np.testing.assert_allclose(logits, expected, atol=1e-6)
+            assert_alike(logits, expected, TINY_ROUNDING)
 
     metrics = probe(trained, 10**6, ask)
     assert (runs(metrics), kept(metrics)) == (1, FILE)
@@ -83,7 +84,7 @@ def test_what_does_not_fit_is_not_kept(trained: Trained) -> None:
         await inference.grid(loaded[0], ["logits"])
         blocks = [block async for block in inference.blocks(loaded[0], "logits", 100)]
         (expected,) = loaded[0].outputs(["logits"], pairs(P))
-        np.testing.assert_allclose(np.concatenate(blocks), expected, atol=1e-6)
+        assert_alike(np.concatenate(blocks), expected, TINY_ROUNDING)
 
     metrics = probe(trained, SMALLEST - 1, ask)
     assert (runs(metrics), kept(metrics)) == (3, 0)

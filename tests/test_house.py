@@ -1,6 +1,7 @@
 """The rules of the house, read from the source: who imports whom, and how long a page is."""
 
 import ast
+import os
 import statistics
 import subprocess
 import sys
@@ -161,3 +162,9 @@ def test_a_default_modulus_is_written_once() -> None:
         if isinstance(node, ast.Constant) and type(node.value) is int and node.value in usual
     ]
     assert written == []
+
+
+@pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="one process runs all tests")
+def test_a_file_is_run_by_one_process(request: pytest.FixtureRequest) -> None:
+    """The groups of conftest.py are obeyed: a version of pytest may forget them without a word."""
+    assert request.node.nodeid.endswith(f"@{request.node.location[0]}")

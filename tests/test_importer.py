@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from grokprobe.settings import Settings
 from grokprobe.store.manifest import CheckpointManifest, RunManifest
 from tests.foreign import SMALL, lens, save, saved, small, weights_of
+from tests.rounding import TINY_ROUNDING, assert_alike
 from tests.served import serving
 from tests.trained import Trained, archive, events, manifests, settings_at, tiny_config
 from trainer.__main__ import main
@@ -55,7 +56,7 @@ def test_what_was_trained_here_comes_back(trained: Trained, imported: Trained) -
     for manifest in found:
         original = originals[manifest.step]
         expected = logits_of(trained, manifest.step)
-        np.testing.assert_allclose(logits_of(imported, manifest.step), expected, atol=1e-6)
+        assert_alike(logits_of(imported, manifest.step), expected, TINY_ROUNDING)
         more = float(len(weights_of(trained, 0)["W_U"]))  # ones in the column of "="
         expected_norm = (original.measures["weight_norm"] or 0) + more
         assert manifest.measures.pop("weight_norm") == pytest.approx(expected_norm, rel=1e-6)

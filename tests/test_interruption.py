@@ -173,9 +173,11 @@ def s3(endpoint: str) -> S3Store:
 
 
 @with_loop
-async def test_storage_that_does_not_answer_is_one_line_that_names_the_object() -> None:
+async def test_storage_that_does_not_answer_is_one_line_that_names_the_object(
+    closed_port: int,
+) -> None:
     """Reads, writes, lists and deletes of a closed port: StoreUnavailable, never the library's."""
-    archive = Archive(s3("http://127.0.0.1:9"))
+    archive = Archive(s3(f"http://127.0.0.1:{closed_port}"))
     for call, what in (
         (archive.runs(), "cannot list runs"),
         (archive.run("tiny"), "cannot read runs/tiny/deleted.json"),

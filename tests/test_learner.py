@@ -321,9 +321,9 @@ def test_in_float32_it_does_so_within_rounding() -> None:
     """The first steps, before what is rounded differently has grown."""
     configs = VARIED["seeds"]
     ensemble = Learner(configs, [draw(c.task) for c in configs], torch.device("cpu"))
-    together = np.array(run(ensemble, 200))
+    together = np.array(run(ensemble, 100))
     for number, config in enumerate(configs):
-        losses = np.array(run(learner_of(config), 200))[:, 0]
+        losses = np.array(run(learner_of(config), 100))[:, 0]
         np.testing.assert_allclose(together[:, number], losses, rtol=0.02)
 
 

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.served import Served
 
@@ -24,7 +23,6 @@ def test_the_document_is_the_reviewed_one(client: httpx.Client) -> None:
     assert served == json.loads(KEPT.read_text()), "if the change is meant: `make openapi`"
 
 
-@pytest.mark.timeout(600)
 def test_the_service_keeps_to_the_document(served: Served, tmp_path: Path) -> None:
     """schemathesis, right and wrong requests: no server error, nothing that is not documented.
 

@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +17,8 @@ import pytest
 
 from grokprobe.errors import InvalidInput, RunExists
 from grokprobe.store.states import State, States
-from tests.test_trainer_faults import configured, trainer
+from tests.mortal import killed
+from tests.test_trainer_faults import configured
 from tests.trained import TINY_STEPS, Trained, archive, events, manifests, settings_at, tiny_config
 from trainer.job import resume, start, start_all
 from trainer.member import Member
@@ -26,7 +26,6 @@ from trainer.progress import JsonReporter
 from trainer.runs import RunFailed
 
 KILLS = 20
-LONGEST_S = 0.4  # of training before a kill
 
 
 def finish(run: Trained) -> None:
@@ -59,25 +58,19 @@ def states(run: Trained) -> tuple[list[State], list[str]]:
     return asyncio.run(States(archive(run.settings).objects).find(run.run))
 
 
-@pytest.mark.timeout(300)
 def test_twenty_kills_leave_the_bytes_of_none(trained: Trained, tmp_path: Path) -> None:
-    """kill -9 at random moments: in the end every object is alike, and `verify` is content."""
-    killed = Trained(settings_at(tmp_path), "tiny", trained.config)
+    """kill -9 at random events: in the end every object is alike, and `verify` is content."""
+    run = Trained(settings_at(tmp_path), "tiny", trained.config)
     moments = random.Random(5)
-    command: tuple[str, ...] = ("train", "--config", configured(tmp_path), "--run", "tiny")
     seen: list[int] = []
-    for number in range(KILLS):
-        with trainer(killed.settings.home, *command, "--resume") as process:
-            assert process.stdout is not None
-            assert json.loads(process.stdout.readline() or "{}").get("event") in ("start", "end")
-            time.sleep(moments.uniform(0, LONGEST_S))
-        assert process.returncode in (-signal.SIGKILL, 0), number
-        assert asyncio.run(archive(killed.settings).verify("tiny")) in ([], unfinished(killed))
-        seen.append(max((m.step for m in manifests(killed)), default=-1))
+    for _ in range(KILLS):
+        killed(run, checkpoints=moments.randrange(4), steps=moments.randrange(30))
+        assert asyncio.run(archive(run.settings).verify("tiny")) in ([], unfinished(run))
+        seen.append(max((m.step for m in manifests(run)), default=-1))
     assert seen == sorted(seen)
-    finish(killed)
-    assert killed.objects() == trained.objects()
-    assert asyncio.run(archive(killed.settings).verify("tiny")) == []
+    finish(run)
+    assert run.objects() == trained.objects()
+    assert asyncio.run(archive(run.settings).verify("tiny")) == []
     assert len(set(seen)) > 3, "the kills were not spread over the run"
 
 
@@ -406,7 +399,6 @@ def trained_after(
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
     )
 
 

@@ -3,14 +3,13 @@
 import asyncio
 import json
 import socket
-import time
 from typing import Any
 
 import pytest
 
 from service import server
 from service.server import HEAD_BYTES, Server
-from tests.served import Served
+from tests.served import PATIENCE_S, Served, have_read
 from tests.stores import with_loop
 
 HEAD = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
@@ -18,7 +17,8 @@ HEAD = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
 
 def connect(served: Served) -> socket.socket:
     """A connection of its own."""
-    return socket.create_connection(("127.0.0.1", served.client.base_url.port or 0), timeout=10)
+    address = ("127.0.0.1", served.client.base_url.port or 0)
+    return socket.create_connection(address, timeout=PATIENCE_S)
 
 
 def answer(connection: socket.socket) -> tuple[int, dict[str, str], dict[str, object]]:
@@ -60,7 +60,7 @@ def test_a_long_body_before_a_head_in_parts(served: Served) -> None:
     lines = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (path, len(body))
     with connect(served) as client:
         client.sendall(lines + body + HEAD[:20])
-        time.sleep(0.3)
+        have_read(served)
         client.sendall(HEAD[20:] + b"Connection: close\r\n\r\n")
         received = b""
         while data := client.recv(65_536):
@@ -98,7 +98,7 @@ async def test_a_head_that_is_late(
         serving = asyncio.create_task(running.serve(sockets=[listener]))
         reader, writer = await asyncio.open_connection(*listener.getsockname()[:2])
         writer.write(sent)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             received = await reader.read()
         writer.close()
         running.should_exit = True

@@ -161,7 +161,7 @@ async def stop_redis(home: Path) -> None:
 def swept(home: Path, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
     """The exit status of a whole sweep, and its events."""
     with sweeping(home, *arguments) as process:
-        output, errors = process.communicate(timeout=100)
+        output, errors = process.communicate()
     assert errors == ""
     return process.returncode, events(output)
 
@@ -186,7 +186,7 @@ def test_a_sweep_interrupted_and_continued(tmp_path: Path) -> None:
         while not (heard[-1]["event"] == "checkpoint" and heard[-1]["cell"] == 1):
             heard.append(json.loads(process.stdout.readline()))
         process.send_signal(signal.SIGTERM)
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate()
     assert (process.returncode, errors) == (143, "")
     assert completed(settings, path) == [True, False]
     assert {event["status"] for event in heard if event["event"] == "cell"} == {"complete"}
@@ -214,7 +214,7 @@ def test_a_second_ctrl_c_insists(tmp_path: Path) -> None:
             begun.add(json.loads(process.stdout.readline())["cell"])
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate()
     assert errors == ""
     assert process.returncode in (130, 143)  # of two signals at once, either may come first
     ended = [event for event in events(output) if event["event"] == "cell"]
@@ -251,7 +251,7 @@ def test_one_cell_fails_and_the_others_go_on(tmp_path: Path) -> None:
     assert status == 1
     assert [event["event"] for event in again] == ["cell", "cell", "sweep"]
     with sweeping(tmp_path, str(path), "--index", "0") as process:
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate()
     assert process.returncode == 1
     assert "failed: train_loss is not finite at step" in errors
 

@@ -160,7 +160,7 @@ def test_posted_work_is_done_in_order_and_bounded() -> None:
     gate = threading.Event()
 
     async def work(number: int) -> None:
-        gate.wait(10)
+        gate.wait()
         done.append(number)
 
     with Worker() as worker:
@@ -172,7 +172,7 @@ def test_posted_work_is_done_in_order_and_bounded() -> None:
         late.join(0.2)
         assert late.is_alive()
         gate.set()
-        late.join(10)
+        late.join()
         worker.flush()
     assert done == [0, 1, 2, 3]
 

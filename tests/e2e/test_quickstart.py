@@ -9,8 +9,6 @@ from tests.served import Quickstart
 
 RUN = "/v1/runs/quickstart"
 
-pytestmark = pytest.mark.timeout(600)  # the first test waits for the training
-
 
 @pytest.fixture
 def client(quickstart: Quickstart) -> httpx.Client:

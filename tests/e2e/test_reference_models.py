@@ -41,10 +41,9 @@ MEASURES = (
     "weight_l2",
 )
 
-pytestmark = [
-    pytest.mark.skipif(not PIZZA.is_dir(), reason=f"the reference models are not in {PIZZA}"),
-    pytest.mark.timeout(300),
-]
+pytestmark = pytest.mark.skipif(
+    not PIZZA.is_dir(), reason=f"the reference models are not in {PIZZA}"
+)
 
 
 @pytest.fixture(scope="module")
