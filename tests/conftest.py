@@ -4,11 +4,22 @@ import socket
 from collections.abc import Iterator
 
 import httpx
+import hypothesis
 import pytest
 
 from grokprobe.settings import Settings
 from tests.served import Quickstart, Served, serving, train_quickstart
 from tests.trained import Trained, train_tiny
+
+# The same examples in every run, nothing kept from one for the next, and no time limit.
+hypothesis.settings.register_profile(
+    "suite",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("suite")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
@@ -42,13 +53,14 @@ def served(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(params=["fast", "routes"])
-def client(served: Served, request: pytest.FixtureRequest) -> httpx.Client:
+def client(served: Served, request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
     """A client of the service over the run `tiny`, and one that only the routes answer.
 
     A quality in Accept is special enough for the way past the framework to leave a request alone.
     """
     served.client.headers["Accept"] = "*/*" if request.param == "fast" else "*/*;q=0.9"
-    return served.client
+    yield served.client
+    served.client.headers["Accept"] = "*/*"
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from grokprobe.analysis.coordinates import (
@@ -97,7 +97,6 @@ def test_offsets_that_cancel_have_no_phase() -> None:
 
 
 @given(st.sampled_from([3, 5, 6, 7, 12, 13]), st.integers(1, 5), st.integers(0, 2**32 - 1))
-@settings(deadline=None)
 def test_the_report_has_no_nan(order: int, width: int, seed: int) -> None:
     """Whatever the matrix, each figure is a number or None, and the shares lie in 0..1."""
     matrix = np.random.default_rng(seed).integers(-1, 2, size=(order, width)).astype(float)

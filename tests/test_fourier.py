@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from grokprobe.analysis.fourier import (
@@ -163,7 +163,6 @@ def test_gini_equals_the_mean_difference(values: list[float]) -> None:
 
 
 @given(matrices_of_any_order)
-@settings(deadline=None)
 def test_parseval(matrix: Array) -> None:
     """Constant power and the powers sum to ||M||_F^2; shares sum to 1."""
     found = spectrum(matrix)
@@ -173,7 +172,6 @@ def test_parseval(matrix: Array) -> None:
 
 
 @given(matrices_of_any_order, st.integers(0, 12))
-@settings(deadline=None)
 def test_shifting_the_residues_leaves_the_power_unchanged(matrix: Array, shift: int) -> None:
     """Row a moved to a + shift turns every phase and no power."""
     np.testing.assert_allclose(
@@ -182,7 +180,6 @@ def test_shifting_the_residues_leaves_the_power_unchanged(matrix: Array, shift: 
 
 
 @given(matrices, st.integers(1, 12))
-@settings(deadline=None)
 def test_multiplying_the_residues_permutes_the_frequencies(matrix: Array, factor: int) -> None:
     """Row a moved to u*a moves the power of frequency k*u to k (as +-k mod p)."""
     p = matrix.shape[0]

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from grokprobe.analysis.fourier import Array
@@ -105,7 +105,6 @@ def test_power_is_that_of_the_projector() -> None:
 
 
 @given(matrices)
-@settings(deadline=None)
 def test_parseval(matrix: Array) -> None:
     """Constant power and the powers sum to ||M||_F^2; shares sum to 1."""
     found = irrep_spectrum(matrix)
@@ -115,7 +114,6 @@ def test_parseval(matrix: Array) -> None:
 
 
 @given(matrices, elements)
-@settings(deadline=None)
 def test_translation_leaves_the_power_unchanged(matrix: Array, g: int) -> None:
     """Row x moved to gx, or to xg, stays within its irrep."""
     expected = irrep_spectrum(matrix).power

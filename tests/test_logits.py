@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from grokprobe.analysis.fourier import Array
@@ -81,7 +81,6 @@ def test_multiplication_reads_in_discrete_log_order() -> None:
 
 
 @given(st.sampled_from([3, 5, 6, 7]), st.sampled_from(DIRECTIONS), st.integers(0, 2**32 - 1))
-@settings(deadline=None)
 def test_centring_is_over_the_classes(n: int, direction: str, seed: int) -> None:
     """What every class of a pair shares changes no coefficient and no norm: c is centred."""
     L = noise(n, seed)
@@ -92,7 +91,6 @@ def test_centring_is_over_the_classes(n: int, direction: str, seed: int) -> None
 
 
 @given(st.sampled_from([3, 5, 6, 7]), st.integers(0, 2**32 - 1))
-@settings(deadline=None)
 def test_similarities_are_shares_of_the_energy(n: int, seed: int) -> None:
     """The squares of all cosine similarities sum to at most 1."""
     fve = logit_coefficients(noise(n, seed), "sum").fve

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from grokprobe.analysis.fourier import Array
@@ -58,7 +58,6 @@ def test_each_of_the_eight_terms_is_one_frequency(n: int) -> None:
 
 
 @given(st.sampled_from([2, 3, 5, 6, 7, 12]), st.integers(0, 999), st.floats(-100, 100))
-@settings(deadline=None)
 def test_an_offset_explains_nothing(n: int, seed: int, offset: float) -> None:
     """Neurons are centred: a constant changes no share, and shares sum to at most 1."""
     activations = np.random.default_rng(seed).normal(size=(n, n, 3))

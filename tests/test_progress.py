@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -75,7 +75,6 @@ def test_a_model_of_one_frequency(n: int, direction: str) -> None:
 
 
 @given(st.sampled_from([2, 3, 5, 6, 7, 12, 13]), st.sampled_from(DIRECTIONS), st.integers(0, 999))
-@settings(deadline=None)
 def test_every_frequency_as_a_key_restricts_nothing(n: int, direction: str, seed: int) -> None:
     """Where the logits depend on the answer and c only, all frequencies give the loss itself."""
     table = np.random.default_rng(seed).normal(size=(n, n))
@@ -85,7 +84,6 @@ def test_every_frequency_as_a_key_restricts_nothing(n: int, direction: str, seed
 
 
 @given(st.sampled_from([3, 5, 6, 7]), st.sampled_from(DIRECTIONS), st.integers(0, 999))
-@settings(deadline=None)
 def test_restricted_and_excluded_share_the_logits_out(n: int, direction: str, seed: int) -> None:
     """Restricting what was excluded leaves the mean: the projection takes all of itself out."""
     L, keys = noise(n, seed), [1]
