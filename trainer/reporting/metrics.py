@@ -126,7 +126,7 @@ class MeteredReporter:
         self._reporter.start(run, steps, device, first)
 
     def timed(self, seconds: Mapping[int, float], threads: int) -> None:
-        """Nothing."""
+        """Note nothing: the number of threads has no metric."""
         self._reporter.timed(seconds, threads)
 
     def step(self, step: int, loss: float) -> None:
