@@ -1,20 +1,18 @@
 """The application, assembled by one function: the product and the tests call the same one."""
 
 from pathlib import Path
-from typing import Any
 
-from litestar import Litestar, Response, Router, get
+from litestar import Litestar, Router, get
 from litestar.di import Provide
 from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
-from litestar.types import ASGIApp
 
 from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends
 from service import health
 from service.context import Context
 from service.events.feed import Feed
-from service.http.asgi import AnyRequest
+from service.http.asgi import AnyRequest, AnyResponse
 from service.http.openapi import openapi_config
 from service.http.preconditions import SettledRequest, settle
 from service.http.problems import problem_response
@@ -30,6 +28,7 @@ from service.runs.groups import GroupMembers
 from service.runs.source import Source
 from service.runs.views import RunViews
 from service.telemetry.metrics import Metrics
+from service.telemetry.requests import HTTPApp
 from service.telemetry.statistics import Statistics
 from service.v1.checkpoint.fast import fast_path
 from service.v1.routes import V1
@@ -71,18 +70,18 @@ def create_context(settings: Settings, backends: Backends, runtime: Runtime) -> 
     )
 
 
-async def _check_query(request: AnyRequest) -> Response[Any] | None:
+async def _check_query(request: AnyRequest) -> AnyResponse | None:
     check_query(request)
     return None
 
 
-def create_app(context: Context, keys: ApiKeys | None) -> ASGIApp:
+def create_app(context: Context, keys: ApiKeys | None) -> HTTPApp:
     """The service as an ASGI application, for those who have one of the keys or for everybody.
 
     Whoever serves it keeps `context.feed` following.
     """
 
-    async def before_request(request: AnyRequest) -> Response[Any] | None:
+    async def before_request(request: AnyRequest) -> AnyResponse | None:
         return await settle(context, request)
 
     static = create_static_files_router("/static", directories=[STATIC], include_in_schema=False)
@@ -107,7 +106,7 @@ def create_app(context: Context, keys: ApiKeys | None) -> ASGIApp:
         openapi_config=openapi_config(),
         logging_config=None,
     )
-    served: ASGIApp = Deadlines(fast_path(app, context))
+    served: HTTPApp = Deadlines(fast_path(app, context))
     if keys is not None:
         served = protect(served, keys, context.metrics, context.settings.open_metrics)
     return edge(served, context.metrics, context.settings.origins)

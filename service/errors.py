@@ -61,8 +61,8 @@ class WeightMissing(NotFound):
 class FormatNotOffered(GrokprobeError):
     """The representation asked for is not one of those that this resource has."""
 
-    def __init__(self, asked: str, offered: Iterable[str]) -> None:
-        super().__init__(f"format {asked!r} is not on offer here; choose {', '.join(offered)}")
+    def __init__(self, given: str, offered: Iterable[str]) -> None:
+        super().__init__(f"format {given!r} is not on offer here; choose {', '.join(offered)}")
 
 
 class TooLarge(GrokprobeError):
@@ -72,8 +72,8 @@ class TooLarge(GrokprobeError):
 class RangeNotSatisfiable(GrokprobeError):
     """None of the bytes asked for are in the file of `size` bytes."""
 
-    def __init__(self, asked: str, size: int) -> None:
-        super().__init__(f"the file has {size} bytes: nothing of {asked[:80]!r} is in it")
+    def __init__(self, header: str, size: int) -> None:
+        super().__init__(f"the file has {size} bytes: nothing of {header[:80]!r} is in it")
         self.size = size
 
 

@@ -38,17 +38,17 @@ async def livez() -> Liveness:
     return Liveness()
 
 
-async def _storage(context: Context) -> dict[str, Any]:
+async def _storage(context: Context) -> dict[str, str]:
     await context.backends.archive.objects.exists(RUNS)
     return {"status": "up"}
 
 
-async def _catalogue(context: Context) -> dict[str, Any]:
+async def _catalogue(context: Context) -> dict[str, str]:
     ready = await context.backends.catalogue.ready()
     return {"status": "up"} if ready else {"status": "down", "detail": NOT_INDEXED}
 
 
-async def _asked(part: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+async def _state(part: Awaitable[dict[str, str]]) -> dict[str, str]:
     """The state of a dependency that may also be down, or silent."""
     try:
         async with asyncio.timeout(ANSWER_S):
@@ -59,14 +59,14 @@ async def _asked(part: Awaitable[dict[str, Any]]) -> dict[str, Any]:
         return {"status": "down", "detail": str(error)}
 
 
-def _inference(context: Context) -> dict[str, Any]:
+def _inference(context: Context) -> dict[str, str]:
     provider = context.runtime.providers[0]
     missing = context.settings.require_gpu and provider == "CPUExecutionProvider"
     detail = {"detail": "GROKPROBE_REQUIRE_GPU is set and no GPU works here"} if missing else {}
     return {"status": "down" if missing else "up", "provider": provider, **detail}
 
 
-def _traffic(context: Context) -> dict[str, Any]:
+def _traffic(context: Context) -> dict[str, str]:
     if context.draining.is_set():
         return {"status": "down", "detail": "the process stops; requests in flight are finished"}
     return {"status": "up"}
@@ -75,7 +75,7 @@ def _traffic(context: Context) -> dict[str, Any]:
 async def readiness(context: Context) -> Readiness:
     """Whether traffic may come, and the state of each dependency."""
     storage, catalogue = await asyncio.gather(
-        _asked(_storage(context)), _asked(_catalogue(context))
+        _state(_storage(context)), _state(_catalogue(context))
     )
     parts = {
         "object_storage": storage,

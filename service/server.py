@@ -8,11 +8,10 @@ from http import HTTPStatus
 from typing import Any, cast
 
 import uvicorn
-from litestar.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.http.problems import MEDIA_TYPE, unnamed_problem
-from service.telemetry.requests import request_id
+from service.telemetry.requests import HTTPApp, request_id
 
 logger = logging.getLogger("grokprobe.service")
 
@@ -85,7 +84,7 @@ class Protocol(HttpToolsProtocol):
         before = self._awaits()
         super().data_received(data)
         awaited = self._awaits()
-        cycle: Any = self.cycle
+        cycle = self._latest
         if awaited is None or (cycle and awaited is not before):  # some of the data is of others
             self._head_bytes = 0
             return
@@ -98,20 +97,25 @@ class Protocol(HttpToolsProtocol):
         self._joined.flush()
         super().on_response_complete()
 
-    def _awaits(self) -> Any:
+    @property
+    def _latest(self) -> RequestResponseCycle | None:
+        """The latest request whose head is whole; None before the first."""
+        return self.cycle
+
+    def _awaits(self) -> object:
         """What stands for a head that has begun and is not whole; None if there is none.
 
         A connection that has sent nothing yet awaits one too.
         """
-        scope: Any = self.scope  # of the latest head, None before the first
-        cycle: Any = self.cycle  # of the latest that is whole
+        scope: object = self.scope  # of the latest head, None before the first
+        cycle = self._latest
         if cycle is None:
             return scope or self
         return None if cycle.scope is scope else scope
 
     def _is_free(self) -> bool:
         """Whether no request of it is being answered."""
-        cycle: Any = self.cycle
+        cycle = self._latest
         return cycle is None or bool(cycle.response_complete)
 
     def look(self, now: float) -> None:
@@ -119,7 +123,7 @@ class Protocol(HttpToolsProtocol):
         if not self._is_free():  # nobody reads yet what it sends
             self._awaited = None
             return
-        awaited: Any = self._awaits() or self.cycle
+        awaited = self._awaits() or self.cycle
         is_idle = awaited is self or awaited is self.cycle
         if awaited is not self._awaited:
             self._awaited, self._since = awaited, now
@@ -163,7 +167,7 @@ class Server(uvicorn.Server):
     served. `stop` is called when the stop is asked for.
     """
 
-    def __init__(self, app: ASGIApp, stop: Callable[[], None]) -> None:
+    def __init__(self, app: HTTPApp, stop: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
                 cast(Any, app),

@@ -16,10 +16,11 @@ import pyarrow.parquet as pq
 from msgspec import inspect
 
 from grokprobe.cpus import allowed_cpus
-from service.formats.tables import Block
+from service.formats.tables import Block, Columns
 
 pa.set_cpu_count(allowed_cpus())  # else one thread for each CPU of the machine
 METADATA = "grokprobe"
+Arrow = Any  # a type, schema, writer or batch of pyarrow, which has no annotations
 
 SCALARS = {
     inspect.IntType: pa.int64(),
@@ -31,7 +32,7 @@ SCALARS = {
 }
 
 
-def arrow_type(kind: Any) -> Any:
+def arrow_type(kind: object) -> Arrow:
     """The Arrow type of a column, from a Python annotation or a numpy dtype.
 
     It depends on the annotation alone, never on the values: a record is a struct, and an object
@@ -42,7 +43,7 @@ def arrow_type(kind: Any) -> Any:
     return _arrow(inspect.type_info(kind))
 
 
-def _arrow(kind: inspect.Type) -> Any:
+def _arrow(kind: inspect.Type) -> Arrow:
     match kind:
         case inspect.ListType(item_type=item):
             return pa.list_(_arrow(item))
@@ -79,13 +80,13 @@ class _Batches:
 
     size = None
 
-    def __init__(self, columns: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+    def __init__(self, columns: Columns, about: Mapping[str, object]) -> None:
         fields = [(name, arrow_type(kind)) for name, kind in columns.items()]
         self._schema = pa.schema(fields, metadata={METADATA: msgspec.json.encode(about)})
         self._pieces = _Pieces()
         self._writer = self._open(self._pieces, self._schema)
 
-    def _open(self, pieces: _Pieces, schema: Any) -> Any:
+    def _open(self, pieces: _Pieces, schema: Arrow) -> Arrow:
         raise NotImplementedError
 
     def head(self) -> bytes:
@@ -106,19 +107,19 @@ class _Batches:
 class ArrowRows(_Batches):
     """The Arrow IPC stream format."""
 
-    def _open(self, pieces: _Pieces, schema: Any) -> Any:
+    def _open(self, pieces: _Pieces, schema: Arrow) -> Arrow:
         return pa.ipc.new_stream(pieces, schema)
 
 
 class ParquetRows(_Batches):
     """A Parquet file, one row group a block."""
 
-    def _open(self, pieces: _Pieces, schema: Any) -> Any:
+    def _open(self, pieces: _Pieces, schema: Arrow) -> Arrow:
         # Measured floats hardly repeat: a dictionary of them would be longer than they are.
         return pq.ParquetWriter(pieces, schema, compression="zstd", use_dictionary=False)
 
 
-def _batch(block: Block, schema: Any) -> Any:
+def _batch(block: Block, schema: Arrow) -> Arrow:
     """Rows as an Arrow record batch."""
     if isinstance(block, np.ndarray):
         columns = [pa.array(column) for column in np.ascontiguousarray(block.T)]

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy_format
-from numpy.typing import NDArray
 
-from service.formats.tables import Block
+from service.formats.tables import AnyArray, Block
 
 
 class NpyRows:
@@ -47,12 +46,12 @@ def npy_head(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
     return data.getvalue()
 
 
-def npy_bytes(array: NDArray[Any]) -> bytes:
+def npy_bytes(array: AnyArray) -> bytes:
     """An array as a file."""
     return b"".join((npy_head(array.shape, array.dtype), np.ascontiguousarray(array).data))
 
 
-def npy_array(file: bytes) -> NDArray[Any]:
+def npy_array(file: bytes) -> AnyArray:
     """The array in a file of `npy_bytes`, which it stays a view of and cannot change."""
     head = io.BytesIO(file)
     npy_format.read_magic(head)

@@ -6,13 +6,11 @@ by format is asked of the object, never of its name.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
-from numpy.typing import NDArray
 
 from service.formats.npy import NpyRows, npy_bytes
-from service.formats.tables import Encoder, Table, to_json, write
+from service.formats.tables import AnyArray, Encoder, Table, to_json, write
 from service.formats.text import CsvRows, JsonRows
 
 
@@ -29,11 +27,9 @@ class Format:
     is_text: bool = False  # worth packing; a few rows are written at once, many in small blocks
     is_whole: bool = False  # it carries the answer itself, not its table alone
     is_kept: bool = False  # outputs over all pairs are kept in it, ready to be sent
-    of_array: Callable[[NDArray[Any]], bytes] | None = None  # how it holds an array, if it does
+    of_array: Callable[[AnyArray], bytes] | None = None  # how it holds an array, if it does
 
-    def encode(
-        self, answer: msgspec.Struct, table: Table | None, array: NDArray[Any] | None
-    ) -> bytes:
+    def encode(self, answer: msgspec.Struct, table: Table | None, array: AnyArray | None) -> bytes:
         """A whole answer: its array where the format holds arrays, itself, or its table."""
         if self.of_array and array is not None:
             return self.of_array(array)

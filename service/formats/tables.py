@@ -15,19 +15,18 @@ from numpy.typing import NDArray
 
 to_json = msgspec.json.Encoder(enc_hook=np.ndarray.tolist).encode
 
-Block = Sequence[Any] | NDArray[Any]  # rows as records by column, or rows (n, m) of an array
+AnyArray = NDArray[Any]
+Columns = Mapping[str, Any]  # the type of their cells: a Python annotation, or an array's dtype
+Block = Sequence[Any] | AnyArray  # rows as records by column, or rows (n, m) of an array
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under their columns, and what else the answer says.
+    """Rows under their columns, and what else the answer says."""
 
-    `columns` has the type of each column's cells: a Python annotation, or the dtype of an array.
-    """
-
-    columns: Mapping[str, Any]
+    columns: Columns
     rows: Block
-    about: Mapping[str, Any]
+    about: Mapping[str, object]
 
 
 class Encoder(Protocol):
@@ -45,12 +44,12 @@ def columns_of(kind: type[msgspec.Struct]) -> dict[str, Any]:
     return get_type_hints(kind, include_extras=True)
 
 
-def table_of(answer: msgspec.Struct, rows: str, columns: Mapping[str, Any]) -> Table:
+def table_of(answer: msgspec.Struct, rows: str, columns: Columns) -> Table:
     """The table of an answer's list `rows`."""
     return Table(columns, getattr(answer, rows), about(answer, rows))
 
 
-def array_table(array: NDArray[Any], facts: Mapping[str, Any]) -> Table:
+def array_table(array: AnyArray, facts: Mapping[str, object]) -> Table:
     """An array (n, ...) as a table: one row per first index, a column for each of the others."""
     array = np.atleast_1d(array)
     width = math.prod(array.shape[1:])
@@ -59,7 +58,7 @@ def array_table(array: NDArray[Any], facts: Mapping[str, Any]) -> Table:
     )
 
 
-def about(answer: msgspec.Struct, *left_out: str) -> dict[str, Any]:
+def about(answer: msgspec.Struct, *left_out: str) -> dict[str, object]:
     """The fields of an answer but those that its table shows."""
     names = (name for name in answer.__struct_fields__ if name not in left_out)
     return {name: getattr(answer, name) for name in names}

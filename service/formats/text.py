@@ -2,13 +2,13 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from service.formats.tables import Block, to_json
+from service.formats.tables import Block, Columns, to_json
 
 
 class CsvRows:
@@ -16,7 +16,7 @@ class CsvRows:
 
     size = None
 
-    def __init__(self, columns: Mapping[str, Any]) -> None:
+    def __init__(self, columns: Columns) -> None:
         self._columns = list(columns)
 
     def head(self) -> bytes:

@@ -1,11 +1,12 @@
-"""The framework's request, and answers that are sent past the framework."""
+"""The framework's request and response, and answers that are sent past the framework."""
 
 from typing import Any
 
-from litestar import Request
-from litestar.types import Send
+from litestar import Request, Response
+from litestar.types import HTTPResponseBodyEvent, Send
 
 AnyRequest = Request[Any, Any, Any]  # of no particular user, key or state
+AnyResponse = Response[Any]
 
 
 async def send_whole(
@@ -17,4 +18,4 @@ async def send_whole(
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-NO_BODY: Any = {"type": "http.response.body", "body": b"", "more_body": False}
+NO_BODY: HTTPResponseBodyEvent = {"type": "http.response.body", "body": b"", "more_body": False}

@@ -6,12 +6,12 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
-from litestar import Request
 from litestar.types import Receive
 
 from grokprobe.errors import InvalidInput
 from service.context import Context
 from service.errors import EncodedBody, IncompleteBody, TooLarge
+from service.http.asgi import AnyRequest
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -20,14 +20,14 @@ NO_CHOICES: Mapping[str, Sequence[str]] = MappingProxyType({})
 MSGPACK_TYPES = ("application/msgpack", "application/x-msgpack", "application/vnd.msgpack")
 
 
-async def read_body(request: Request[Any, Any, Any], context: Context) -> bytes:
+async def read_body(request: AnyRequest, context: Context) -> bytes:
     """The whole body, uncompressed. Raises EncodedBody and what `read_encoded_body` does."""
     if request.headers.get("content-encoding", "identity") != "identity":
         raise EncodedBody("the body is compressed; send it as it is, without Content-Encoding")
     return await read_encoded_body(request, context)
 
 
-async def read_encoded_body(request: Request[Any, Any, Any], context: Context) -> bytes:
+async def read_encoded_body(request: AnyRequest, context: Context) -> bytes:
     """The body's bytes, whatever their encoding. Raises TooLarge, IncompleteBody."""
     if int(request.headers.get("content-length", 0)) > context.settings.max_body_bytes:
         raise _above_limit(context)
@@ -41,8 +41,8 @@ async def receive_body(receive: Receive, context: Context) -> bytes:
     """
     parts, size, more = [], 0, True
     while more:
-        message: Any = await receive()
-        if message["type"] == "http.disconnect":
+        message = await receive()
+        if message["type"] != "http.request":
             raise IncompleteBody("the client went away before its body had arrived")
         parts.append(message.get("body", b""))
         more = message.get("more_body", False)

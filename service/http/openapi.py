@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from litestar import Request, Router
+from litestar import Router
 from litestar.exceptions import NotFoundException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
@@ -25,6 +25,7 @@ from litestar.openapi.spec.enums import OpenAPIType
 
 from service.formats.registry import Formats
 from service.http import problems
+from service.http.asgi import AnyRequest
 from service.http.parameters import PATH
 from service.http.queries import FORMAT
 from service.http.resources import Resource, RestsOn
@@ -164,7 +165,7 @@ def _described(parameter: Parameter | Reference) -> Parameter:
     return replace(parameter, schema=schema)
 
 
-async def _refuse_unknown(request: Request[Any, Any, Any]) -> None:
+async def _refuse_unknown(request: AnyRequest) -> None:
     """The framework has a page of its own for what it does not know below /schema."""
     if "path" in request.path_params:
         raise NotFoundException

@@ -9,7 +9,7 @@ from litestar.types import Receive, Scope, Send
 from service.context import Context
 from service.formats.negotiation import negotiate
 from service.formats.registry import JSON, Format
-from service.http.asgi import NO_BODY, AnyRequest
+from service.http.asgi import NO_BODY, AnyRequest, AnyResponse
 from service.http.caching import (
     cache_control,
     etag,
@@ -55,19 +55,18 @@ class NotModified(Response[bytes]):
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         super().__init__(b"")
-        lines = [(n.lower().encode(), value.encode()) for n, value in headers.items()]
-        self._start: Any = {"type": "http.response.start", "status": 304, "headers": lines}
+        self._lines = [(n.lower().encode(), value.encode()) for n, value in headers.items()]
 
     def to_asgi_response(self, *_: Any, **__: Any) -> Any:
         """The application that sends it."""
         return self._send
 
     async def _send(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        await send(self._start)
+        await send({"type": "http.response.start", "status": 304, "headers": self._lines})
         await send(NO_BODY)
 
 
-async def settle(context: Context, request: AnyRequest) -> Response[Any] | None:
+async def settle(context: Context, request: AnyRequest) -> AnyResponse | None:
     """Check the query, agree on the format, find the run and step; 304 for what still stands.
 
     Raises InvalidInput, FormatNotOffered, Overloaded, RunNotFound, StepNotFound, LabelNotReached.

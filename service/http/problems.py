@@ -2,16 +2,15 @@
 
 import logging
 from http import HTTPStatus
-from typing import Any
 
 import msgspec
-from litestar import Request, Response
+from litestar import Response
 from litestar.exceptions import HTTPException, ValidationException
-from litestar.types import Send
+from litestar.types import HTTPScope, Send
 
 from grokprobe import errors
 from service import errors as service_errors
-from service.http.asgi import send_whole
+from service.http.asgi import AnyRequest, send_whole
 from service.telemetry.requests import state_of
 
 logger = logging.getLogger("grokprobe.service")
@@ -108,7 +107,7 @@ def _describe(error: Exception) -> tuple[int, str, str, list[FieldError]]:
     return *known, str(error), place
 
 
-def _detail_of_unmatched(scope: Any, status: int, detail: str) -> str:
+def _detail_of_unmatched(scope: HTTPScope, status: int, detail: str) -> str:
     """The framework says "Not Found"; a person wants to know what was not found."""
     if status == 404 and detail == "Not Found":
         if scope["path"].startswith("/v2/"):
@@ -119,7 +118,7 @@ def _detail_of_unmatched(scope: Any, status: int, detail: str) -> str:
     return detail
 
 
-def problem(scope: Any, error: Exception) -> tuple[int, dict[str, str], bytes]:
+def problem(scope: HTTPScope, error: Exception) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body for any exception, logged; what is not in the table says nothing."""
     status, slug, detail, found = _describe(error)
     detail = _detail_of_unmatched(scope, status, detail)
@@ -137,13 +136,13 @@ def problem(scope: Any, error: Exception) -> tuple[int, dict[str, str], bytes]:
     return status, _headers(error, status), msgspec.json.encode(body)
 
 
-def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def problem_response(request: AnyRequest, error: Exception) -> Response[bytes]:
     """The response for any exception within the framework."""
     status, headers, body = problem(request.scope, error)
     return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
-async def send_problem(scope: Any, send: Send, error: Exception) -> None:
+async def send_problem(scope: HTTPScope, send: Send, error: Exception) -> None:
     """The same outside the framework."""
     status, headers, body = problem(scope, error)
     lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
@@ -158,7 +157,7 @@ def unnamed_problem(status: int, detail: str, request_id: str) -> bytes:
     return msgspec.json.encode(body)
 
 
-def _log(scope: Any, error: Exception, status: int, slug: str, detail: str) -> None:
+def _log(scope: HTTPScope, error: Exception, status: int, slug: str, detail: str) -> None:
     """One line; none for 429, which comes in thousands when there is no time for lines."""
     if status == 429:
         return

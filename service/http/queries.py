@@ -8,15 +8,15 @@ import difflib
 import re
 from functools import lru_cache
 from types import MappingProxyType, NoneType
-from typing import Any, Literal, get_args, get_origin
+from typing import Literal, get_args, get_origin
 from urllib.parse import parse_qsl
 
-from litestar import Request
 from litestar.enums import ParamType
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import ParameterKwarg
 
 from grokprobe.errors import InvalidInput
+from service.http.asgi import AnyRequest
 from service.http.resources import Resource
 
 NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,3})?", re.ASCII)
@@ -28,7 +28,7 @@ SHORT = 256  # bytes of a query that is worth keeping
 Query = tuple[tuple[str, str], ...]
 
 
-def check_query(request: Request[Any, Any, Any]) -> Query:
+def check_query(request: AnyRequest) -> Query:
     """The query's names and values.
 
     Raises InvalidInput for a parameter that is unknown, repeated or of the wrong kind.
@@ -52,7 +52,7 @@ def _checked(handler: HTTPRouteHandler, query: bytes) -> Query:
     return given
 
 
-def in_order(request: Request[Any, Any, Any]) -> Query:
+def in_order(request: AnyRequest) -> Query:
     """The query's names and values as they stand; the framework keeps them in no order."""
     return _parsed(request.scope["query_string"])
 
@@ -62,10 +62,10 @@ def _parsed(query: bytes) -> Query:
 
 
 @lru_cache(maxsize=256)
-def query_parameters(handler: HTTPRouteHandler) -> MappingProxyType[str, Any]:
+def query_parameters(handler: HTTPRouteHandler) -> MappingProxyType[str, object]:
     """The query parameters of a route handler: name -> type, None taken out of unions."""
     injected = handler.resolve_dependencies()
-    found: dict[str, Any] = {
+    found: dict[str, object] = {
         field.kwarg_definition.name or field.name: _plain(field.annotation)
         for field in handler.parsed_fn_signature.parameters.values()
         if field.name not in injected
@@ -76,7 +76,7 @@ def query_parameters(handler: HTTPRouteHandler) -> MappingProxyType[str, Any]:
     return MappingProxyType(found | {FORMAT: str} if resource and resource.formats else found)
 
 
-def _plain(annotation: Any) -> Any:
+def _plain(annotation: object) -> object:
     options = [a for a in get_args(annotation) if a is not NoneType]
     union = NoneType in get_args(annotation)
     return options[0] if union and len(options) == 1 else annotation
@@ -88,7 +88,7 @@ def _unknown(name: str, known: list[str]) -> str:
     return f"is not a parameter here (known: {', '.join(known) or 'none'}){hint}"
 
 
-def _complaint(value: str, kind: Any) -> str | None:
+def _complaint(value: str, kind: object) -> str | None:
     if kind is int and not INTEGER.fullmatch(value):
         return f"expected an integer of at most 19 digits, got {value[:40]!r}"
     if kind is float and not NUMBER.fullmatch(value):

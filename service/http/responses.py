@@ -3,16 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from types import MappingProxyType
-from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
 from litestar import Response
 from litestar.response import Stream
-from numpy.typing import NDArray
 
-from service.formats.tables import Block, Encoder, Table
-from service.http.asgi import AnyRequest
+from service.formats.tables import AnyArray, Block, Encoder, Table
+from service.http.asgi import AnyRequest, AnyResponse
 from service.http.caching import weak_tag
 from service.http.preconditions import NotModified, Reply
 from service.http.queries import in_order
@@ -24,10 +22,10 @@ async def respond(
     reply: Reply,
     answer: msgspec.Struct,
     table: Table | None = None,
-    array: NDArray[Any] | None = None,
+    array: AnyArray | None = None,
     headers: Mapping[str, str] = MappingProxyType({}),
     apart: bool = False,
-) -> Response[Any]:
+) -> AnyResponse:
     """The answer in the format negotiated on: itself as JSON, its table, or its array as npy.
 
     `apart` says that its cells hold much: a thread encodes them. Where nothing was known before
@@ -53,7 +51,7 @@ async def stream(
     table: Table,
     blocks: AsyncIterator[Block],
     length: int = 0,
-) -> Response[Any]:
+) -> AnyResponse:
     """The answer block by block, in constant memory: the next is made when the last is taken.
 
     The first is made here, under the caller's permit. A reader that is slow holds none.

@@ -18,16 +18,15 @@ import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from litestar.types import ASGIApp, Receive, Send
+from litestar.types import HTTPScope, Receive, Send
 
 from grokprobe.errors import InvalidInput, SettingError
 from grokprobe.settings import Settings, variable
 from service.errors import RateExceeded, Unauthorised
 from service.http.problems import send_problem
 from service.telemetry.metrics import Metrics
-from service.telemetry.requests import header, state_of
+from service.telemetry.requests import HTTPApp, header, state_of
 
 logger = logging.getLogger("grokprobe.service")
 
@@ -158,7 +157,7 @@ def open_keys(settings: Settings) -> ApiKeys | None:
     )
 
 
-def protect(app: ASGIApp, keys: ApiKeys, metrics: Metrics, open_metrics: bool) -> ASGIApp:
+def protect(app: HTTPApp, keys: ApiKeys, metrics: Metrics, open_metrics: bool) -> HTTPApp:
     """`app` for those who have a key; health for all, and what describes the service by setting.
 
     It stands outside the framework, so that no route can be forgotten. A browser's preflight
@@ -166,7 +165,7 @@ def protect(app: ASGIApp, keys: ApiKeys, metrics: Metrics, open_metrics: bool) -
     """
     paths, prefixes = (PROBED + DESCRIBING, READER) if open_metrics else (PROBED, ())
 
-    async def protected(scope: Any, receive: Receive, send: Send) -> None:
+    async def protected(scope: HTTPScope, receive: Receive, send: Send) -> None:
         if scope["method"] == "OPTIONS":
             return await app(scope, receive, send)
         if scope["path"] in paths or scope["path"].startswith(prefixes):

@@ -9,14 +9,14 @@ import asyncio
 import zlib
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
+from typing import Protocol
 
 import zstandard
-from litestar.types import ASGIApp, Receive, Send
+from litestar.types import HTTPScope, Message, Receive, Send
 
 from service.formats.negotiation import qualities
 from service.formats.registry import FORMATS
-from service.telemetry.requests import state_of
+from service.telemetry.requests import HTTPApp, state_of
 
 MIN_BYTES = 1024  # less fits in one packet anyhow
 INLINE_BYTES = 32_768  # about a millisecond; more is done in a thread
@@ -31,6 +31,13 @@ LONGEST = 256  # bytes of an Accept-Encoding: choices are kept
 Headers = Iterable[tuple[bytes, bytes]]
 
 
+class Packer(Protocol):
+    """Takes an answer in pieces and gives it packed."""
+
+    def compress(self, data: bytes, /) -> bytes: ...
+    def flush(self) -> bytes: ...
+
+
 @lru_cache
 def choose_encoding(header: str) -> str | None:
     """The encoding of an answer by Accept-Encoding, zstd where both are as welcome; or none."""
@@ -40,15 +47,15 @@ def choose_encoding(header: str) -> str | None:
     return best if wanted.get(best, others) > 0 else None
 
 
-def compressor(encoding: str) -> Any:
-    """An object with `compress` and `flush`."""
+def compressor(encoding: str) -> Packer:
+    """What packs an answer."""
     if encoding == "gzip":
         return zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
     return zstandard.ZstdCompressor(ZSTD_LEVEL).compressobj()
 
 
-def _pack(packer: Any, body: bytes, last: bool) -> bytes:
-    packed: bytes = packer.compress(body)
+def _pack(packer: Packer, body: bytes, last: bool) -> bytes:
+    packed = packer.compress(body)
     return packed + packer.flush() if last else packed
 
 
@@ -70,25 +77,25 @@ def _repacked(headers: Headers, encoding: str) -> Headers:
     return [*kept, (b"content-encoding", encoding.encode()), (b"vary", vary)]
 
 
-def compress(app: ASGIApp) -> ASGIApp:
+def compress(app: HTTPApp) -> HTTPApp:
     """`app` with its text compressed as the client asks, in pieces as they come."""
 
-    async def compressed(scope: Any, receive: Receive, send: Send) -> None:
+    async def compressed(scope: HTTPScope, receive: Receive, send: Send) -> None:
         accepted = state_of(scope).headers.get(b"accept-encoding", b"")
         encoding = (
             choose_encoding(accepted.decode("latin-1")) if 0 < len(accepted) <= LONGEST else None
         )
         if encoding is None or scope["path"].startswith(UNTOUCHED):
             return await app(scope, receive, send)
-        packer: Any = None
+        packer: Packer | None = None
 
-        async def pack(message: Any) -> None:
+        async def pack(message: Message) -> None:
             nonlocal packer
             if message["type"] == "http.response.start":
                 if _is_worth(message["headers"]):
                     packer = compressor(encoding)
                     message["headers"] = _repacked(message["headers"], encoding)
-            elif packer:
+            elif packer and message["type"] == "http.response.body":
                 body, last = message["body"], not message.get("more_body")
                 if len(body) > INLINE_BYTES:
                     message["body"] = await asyncio.to_thread(_pack, packer, body, last)

@@ -1,11 +1,9 @@
 """Cross-origin requests: which pages of other sites may read answers."""
 
-from typing import Any
-
-from litestar.types import ASGIApp, Receive, Send
+from litestar.types import HTTPScope, Message, Receive, Send
 
 from service.http.asgi import NO_BODY
-from service.telemetry.requests import state_of
+from service.telemetry.requests import HTTPApp, state_of
 
 SHOWN_TO_SCRIPTS = (
     b"Accept-Ranges, Content-Location, Content-Range, ETag, Link, Retry-After, Server-Timing, "
@@ -17,7 +15,7 @@ PREFLIGHT = [
 ]
 
 
-def cross_origin(app: ASGIApp, origins: frozenset[str]) -> ASGIApp:
+def cross_origin(app: HTTPApp, origins: frozenset[str]) -> HTTPApp:
     """`app` for the scripts of pages from these origins, or from all for `*`.
 
     The answer to a preflight is given here: it carries no key. The framework's own layer
@@ -26,13 +24,13 @@ def cross_origin(app: ASGIApp, origins: frozenset[str]) -> ASGIApp:
     if not origins:
         return app
 
-    async def crossed(scope: Any, receive: Receive, send: Send) -> None:
+    async def crossed(scope: HTTPScope, receive: Receive, send: Send) -> None:
         given = state_of(scope).headers
         headers = _allowing(given.get(b"origin", b""), origins)
         if b"access-control-request-method" in given and scope["method"] == "OPTIONS":
             return await _preflight(send, headers, given)
 
-        async def allow(message: Any) -> None:
+        async def allow(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *headers]
             await send(message)
@@ -57,6 +55,6 @@ async def _preflight(
 ) -> None:
     wanted = given.get(b"access-control-request-headers", b"")
     allowed = [*PREFLIGHT, (b"access-control-allow-headers", wanted)]
-    start: Any = {"type": "http.response.start", "status": 204, "headers": [*headers, *allowed]}
-    await send(start)
+    whole = [*headers, *allowed]
+    await send({"type": "http.response.start", "status": 204, "headers": whole})
     await send(NO_BODY)

@@ -6,14 +6,14 @@ others wait for too (a load, a grid, a result of analysis) goes on without it.
 
 import asyncio
 import time
-from typing import Any
 
-from litestar.types import ASGIApp, Receive, Send
+from litestar.types import HTTPScope, Receive, Send
+from litestar.types.asgi_types import ReceiveMessage
 
 from grokprobe.errors import GrokprobeError, InvalidInput
 from service.errors import ClientGone, DeadlineExceeded, IncompleteBody, Stopping
 from service.http.problems import send_problem
-from service.telemetry.requests import state_of
+from service.telemetry.requests import HTTPApp, state_of
 
 HEADER = "X-Request-Timeout-Ms"
 KEY = HEADER.lower().encode()
@@ -32,7 +32,7 @@ def timeout_ms(value: bytes) -> int:
     raise InvalidInput(HEADER, f"must be an integer 1..{MAX_MS}, got {given!r}")
 
 
-def _has_body(scope: Any) -> bool:
+def _has_body(scope: HTTPScope) -> bool:
     """Whether a request says that a body follows it, which somebody reads."""
     headers = state_of(scope).headers
     return scope["method"] != "GET" and any(headers.get(n, b"0") != b"0" for n in BODY_HEADERS)
@@ -41,7 +41,7 @@ def _has_body(scope: Any) -> bool:
 class Deadline:
     """A request, and what may end its task before its answer begins."""
 
-    def __init__(self, scope: Any, receive: Receive, given_ms: int | None) -> None:
+    def __init__(self, scope: HTTPScope, receive: Receive, given_ms: int | None) -> None:
         self._scope, self._receive = scope, receive
         self._task = asyncio.current_task()
         self._began = time.monotonic()
@@ -54,10 +54,10 @@ class Deadline:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(given_ms / 1000, self.end, late)
 
-    async def receive(self) -> Any:
+    async def receive(self) -> ReceiveMessage:
         """The next message to the application."""
         message = await self._receive()
-        self._body_read = not message.get("more_body", False)
+        self._body_read = message["type"] != "http.request" or not message.get("more_body")
         return message
 
     def lift(self) -> None:
@@ -107,12 +107,12 @@ class Deadline:
 class Deadlines:
     """An application with each of its requests bound in time."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: HTTPApp) -> None:
         self._app = app
         self._bounds: set[Deadline] = set()  # of all requests
         self._looking = False
 
-    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         given = state_of(scope).headers.get(KEY)
         try:

@@ -7,19 +7,19 @@ errors. From the outside in: counting, HEAD and request ids; then other origins;
 import asyncio
 import time
 from functools import partial
-from typing import Any
 
-from litestar.types import ASGIApp, Receive, Send
+from litestar.types import HTTPScope, Message, Receive, Send
+from litestar.types.asgi_types import HTTPDisconnectEvent, RawHeaders
 
 from service.http.asgi import NO_BODY
 from service.telemetry.metrics import Metrics
-from service.telemetry.requests import KEY, RequestState, current_request, request_id
+from service.telemetry.requests import KEY, HTTPApp, RequestState, current_request, request_id
 
 
-def instrument(app: ASGIApp, metrics: Metrics) -> ASGIApp:
+def instrument(app: HTTPApp, metrics: Metrics) -> HTTPApp:
     """`app` with its requests counted, timed and named, and with HEAD wherever it has GET."""
 
-    async def instrumented(scope: Any, receive: Receive, send: Send) -> None:
+    async def instrumented(scope: HTTPScope, receive: Receive, send: Send) -> None:
         started, status, method = time.perf_counter(), 500, scope["method"]
         head = method == "HEAD"
         if head:
@@ -30,7 +30,7 @@ def instrument(app: ASGIApp, metrics: Metrics) -> ASGIApp:
         scope.setdefault("state", {})[KEY] = state
         current_request.set(scope)  # each request runs in a task of its own
 
-        async def watch(message: Any) -> None:
+        async def watch(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status, state.begun = message["status"], True
@@ -53,7 +53,7 @@ def instrument(app: ASGIApp, metrics: Metrics) -> ASGIApp:
     return instrumented
 
 
-def _as_get(scope: Any) -> Any:
+def _as_get(scope: HTTPScope) -> HTTPScope:
     """A copy of a HEAD's scope that says GET: the server must still see HEAD.
 
     A range is defined for GET alone (RFC 9110, section 14.2).
@@ -62,13 +62,13 @@ def _as_get(scope: Any) -> Any:
     return {**scope, "method": "GET", "headers": headers}
 
 
-async def _ended(answered: asyncio.Event) -> Any:
+async def _ended(answered: asyncio.Event) -> HTTPDisconnectEvent:
     """What is received of a HEAD: its client waits for no body, so that a stream ends at once."""
     await answered.wait()
     return {"type": "http.disconnect"}
 
 
-def _with_head(headers: Any) -> Any:
+def _with_head(headers: RawHeaders) -> RawHeaders:
     """Headers whose Allow names HEAD wherever it names GET."""
     return [
         (name, value.replace(b"GET", b"GET, HEAD"))

@@ -6,8 +6,8 @@ A label per run and step would be a time series per checkpoint.
 from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import accumulate
-from typing import Any
 
+from litestar.types import HTTPScope
 from prometheus_client import CollectorRegistry, Gauge, Metric, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
@@ -120,7 +120,7 @@ class Metrics:
         timing.queue_s += queue_s
         timing.inference_s += inference_s
 
-    def observe(self, scope: Any, method: str, status: int, seconds: float) -> None:
+    def observe(self, scope: HTTPScope, method: str, status: int, seconds: float) -> None:
         """Count one answered request."""
         route = scope.get("path_template") or "unmatched"
         label = method if method in METHODS else "OTHER"

@@ -7,19 +7,20 @@ the framework and for what is within.
 import itertools
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
 
-from litestar.types import Scope
+from litestar.types import HTTPScope, Receive, Scope, Send
+
+HTTPApp = Callable[[HTTPScope, Receive, Send], Awaitable[None]]  # what a layer stands around
 
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 KEY = "grokprobe"  # in the scope's state, which the framework shares
 _process, _numbers = secrets.token_hex(4), itertools.count(secrets.randbelow(2**31))
 
 # The ASGI scope of the request that the running task answers.
-current_request: ContextVar[Scope | None] = ContextVar("current_request", default=None)
+current_request: ContextVar[HTTPScope | None] = ContextVar("current_request", default=None)
 
 
 @dataclass(slots=True)
@@ -71,7 +72,7 @@ def current_timing() -> Timing:
     return state_of(scope).timing if scope else Timing()
 
 
-def request_facts() -> dict[str, Any]:
+def request_facts() -> dict[str, str]:
     """`request_id`, `run` and `step` of the request that is being answered."""
     scope = current_request.get()
     if scope is None:

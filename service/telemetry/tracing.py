@@ -8,19 +8,20 @@ import functools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from litestar.types import ASGIApp, Message, Receive, Send
+from litestar.types import HTTPScope, Message, Receive, Send
 
 from grokprobe import spans
 from grokprobe.errors import SettingError
 from grokprobe.settings import variable
+from service.telemetry.requests import HTTPApp
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Tracer
 
-Layer = Callable[[ASGIApp], ASGIApp]
+Layer = Callable[[HTTPApp], HTTPApp]
 
 
 @contextmanager
@@ -64,14 +65,12 @@ def _exporting_provider() -> "TracerProvider":
     return provider
 
 
-def _around(tracer: "Tracer", app: ASGIApp) -> ASGIApp:
+def _around(tracer: "Tracer", app: HTTPApp) -> HTTPApp:
     """`app` with a span for each request, named by its route."""
     from opentelemetry.propagate import extract
     from opentelemetry.trace import SpanKind, Status, StatusCode
 
-    async def traced(scope: Any, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await app(scope, receive, send)
+    async def traced(scope: HTTPScope, receive: Receive, send: Send) -> None:
         headers = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
         caller, method = extract(headers), scope["method"]
         facts = {"http.request.method": method, "url.path": scope["path"]}
@@ -90,6 +89,5 @@ def _around(tracer: "Tracer", app: ASGIApp) -> ASGIApp:
             if route := scope.get("path_template"):
                 span.update_name(f"{method} {route}")
                 span.set_attribute("http.route", route)
-            return None
 
     return traced

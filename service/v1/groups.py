@@ -1,7 +1,7 @@
 """Groups: what runs that are studied together tell as an ensemble."""
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from litestar import Response, get
@@ -11,7 +11,7 @@ from grokprobe.analysis import ANALYSIS_VERSION
 from service.context import FromContext
 from service.formats.registry import TABLE
 from service.formats.tables import Table
-from service.http.asgi import AnyRequest
+from service.http.asgi import AnyRequest, AnyResponse
 from service.http.caching import weak_tag
 from service.http.openapi import OF_A_GROUP, offering
 from service.http.preconditions import NotModified, Reply, SettledRequest
@@ -56,7 +56,7 @@ async def get_group_emergence(
     found = await context.members.group(group)
     headers = _headers(request, request.reply, found)
     if request.reply.stands(headers):
-        unchanged: Response[Any] = NotModified({**request.reply.headers, **headers})
+        unchanged: AnyResponse = NotModified({**request.reply.headers, **headers})
         return unchanged
     rows = await context.members.rows(found)
     answer, table = await asyncio.to_thread(_answer, group, rows)

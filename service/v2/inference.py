@@ -1,10 +1,9 @@
 """Inference: pairs in, outputs out, in JSON or binary."""
 
-from typing import Any
-
-from litestar import Request, Response, post
+from litestar import Response, post
 
 from service.context import FromContext
+from service.http.asgi import AnyRequest, AnyResponse
 from service.http.bodies import read_encoded_body
 from service.http.parameters import RunPath, StepPath
 from service.inference.batching import INLINE_PAIRS
@@ -25,7 +24,7 @@ from service.v2.requests import JSON_LENGTH, check_pairs, read_request
     operation_class=WithTensors,
 )
 async def infer(
-    request: Request[Any, Any, Any],
+    request: AnyRequest,
     context: FromContext,
     run: RunPath,
     step: StepPath = LATEST,
@@ -36,29 +35,29 @@ async def infer(
         number = await step_of_version(context, run, step)
         with context.statistics.request(run, number) as watch:
             body = await unpack(context, body, headers.get("content-encoding", "identity"))
-            asked = read_request(context, body, headers.get(JSON_LENGTH))
+            wanted = read_request(context, body, headers.get(JSON_LENGTH))
             del body  # unpacked it is much larger than the pairs may be
             watch.lap("compute_input")
             checkpoint = await context.checkpoints.get(run, number)
             watch.lap("queue")
-            check_pairs(asked.pairs, checkpoint.table.task.modulus)
-            wanted = choose_outputs(context, checkpoint, asked)
-            found = await compute(context, checkpoint, wanted, asked.pairs)
+            check_pairs(wanted.pairs, checkpoint.table.task.modulus)
+            outputs = choose_outputs(context, checkpoint, wanted)
+            found = await compute(context, checkpoint, outputs, wanted.pairs)
             watch.lap("compute_infer")
 
-            def respond() -> Response[Any]:
-                answer = InferAnswer(run, str(number), [], asked.id)
+            def respond() -> AnyResponse:
+                answer = InferAnswer(run, str(number), [], wanted.id)
                 return _response(
-                    *encode_outputs(answer, wanted, found), headers.get("accept-encoding", "")
+                    *encode_outputs(answer, outputs, found), headers.get("accept-encoding", "")
                 )
 
-            small = len(asked.pairs) <= INLINE_PAIRS
+            small = len(wanted.pairs) <= INLINE_PAIRS
             response = respond() if small else await context.inference.apart(respond)
             watch.lap("compute_output")
             return response
 
 
-def _response(body: bytes, json_length: int | None, accepted: str) -> Response[Any]:
+def _response(body: bytes, json_length: int | None, accepted: str) -> AnyResponse:
     """The answer, packed only if one encoding alone is accepted.
 
     The client library asks so when it will unpack; what it sends without being told to is longer,

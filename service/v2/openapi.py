@@ -60,8 +60,8 @@ class WithTensors(Operation):
 
     def __post_init__(self) -> None:
         """Describe both."""
-        asked = OpenAPIMediaType(schema=REQUEST, example=EXAMPLE)
-        self.request_body = RequestBody(content={JSON: asked, BINARY: BYTES}, required=True)
+        tensors = OpenAPIMediaType(schema=REQUEST, example=EXAMPLE)
+        self.request_body = RequestBody(content={JSON: tensors, BINARY: BYTES}, required=True)
         answer = (self.responses or {})["200"]
         assert isinstance(answer, OpenAPIResponse)
         answer.content = {**(answer.content or {}), BINARY: BYTES}

@@ -16,7 +16,7 @@ from service.context import Context
 from service.http.bodies import refused
 from service.inference.checkpoints import Checkpoint
 from service.v2.records import BinarySize, InferAnswer, OutputTensor, RequestedOutput
-from service.v2.requests import SHARED_MEMORY, Asked
+from service.v2.requests import SHARED_MEMORY, PairsRequest
 
 # Numbers in one answer: 64 MiB in binary; encoding more in JSON would keep everybody else waiting.
 MAX_NUMBERS, MAX_JSON_NUMBERS = 2**24, 2_000_000
@@ -38,30 +38,30 @@ class Wanted:
         return math.prod(pairs if size < 0 else size for size in [*self.shape[:-1], width])
 
 
-def choose_outputs(context: Context, checkpoint: Checkpoint, asked: Asked) -> list[Wanted]:
+def choose_outputs(context: Context, checkpoint: Checkpoint, request: PairsRequest) -> list[Wanted]:
     """What a request wants of a checkpoint: all of its outputs if it names none.
 
     Raises OutputMissing, InvalidInput, TooLarge.
     """
-    if len({output.name for output in asked.outputs}) < len(asked.outputs):
+    if len({output.name for output in request.outputs}) < len(request.outputs):
         raise InvalidInput("$.outputs", "names an output more than once")
-    named = asked.outputs or [RequestedOutput(name) for name in checkpoint.shapes]
-    wanted = [_wanted(checkpoint, output, asked.binary, i) for i, output in enumerate(named)]
-    _check_size(context, wanted, len(asked.pairs))
+    named = request.outputs or [RequestedOutput(name) for name in checkpoint.shapes]
+    wanted = [_wanted(checkpoint, output, request.binary, i) for i, output in enumerate(named)]
+    _check_size(context, wanted, len(request.pairs))
     return wanted
 
 
 def _wanted(checkpoint: Checkpoint, output: RequestedOutput, binary: bool, i: int) -> Wanted:
     checkpoint.check([output.name])
-    asked, shape = output.parameters, checkpoint.shapes[output.name]
+    how, shape = output.parameters, checkpoint.shapes[output.name]
     place = f"$.outputs[{i}].parameters"
-    if asked.shared_memory_region is not None:
+    if how.shared_memory_region is not None:
         raise InvalidInput(f"{place}.shared_memory_region", SHARED_MEMORY)
-    if asked.classification is not None and asked.classification > shape[-1]:
-        message = f"must be at most {shape[-1]} for {output.name}, got {asked.classification}"
+    if how.classification is not None and how.classification > shape[-1]:
+        message = f"must be at most {shape[-1]} for {output.name}, got {how.classification}"
         raise InvalidInput(f"{place}.classification", message)
-    own = binary if asked.binary_data is None else asked.binary_data
-    return Wanted(output.name, shape, own, asked.classification)
+    own = binary if how.binary_data is None else how.binary_data
+    return Wanted(output.name, shape, own, how.classification)
 
 
 def _check_size(context: Context, wanted: list[Wanted], pairs: int) -> None:

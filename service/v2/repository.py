@@ -1,11 +1,10 @@
 """The model repository: what there is, and hints of what to keep loaded."""
 
-from typing import Any
-
-from litestar import Request, post
+from litestar import post
 
 from grokprobe.errors import InvalidInput
 from service.context import FromContext
+from service.http.asgi import AnyRequest
 from service.http.bodies import decode_body, read_body
 from service.http.openapi import documented
 from service.http.parameters import RunPath, StepPath
@@ -24,16 +23,16 @@ RUNS = 1_000  # read at a time
     tags=TAGS,
     responses={**documented(400, 503), **OF_A_BODY},
 )
-async def get_index(request: Request[Any, Any, Any], context: FromContext) -> list[IndexEntry]:
+async def get_index(request: AnyRequest, context: FromContext) -> list[IndexEntry]:
     """Every run at its latest step; `{"ready": true}` leaves out those without a checkpoint."""
     body = await read_body(request, context)
-    asked = decode_body(body or b"{}", JSON, IndexRequest)
+    wanted = decode_body(body or b"{}", JSON, IndexRequest)
     found: list[IndexEntry] = []
     while page := await page_of_runs(
         context.source, context.views, found[-1].name if found else "", RUNS
     ):
         found += [_entry(row.run, row.latest_step) for row in page]
-    return [entry for entry in found if entry.state == "READY" or not asked.ready]
+    return [entry for entry in found if entry.state == "READY" or not wanted.ready]
 
 
 def _entry(run: str, step: int | None) -> IndexEntry:
@@ -51,7 +50,7 @@ def _entry(run: str, step: int | None) -> IndexEntry:
     responses={**OF_A_MODEL, **OF_A_BODY},
 )
 async def load(
-    request: Request[Any, Any, Any],
+    request: AnyRequest,
     context: FromContext,
     run: RunPath,
     step: StepPath = LATEST,
@@ -73,7 +72,7 @@ async def load(
     responses={**documented(400, 404, 503), **OF_A_BODY},
 )
 async def unload(
-    request: Request[Any, Any, Any],
+    request: AnyRequest,
     context: FromContext,
     run: RunPath,
     step: StepPath = "",

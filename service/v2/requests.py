@@ -30,7 +30,7 @@ SHARED_MEMORY = "shared memory is not offered; send and take data with the reque
 
 
 @dataclass(frozen=True)
-class Asked:
+class PairsRequest:
     """Pairs (n, 2), not yet compared with a modulus, and what is wanted of them."""
 
     id: str
@@ -39,18 +39,18 @@ class Asked:
     binary: bool  # for outputs that say nothing of their own
 
 
-def read_request(context: Context, body: bytes, json_length: str | None) -> Asked:
+def read_request(context: Context, body: bytes, json_length: str | None) -> PairsRequest:
     """A request from its body and that header. Raises InvalidInput, TooLarge."""
-    asked, binary = _decode(body, json_length)
-    if asked.parameters.sequence_id not in (0, ""):
+    request, binary = _decode(body, json_length)
+    if request.parameters.sequence_id not in (0, ""):
         raise InvalidInput("$.parameters.sequence_id", "models here keep no state; leave it out")
-    tensor = _the_input(asked.inputs)
+    tensor = _the_input(request.inputs)
     count, limit = tensor.shape[0], context.settings.max_pairs
     if count > limit:
         message = f"{count} pairs in one request, at most {limit} (GROKPROBE_MAX_PAIRS)"
         raise refused(context, "pairs", message)
     pairs = _from_json(tensor, binary) if tensor.data else _from_binary(tensor, binary)
-    return Asked(asked.id, pairs, asked.outputs, asked.parameters.binary_data_output)
+    return PairsRequest(request.id, pairs, request.outputs, request.parameters.binary_data_output)
 
 
 def _decode(body: bytes, json_length: str | None) -> tuple[InferRequest, bytes]:

@@ -7,9 +7,8 @@ encoded body) is left to the route; a GET has an ETag, which the routes know how
 """
 
 import re
-from typing import Any
 
-from litestar.types import ASGIApp, Receive, Send
+from litestar.types import HTTPScope, Receive, Send
 
 from service.context import Context
 from service.formats.registry import JSON
@@ -18,7 +17,7 @@ from service.http.asgi import send_whole
 from service.http.bodies import decode_body, receive_body
 from service.http.problems import send_problem
 from service.http.target import Opened
-from service.telemetry.requests import state_of
+from service.telemetry.requests import HTTPApp, state_of
 from service.v1.checkpoint.predict import (
     MAX_WHOLE,
     empty_answer,
@@ -34,10 +33,10 @@ SHORT = len('{"pairs":[]}') + 6 * MAX_WHOLE - 1  # bytes of a body: it has no mo
 COMMON_ACCEPT = (None, b"*/*", b"application/json")
 
 
-def fast_path(app: ASGIApp, context: Context) -> ASGIApp:
+def fast_path(app: HTTPApp, context: Context) -> HTTPApp:
     """`app`, but for common predictions, which never reach it."""
 
-    async def fast(scope: Any, receive: Receive, send: Send) -> None:
+    async def fast(scope: HTTPScope, receive: Receive, send: Send) -> None:
         path = PATH.fullmatch(scope["path"])
         if not path or not _is_common(scope):
             return await app(scope, receive, send)
@@ -53,7 +52,7 @@ def fast_path(app: ASGIApp, context: Context) -> ASGIApp:
     return fast
 
 
-def _is_common(scope: Any) -> bool:
+def _is_common(scope: HTTPScope) -> bool:
     headers = state_of(scope).headers
     length = headers.get(b"content-length")  # none: in chunks
     return (
@@ -64,7 +63,7 @@ def _is_common(scope: Any) -> bool:
         and headers.get(b"accept") in COMMON_ACCEPT
         and b"content-encoding" not in headers
         and b"msgpack" not in headers.get(b"content-type", b"").lower()
-        and len(headers) == len(scope["headers"])  # none came twice
+        and len(headers) == len([*scope["headers"]])  # none came twice
     )
 
 
@@ -75,9 +74,9 @@ async def _answer(context: Context, receive: Receive, run: str, step: str) -> by
     number = view.step_of(step)
     body = await receive_body(receive, context)
     with context.inference.permit():
-        asked = decode_body(body, "", PredictionRequest, CHOICES)
+        given = decode_body(body, "", PredictionRequest, CHOICES)
         opened = Opened(view, number, await context.checkpoints.get(run, number))
-        wanted = question(context, asked, opened.checkpoint)
+        wanted = question(context, given, opened.checkpoint)
         assert wanted.pairs is not None
         answer = empty_answer(opened)
         answer.predictions = await predict_block(context, opened, wanted, wanted.pairs)

@@ -1,7 +1,5 @@
 """The logits of all pairs."""
 
-from typing import Any
-
 import msgspec
 import numpy as np
 from litestar import Response, get
@@ -9,6 +7,7 @@ from litestar import Response, get
 from service.context import FromContext
 from service.formats.registry import ARRAY
 from service.formats.tables import about, array_table
+from service.http.asgi import AnyResponse
 from service.http.openapi import OF_A_CHECKPOINT, offering
 from service.http.parameters import RunPath
 from service.http.preconditions import SettledRequest
@@ -40,7 +39,7 @@ async def get_logits(
     request: SettledRequest,
     context: FromContext,
     run: RunPath,
-) -> Response[Any]:
+) -> AnyResponse:
     """Logits (p*p, p), rows in canonical order, as float32 `npy` unless asked otherwise."""
     with context.inference.permit():
         opened = await open_checkpoint(context, request.target)

@@ -66,11 +66,11 @@ Threshold = Annotated[
 ]
 
 
-def given_keys(asked: str, basis: Basis) -> KeyRecord:
+def given_keys(named: str, basis: Basis) -> KeyRecord:
     """The set that a request names, such as `14,35`. Raises InvalidInput."""
     check_cyclic(basis, "keys")
     known = frequencies(basis.order).tolist()
-    parts = [part.strip() for part in asked.split(",")]
+    parts = [part.strip() for part in named.split(",")]
     for part in parts:
         if not (part.isascii() and part.isdigit() and len(part) < 10 and int(part) in known):
             message = f"{part[:40]!r} is neither final, own nor a frequency 1..{len(known)}"
@@ -85,17 +85,17 @@ def given_keys(asked: str, basis: Basis) -> KeyRecord:
 
 
 async def _keys(
-    context: Context, opened: Opened, asked: str, rule: str, threshold: float | None
+    context: Context, opened: Opened, wanted: str, rule: str, threshold: float | None
 ) -> KeyRecord | None:
     """The key set asked for; what is stored is not computed again. Raises InvalidInput."""
-    if asked not in ("final", "own"):
+    if wanted not in ("final", "own"):
         if rule != DEFAULT_RULE or threshold is not None:
             raise InvalidInput("keys", "are given, so no rule and no threshold can choose them")
-        return given_keys(asked, basis_of(opened.checkpoint.table.task))
+        return given_keys(wanted, basis_of(opened.checkpoint.table.task))
     if rule == DEFAULT_RULE and threshold is None:
-        return opened.view.keys if asked == "final" else opened.checkpoint.manifest.own_keys
+        return opened.view.keys if wanted == "final" else opened.checkpoint.manifest.own_keys
     source = opened.checkpoint
-    if asked == "final":
+    if wanted == "final":
         source = await context.checkpoints.get(opened.view.manifest.run, opened.view.steps[-1])
     return await choose_keys_of(context, source, rule, threshold)
 

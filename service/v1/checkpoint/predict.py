@@ -68,13 +68,13 @@ def _top(
 
 
 def describe_predictions(
-    known: PairTable, asked: Residues, logits: NDArray[np.float32], top: int = 0
+    known: PairTable, given: Residues, logits: NDArray[np.float32], top: int = 0
 ) -> list[Prediction]:
     """Predictions from pairs (n, 2) and their logits (n, p); losses in nats."""
-    rows = asked @ (known.task.modulus, 1)
+    rows = given @ (known.task.modulus, 1)
     answers = known.answers[rows]
     loss, total = surprise(logits, np.maximum(answers, 0))
-    columns = (asked, logits.argmax(axis=1), answers, 1 / total, loss, known.parts[rows])
+    columns = (given, logits.argmax(axis=1), answers, 1 / total, loss, known.parts[rows])
     predictions = [
         Prediction(a, b, guess, answer, guess == answer, p, nats, part)
         if answer != UNDEFINED
@@ -121,18 +121,18 @@ class Question(NamedTuple):
         return count * width > INLINE_VALUES
 
 
-def question(context: Context, asked: PredictionRequest, checkpoint: Checkpoint) -> Question:
+def question(context: Context, body: PredictionRequest, checkpoint: Checkpoint) -> Question:
     """What a body asks for. Raises InvalidInput; TooLarge, counted."""
-    count, limit = len(asked.pairs), context.settings.max_pairs
+    count, limit = len(body.pairs), context.settings.max_pairs
     if count > limit:
         message = f"{count} pairs in one request, at most {limit} (GROKPROBE_MAX_PAIRS)"
         raise refused(context, "pairs", message)
     modulus = checkpoint.table.task.modulus
-    if asked.top > modulus:
-        raise InvalidInput("$.top", f"must be at most the modulus {modulus}, got {asked.top}")
-    check_residues(asked.pairs, modulus)
-    given = np.array(asked.pairs, dtype=np.int64)
-    return Question(given, asked.top, tuple(dict.fromkeys(asked.include)))
+    if body.top > modulus:
+        raise InvalidInput("$.top", f"must be at most the modulus {modulus}, got {body.top}")
+    check_residues(body.pairs, modulus)
+    given = np.array(body.pairs, dtype=np.int64)
+    return Question(given, body.top, tuple(dict.fromkeys(body.include)))
 
 
 def empty_answer(opened: Opened) -> PredictionAnswer:
@@ -142,15 +142,17 @@ def empty_answer(opened: Opened) -> PredictionAnswer:
 
 
 async def predict(
-    context: Context, opened: Opened, asked: Question
+    context: Context, opened: Opened, wanted: Question
 ) -> AsyncIterator[list[Prediction]]:
     """The predictions in blocks. Raises OutputMissing."""
-    if asked.pairs is None:
+    if wanted.pairs is None:
         async for block in _predict_all(context, opened.checkpoint):
             yield block
         return
-    for start in range(0, len(asked.pairs), asked.block):
-        yield await predict_block(context, opened, asked, asked.pairs[start : start + asked.block])
+    for start in range(0, len(wanted.pairs), wanted.block):
+        yield await predict_block(
+            context, opened, wanted, wanted.pairs[start : start + wanted.block]
+        )
 
 
 async def _predict_all(context: Context, checkpoint: Checkpoint) -> AsyncIterator[list[Prediction]]:
@@ -163,26 +165,26 @@ async def _predict_all(context: Context, checkpoint: Checkpoint) -> AsyncIterato
 
 
 async def predict_block(
-    context: Context, opened: Opened, asked: Question, part: Residues
+    context: Context, opened: Opened, wanted: Question, part: Residues
 ) -> list[Prediction]:
     """The predictions of some of the pairs, (n, 2). Raises OutputMissing."""
     checkpoint = opened.checkpoint
     [predictions] = await context.inference.by_pair(
         checkpoint,
-        ("predictions", asked.top, asked.include),
-        partial(_predictions, checkpoint, asked.top, asked.include),
+        ("predictions", wanted.top, wanted.include),
+        partial(_predictions, checkpoint, wanted.top, wanted.include),
         part,
-        asked.is_wide(checkpoint, len(part)),
+        wanted.is_wide(checkpoint, len(part)),
     )
     return list(predictions)
 
 
 def _predictions(
-    checkpoint: Checkpoint, top: int, extras: tuple[Extra, ...], asked: Residues
+    checkpoint: Checkpoint, top: int, extras: tuple[Extra, ...], given: Residues
 ) -> list[list[Prediction]]:
     names = ["logits", *(name for name in extras if name != "logits")]
-    outputs = dict(zip(names, checkpoint.outputs(names, asked), strict=True))
-    predictions = describe_predictions(checkpoint.table, asked, outputs["logits"], top)
+    outputs = dict(zip(names, checkpoint.outputs(names, given), strict=True))
+    predictions = describe_predictions(checkpoint.table, given, outputs["logits"], top)
     for name in extras:
         for prediction, value in zip(predictions, outputs[name].tolist(), strict=True):
             setattr(prediction, name, value)

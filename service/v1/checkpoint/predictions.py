@@ -1,6 +1,6 @@
 """What a checkpoint predicts of given pairs, or of all."""
 
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 
 from litestar import Response, get, post
 from litestar.openapi.spec import OpenAPIMediaType, RequestBody, Schema
@@ -11,6 +11,7 @@ from grokprobe.task import MAX_MODULUS
 from service.context import Context, FromContext
 from service.formats.registry import TABLE
 from service.formats.tables import table_of
+from service.http.asgi import AnyResponse
 from service.http.bodies import BODY_TYPES, decode_body, read_body
 from service.http.openapi import OF_A_CHECKPOINT, documented, offering
 from service.http.preconditions import Reply, SettledRequest
@@ -58,18 +59,18 @@ B = Annotated[int | None, QueryParameter(ge=0, description="The second residue o
 
 
 async def answer_predictions(
-    context: Context, reply: Reply, opened: Opened, asked: Question
-) -> Response[Any]:
+    context: Context, reply: Reply, opened: Opened, wanted: Question
+) -> AnyResponse:
     """The answer in the format agreed on: whole if it is one block, else block by block.
 
     Raises OutputMissing.
     """
-    blocks, answer = predict(context, opened, asked), empty_answer(opened)
-    table = table_of(answer, "predictions", asked.columns)
-    if asked.is_long:
+    blocks, answer = predict(context, opened, wanted), empty_answer(opened)
+    table = table_of(answer, "predictions", wanted.columns)
+    if wanted.is_long:
         return await stream(reply, answer, table, blocks)
     answer.predictions += await anext(blocks)
-    wide = asked.is_wide(opened.checkpoint, len(answer.predictions))
+    wide = wanted.is_wide(opened.checkpoint, len(answer.predictions))
     return await respond(reply, answer, table, apart=wide)
 
 
@@ -88,9 +89,9 @@ async def post_predictions(
     body = await read_body(request, context)
     with context.inference.permit():
         content_type = request.headers.get("content-type", "")
-        asked = decode_body(body, content_type, PredictionRequest, CHOICES)
+        given = decode_body(body, content_type, PredictionRequest, CHOICES)
         opened = await open_checkpoint(context, request.target)
-        wanted = question(context, asked, opened.checkpoint)
+        wanted = question(context, given, opened.checkpoint)
         return await answer_predictions(context, request.reply, opened, wanted)
 
 

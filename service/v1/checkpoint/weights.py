@@ -6,7 +6,6 @@ import msgspec
 import onnx
 from litestar import Response, get
 from litestar.params import PathParameter
-from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from grokprobe.safety import check_model
@@ -14,6 +13,7 @@ from service.context import Context, FromContext
 from service.errors import WeightMissing
 from service.formats.registry import ARRAY, TABLE
 from service.formats.tables import (
+    AnyArray,
     about,
     array_table,
     columns_of,
@@ -56,9 +56,9 @@ class WeightAnswer(msgspec.Struct):
 WeightPath = Annotated[str, PathParameter(description="A name of the list, such as `W_E`.")]
 
 
-async def _weights(context: Context, asked: Target) -> dict[str, NDArray[Any]]:
+async def _weights(context: Context, target: Target) -> dict[str, AnyArray]:
     """The arrays of a checkpoint by name. Raises CheckpointCorrupt, StoreUnavailable."""
-    archive, run, step = context.backends.archive, asked.view.manifest.run, asked.number
+    archive, run, step = context.backends.archive, target.view.manifest.run, target.number
     with context.inference.permit():
         manifest = await archive.checkpoint(run, step)
         data = await archive.model(manifest, context.settings.max_model_bytes)
