@@ -23,13 +23,7 @@ from trainer.learning.train import prepare
 from trainer.measuring.gradients import Gradients
 from trainer.measuring.measures import measure, own_keys, read_outputs
 from trainer.models import make_network
-from trainer.models.export import (
-    Graph,
-    check_parity,
-    export_graph,
-    open_session,
-    run_logits,
-)
+from trainer.models.export import Graph, check_parity, export_graph, open_session, run_logits
 from trainer.publishing.training_run import TrainingRun
 from trainer.publishing.training_state import encode_snapshots
 from trainer.publishing.worker import Worker

@@ -8,12 +8,7 @@ import hypothesis
 import pytest
 
 from grokprobe.settings import Settings
-from tests.support.served import (
-    Quickstart,
-    Served,
-    serving,
-    train_quickstart,
-)
+from tests.support.served import Quickstart, Served, serving, train_quickstart
 from tests.support.trained import Trained, train_tiny
 
 # The same examples in every run, nothing kept from one for the next, and no time limit.

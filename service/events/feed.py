@@ -13,24 +13,13 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 import msgspec
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception_type,
-    wait_exponential,
-)
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
 
 from grokprobe.errors import CatalogueUnavailable
 from grokprobe.store.catalogue.events import BEGINNING, Event, EventReader
 from service.errors import TooManyListeners
 from service.events.history import History
-from service.events.stream import (
-    HEARTBEAT,
-    REPLAYED,
-    Listener,
-    frame,
-    greeting,
-)
+from service.events.stream import HEARTBEAT, REPLAYED, Listener, frame, greeting
 from service.runs.views import RunViews
 from service.telemetry.metrics import Metrics
 

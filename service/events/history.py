@@ -7,12 +7,7 @@ come back at once.
 import itertools
 from collections import OrderedDict, defaultdict, deque
 
-from grokprobe.store.catalogue.events import (
-    BEGINNING,
-    KEPT,
-    Event,
-    position,
-)
+from grokprobe.store.catalogue.events import BEGINNING, KEPT, Event, position
 
 
 class History:

@@ -10,11 +10,7 @@ from service.context import Context
 from service.formats.negotiation import negotiate
 from service.formats.registry import JSON, Format
 from service.http.asgi import NO_BODY, AnyRequest, AnyResponse
-from service.http.caching import (
-    cache_control,
-    etag,
-    same,
-)
+from service.http.caching import cache_control, etag, same
 from service.http.queries import FORMAT, Query, check_query
 from service.http.resources import Resource, RestsOn
 from service.http.target import Target, find

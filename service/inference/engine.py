@@ -17,13 +17,7 @@ from grokprobe.spans import span
 from grokprobe.task import Residues, pairs
 from service.formats.npy import npy_array
 from service.inference.admission import Admission
-from service.inference.batching import (
-    INLINE_PAIRS,
-    Batcher,
-    BatchRun,
-    Work,
-    run_timed,
-)
+from service.inference.batching import INLINE_PAIRS, Batcher, BatchRun, Work, run_timed
 from service.inference.checkpoints import Checkpoint
 from service.inference.grids import Grids
 from service.telemetry.metrics import Metrics

@@ -16,12 +16,7 @@ from grokprobe.analysis.distributions import (
     signed_distribution,
 )
 from grokprobe.analysis.emergence import Crossing, Held, Lag, Level
-from service.formats.tables import (
-    Table,
-    about,
-    columns_of,
-    to_json,
-)
+from service.formats.tables import Table, about, columns_of, to_json
 from service.runs.emergence import STRUCTURE
 from service.runs.groups import MemberRow
 

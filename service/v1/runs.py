@@ -13,10 +13,7 @@ from service.context import FromContext
 from service.formats.registry import RECORD, TABLE
 from service.formats.tables import columns_of, table_of
 from service.http.openapi import OF_A_LIST, OF_A_RUN, offering
-from service.http.parameters import (
-    PAGE,
-    Limit,
-)
+from service.http.parameters import PAGE, Limit
 from service.http.preconditions import SettledRequest
 from service.http.responses import next_link, respond
 from service.runs.listing import RunRow, page_of_runs

@@ -3,13 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from litestar.openapi.spec import (
-    OpenAPIMediaType,
-    OpenAPIResponse,
-    Operation,
-    RequestBody,
-    Schema,
-)
+from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, Operation, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 
 JSON, BINARY = "application/json", "application/octet-stream"

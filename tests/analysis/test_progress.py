@@ -12,13 +12,7 @@ from grokprobe.analysis.basis import basis_of
 from grokprobe.analysis.fourier import Array, frequencies
 from grokprobe.analysis.logits import by_answer
 from grokprobe.analysis.measures import cross_entropy
-from grokprobe.analysis.progress import (
-    Excluded,
-    answer_elements,
-    excluded,
-    projections,
-    restricted,
-)
+from grokprobe.analysis.progress import Excluded, answer_elements, excluded, projections, restricted
 from grokprobe.errors import InvalidInput
 from grokprobe.task import Task, answers
 from tests.analysis.test_logits import DIRECTIONS, noise, wave_cube

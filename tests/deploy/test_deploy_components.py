@@ -10,13 +10,7 @@ import pytest
 import yaml
 
 from grokprobe.settings import read_settings
-from tests.deploy.test_deploy import (
-    OLDEST,
-    ROOT,
-    container,
-    mounts,
-    pod,
-)
+from tests.deploy.test_deploy import OLDEST, ROOT, container, mounts, pod
 from trainer.__main__ import parse_arguments
 from trainer.config.sweep import load_sweep
 

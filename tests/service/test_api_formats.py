@@ -21,12 +21,7 @@ from numpy.typing import NDArray
 from grokprobe.store.backends import open_backends
 from service.formats.registry import FORMATS
 from service.http.problems import MEDIA_TYPE as PROBLEM
-from tests.service.test_api import (
-    LAST,
-    RUN,
-    P,
-    get,
-)
+from tests.service.test_api import LAST, RUN, P, get
 from tests.support.rounding import TINY_ROUNDING, assert_alike
 from tests.support.served import Served, serving
 from tests.support.tiny import tiny_run

@@ -22,13 +22,7 @@ from service.runs.views import STALENESS_S
 from tests.service.test_api import get
 from tests.service.test_api_errors import check_problem
 from tests.service.test_api_formats import READERS, check_formats, fetch
-from tests.support.grouped import (
-    GOES_ON,
-    GROUP,
-    NAMES,
-    publish_group,
-    publish_some,
-)
+from tests.support.grouped import GOES_ON, GROUP, NAMES, publish_group, publish_some
 from tests.support.served import Served, serving
 from tests.support.trained import settings_at
 

@@ -18,13 +18,7 @@ from grokprobe.analysis.emergence import held, lag, transition
 from grokprobe.settings import Settings
 from grokprobe.store.backends import open_backends
 from grokprobe.task import Task, answers, pairs
-from tests.service.test_api import (
-    LAST,
-    LATEST,
-    RUN,
-    P,
-    get,
-)
+from tests.service.test_api import LAST, LATEST, RUN, P, get
 from tests.support.reference_maths import (
     slow_cross_entropy,
     slow_logit_coefficients,

@@ -14,21 +14,9 @@ from grokprobe.errors import InvalidInput, SettingError
 from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends
 from service.errors import RateExceeded, Unauthorised
-from service.middleware.auth import (
-    ApiKeys,
-    Key,
-    open_keys,
-    parse_keys,
-)
+from service.middleware.auth import ApiKeys, Key, open_keys, parse_keys
 from tests.service.test_api_errors import check_problem
-from tests.service.test_events import (
-    MANIFESTS,
-    begin,
-    change,
-    listening,
-    metric,
-    settings,
-)
+from tests.service.test_events import MANIFESTS, begin, change, listening, metric, settings
 from tests.support.served import Served, environment, eventually, serving
 from tests.support.trained import TINY_STEPS, Trained
 

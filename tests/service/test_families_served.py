@@ -6,12 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.served import serving
-from tests.support.trained import (
-    TINY,
-    Trained,
-    manifests,
-    settings_at,
-)
+from tests.support.trained import TINY, Trained, manifests, settings_at
 from trainer.config.schema import decode_config
 from trainer.jobs.training import start
 from trainer.reporting.progress import JsonReporter

@@ -10,12 +10,7 @@ from redis.asyncio import Redis
 
 from grokprobe.store.backends import Backends
 from grokprobe.store.catalogue.catalogue import Catalogue
-from grokprobe.store.catalogue.events import (
-    BEGINNING,
-    KEPT,
-    Event,
-    checkpoint_event,
-)
+from grokprobe.store.catalogue.events import BEGINNING, KEPT, Event, checkpoint_event
 from service.events import feed as events
 from service.events.feed import Feed
 from service.events.history import History

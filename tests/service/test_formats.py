@@ -17,12 +17,7 @@ from service.formats.arrow import ArrowRows, ParquetRows, arrow_type
 from service.formats.negotiation import negotiate
 from service.formats.npy import NpyRows
 from service.formats.registry import ARRAY, FORMATS, JSON, TABLE, TABLE_OF_NUMBERS
-from service.formats.tables import (
-    Table,
-    array_table,
-    columns_of,
-    write,
-)
+from service.formats.tables import Table, array_table, columns_of, write
 from service.formats.text import CsvRows
 from service.v1.checkpoint.logits import LogitsAnswer
 from service.v1.checkpoint.prediction_records import Prediction, TopResidue

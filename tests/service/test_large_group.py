@@ -9,12 +9,7 @@ import msgspec
 
 from grokprobe.settings import Settings
 from grokprobe.store.backends import open_backends
-from grokprobe.store.catalogue.keys import (
-    Command,
-    checkpoint_entry,
-    completion_entry,
-    run_entry,
-)
+from grokprobe.store.catalogue.keys import Command, checkpoint_entry, completion_entry, run_entry
 from tests.service.test_api_formats import peak_bytes
 from tests.support.served import PATIENCE_S, serving
 from tests.support.tiny import tiny_run

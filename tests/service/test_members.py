@@ -11,14 +11,7 @@ from grokprobe.store.catalogue import keys as index
 from service.errors import TooLarge
 from service.runs.groups import MAX_MEMBERS, GroupMembers
 from service.runs.source import Source
-from tests.support.grouped import (
-    FRESH,
-    GOES_ON,
-    GROUP,
-    NAMES,
-    publish_group,
-    publish_some,
-)
+from tests.support.grouped import FRESH, GOES_ON, GROUP, NAMES, publish_group, publish_some
 from tests.support.stores import backends, with_loop
 
 

@@ -28,12 +28,7 @@ from grokprobe.store.archive.objects import CREATE_ATTEMPTS, Objects
 from grokprobe.store.archive.publisher import ArchivePublisher
 from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.archive.verification import problems
-from tests.support.stores import (
-    KINDS,
-    contents,
-    new_store,
-    with_loop,
-)
+from tests.support.stores import KINDS, contents, new_store, with_loop
 from tests.support.tiny import again, tiny_run
 
 TINY = tiny_run()

@@ -11,13 +11,7 @@ from grokprobe.errors import CatalogueUnavailable, RunNotFound, StepNotFound
 from grokprobe.store.backends import Backends
 from grokprobe.store.catalogue import keys as index
 from grokprobe.store.catalogue.catalogue import Catalogue
-from grokprobe.store.catalogue.events import (
-    ANNOUNCED,
-    BEGINNING,
-    KEPT,
-    deletion_event,
-    position,
-)
+from grokprobe.store.catalogue.events import ANNOUNCED, BEGINNING, KEPT, deletion_event, position
 from tests.support.stores import answers, backends, with_loop
 from tests.support.tiny import tiny_run
 

@@ -16,14 +16,7 @@ from grokprobe.errors import RunExists, RunNotFound, StoreUnavailable
 from grokprobe.store.archive.publisher import ArchivePublisher
 from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.archive.verification import problems
-from tests.support.stores import (
-    KINDS,
-    Interrupted,
-    contents,
-    interrupting,
-    new_store,
-    with_loop,
-)
+from tests.support.stores import KINDS, Interrupted, contents, interrupting, new_store, with_loop
 from tests.support.tiny import TinyRun, again, tiny_run
 
 TINY = tiny_run(steps=(0, 10))

@@ -14,12 +14,7 @@ from tests.support.rounding import TINY_ROUNDING, assert_alike
 from tests.support.trained import tiny_config
 from trainer.config.schema import TaskSection
 from trainer.learning.data import Grid, draw
-from trainer.measuring.measures import (
-    measure,
-    read_outputs,
-    spectrum_row,
-    weight_norms,
-)
+from trainer.measuring.measures import measure, read_outputs, spectrum_row, weight_norms
 from trainer.models import make_network
 from trainer.models.export import (
     OUTPUTS,

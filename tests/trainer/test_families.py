@@ -18,20 +18,9 @@ from tests.support.rounding import assert_alike, lengths, rounding
 from trainer.config.schema import MLPSection, ModelSection, TaskSection, TransformerSection
 from trainer.learning.data import draw
 from trainer.measuring.gradients import gradient_measures, gradient_symmetricity
-from trainer.measuring.measures import (
-    measure,
-    own_keys,
-    read_outputs,
-    spectrum_row,
-)
+from trainer.measuring.measures import measure, own_keys, read_outputs, spectrum_row
 from trainer.models import make_network
-from trainer.models.export import (
-    OUTPUTS,
-    Graph,
-    export_graph,
-    offered,
-    open_session,
-)
+from trainer.models.export import OUTPUTS, Graph, export_graph, offered, open_session
 from trainer.models.layered import LayeredTransformer
 from trainer.models.network import Network
 from trainer.models.transformer import Transformer

@@ -9,13 +9,7 @@ import pytest
 import torch
 
 from grokprobe.store.archive.verification import problems
-from tests.support.trained import (
-    Trained,
-    archive,
-    manifests,
-    settings_at,
-    tiny_config,
-)
+from tests.support.trained import Trained, archive, manifests, settings_at, tiny_config
 from tests.trainer.test_learner import EVERYTHING, VARIED
 from tests.trainer.test_resume import Until
 from trainer.config.schema import Config, load_config, preset

@@ -17,12 +17,7 @@ from tests.trainer.test_model import SMALL
 from trainer.config.schema import TransformerSection, load_config, preset
 from trainer.learning.data import draw
 from trainer.learning.learner import Learner
-from trainer.measuring.gradients import (
-    Gradients,
-    gradient_measures,
-    gradient_symmetricity,
-    triples,
-)
+from trainer.measuring.gradients import Gradients, gradient_measures, gradient_symmetricity, triples
 from trainer.models import make_network
 from trainer.models.transformer import Transformer
 from trainer.reporting.progress import TextReporter

@@ -13,13 +13,7 @@ from msgspec.structs import replace
 
 from grokprobe.errors import InvalidInput
 from tests.support.foreign import State, lens, save
-from tests.support.trained import (
-    Trained,
-    archive,
-    manifests,
-    settings_at,
-    tiny_config,
-)
+from tests.support.trained import Trained, archive, manifests, settings_at, tiny_config
 from tests.trainer.test_families import (
     EMBEDDED,
     FAMILIES,
@@ -38,12 +32,7 @@ from trainer.importing.layout import (
     load_layout,
 )
 from trainer.importing.mapping import read_network
-from trainer.importing.tensors import (
-    OF_EMBEDDED_MLP,
-    OF_LAYER,
-    OF_ONE_HOT_MLP,
-    OF_TRANSFORMER,
-)
+from trainer.importing.tensors import OF_EMBEDDED_MLP, OF_LAYER, OF_ONE_HOT_MLP, OF_TRANSFORMER
 from trainer.importing.weight_files import import_files, model_of
 from trainer.models.network import Network
 from trainer.reporting.progress import JsonReporter

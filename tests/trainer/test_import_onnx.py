@@ -12,12 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from grokprobe.settings import Settings
 from grokprobe.store.archive.verification import problems
 from tests.support.tiny import tiny_run
-from tests.support.trained import (
-    Trained,
-    archive,
-    manifests,
-    tiny_config,
-)
+from tests.support.trained import Trained, archive, manifests, tiny_config
 from trainer.__main__ import main
 from trainer.importing.onnx_files import OUTPUTS
 from trainer.models.network import Activations

@@ -12,24 +12,10 @@ from msgspec.structs import replace
 
 from grokprobe.settings import Settings
 from grokprobe.store.records import RunManifest
-from tests.support.foreign import (
-    SMALL,
-    lens,
-    save,
-    saved,
-    small,
-    weights_of,
-)
+from tests.support.foreign import SMALL, lens, save, saved, small, weights_of
 from tests.support.rounding import TINY_ROUNDING, assert_alike
 from tests.support.served import serving
-from tests.support.trained import (
-    Trained,
-    archive,
-    events,
-    manifests,
-    settings_at,
-    tiny_config,
-)
+from tests.support.trained import Trained, archive, events, manifests, settings_at, tiny_config
 from trainer.__main__ import main
 from trainer.importing.weight_files import import_files
 from trainer.models.export import open_session

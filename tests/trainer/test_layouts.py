@@ -12,12 +12,7 @@ import torch
 from msgspec.structs import replace
 
 from grokprobe.errors import InvalidInput
-from tests.support.foreign import (
-    SMALL,
-    State,
-    lens,
-    small,
-)
+from tests.support.foreign import SMALL, State, lens, small
 from trainer.__main__ import parse_arguments
 from trainer.importing.layout import (
     LAYOUTS,

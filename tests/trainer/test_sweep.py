@@ -16,14 +16,7 @@ from rich.console import Console
 from grokprobe.errors import InvalidInput
 from grokprobe.settings import Settings
 from grokprobe.store.backends import open_backends
-from tests.support.trained import (
-    TINY,
-    Trained,
-    archive,
-    events,
-    settings_at,
-    tiny_config,
-)
+from tests.support.trained import TINY, Trained, archive, events, settings_at, tiny_config
 from tests.trainer.test_trainer_faults import trainer
 from trainer.__main__ import main
 from trainer.config.sweep import load_sweep

@@ -22,12 +22,7 @@ import msgspec
 from grokprobe.errors import InvalidInput
 from grokprobe.store.records import check_run_name
 from trainer.config import toml as sections
-from trainer.config.schema import (
-    Config,
-    decode_config,
-    default_run_name,
-    slug,
-)
+from trainer.config.schema import Config, decode_config, default_run_name, slug
 from trainer.config.toml import Section
 
 MOST_MEMBERS = 1024

@@ -20,13 +20,7 @@ from typing import Any
 from grokprobe.errors import InvalidInput
 from grokprobe.store.records import check_run_name
 from trainer.config import toml as sections
-from trainer.config.schema import (
-    Config,
-    decode_config,
-    default_run_name,
-    preset,
-    slug,
-)
+from trainer.config.schema import Config, decode_config, default_run_name, preset, slug
 
 MOST_CELLS = 10_000
 MOST_DIGITS = 9  # of an index; far more would be no number to Python

@@ -13,13 +13,7 @@ import msgspec
 from grokprobe.errors import InvalidInput
 from grokprobe.task import Operation, Seed
 from trainer.config import toml as sections
-from trainer.config.schema import (
-    Activation,
-    Layers,
-    Positive,
-    Step,
-    TransformerShape,
-)
+from trainer.config.schema import Activation, Layers, Positive, Step, TransformerShape
 from trainer.config.toml import Section, Sources
 from trainer.importing.tensors import (
     OF_EMBEDDED_MLP,

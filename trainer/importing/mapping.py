@@ -19,20 +19,10 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from grokprobe.errors import InvalidInput
-from trainer.config.schema import (
-    MOST_LAYERS,
-    MLPSection,
-    ModelSection,
-    TransformerSection,
-)
+from trainer.config.schema import MOST_LAYERS, MLPSection, ModelSection, TransformerSection
 from trainer.config.toml import unknown
 from trainer.importing.layout import Layout, MLPLayout, TransformerLayout
-from trainer.importing.tensors import (
-    LAYER,
-    LAYER_NORMS,
-    Tensor,
-    index_of,
-)
+from trainer.importing.tensors import LAYER, LAYER_NORMS, Tensor, index_of
 from trainer.measuring.measures import weight_norms
 from trainer.models.export import Weights
 

@@ -19,13 +19,7 @@ from trainer.importing.publish import describe_import, publish
 from trainer.learning.data import Grid, make_grid
 from trainer.measuring.gradients import NAMES
 from trainer.measuring.measures import read_outputs, weight_norms
-from trainer.models.export import (
-    Exported,
-    open_session,
-    opset,
-    stamp,
-    strip,
-)
+from trainer.models.export import Exported, open_session, opset, stamp, strip
 from trainer.reporting.progress import Reporter
 
 OUTPUTS = {

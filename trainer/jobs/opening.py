@@ -10,13 +10,7 @@ from grokprobe.errors import GrokprobeError, InvalidInput, RunExists, RunNotFoun
 from grokprobe.settings import Settings
 from grokprobe.store.archive.training_states import TrainingStates
 from grokprobe.store.backends import Backends, open_backends
-from grokprobe.store.records import (
-    Completion,
-    RunManifest,
-    TaskRecord,
-    now,
-    task_of,
-)
+from grokprobe.store.records import Completion, RunManifest, TaskRecord, now, task_of
 from trainer.config.schema import Config, decode_config
 from trainer.jobs.existing import check_same
 from trainer.learning.data import Grid, draw, make_grid

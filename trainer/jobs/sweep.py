@@ -21,12 +21,7 @@ from grokprobe.errors import SettingError
 from grokprobe.settings import Settings, variable
 from trainer.config.sweep import Sweep
 from trainer.jobs.existing import standing
-from trainer.reporting.sweep_board import (
-    Row,
-    SweepBoard,
-    make_board,
-    parse_event,
-)
+from trainer.reporting.sweep_board import Row, SweepBoard, make_board, parse_event
 
 LINE_BYTES = 2**20  # of a child; a line is an event or one line of an error
 INTERRUPTED = {128 + signal.SIGTERM, 128 + signal.SIGINT, -signal.SIGTERM, -signal.SIGINT}

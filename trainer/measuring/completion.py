@@ -11,12 +11,7 @@ from grokprobe.analysis.nulls import SMALLEST_ORDER, Null, spectrum_null
 from grokprobe.analysis.probe import Probe
 from grokprobe.analysis.spectra import null_of
 from grokprobe.store.archive.reader import ArchiveReader
-from grokprobe.store.records import (
-    CheckpointKeyMeasures,
-    CheckpointManifest,
-    KeyRecord,
-    NullRecord,
-)
+from grokprobe.store.records import CheckpointKeyMeasures, CheckpointManifest, KeyRecord, NullRecord
 from trainer.learning.data import Grid
 from trainer.measuring.measures import read_outputs
 from trainer.models.export import open_session

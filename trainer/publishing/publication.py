@@ -33,12 +33,7 @@ from grokprobe.store.records import (
 )
 from trainer.learning.data import Grid
 from trainer.measuring.completion import conclude
-from trainer.measuring.measures import (
-    measure,
-    own_keys,
-    read_outputs,
-    spectrum_row,
-)
+from trainer.measuring.measures import measure, own_keys, read_outputs, spectrum_row
 from trainer.models.export import Exported
 from trainer.reporting.progress import Reporter
 

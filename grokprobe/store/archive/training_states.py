@@ -11,12 +11,7 @@ from math import inf
 from grokprobe.errors import CheckpointCorrupt
 from grokprobe.store.archive import names
 from grokprobe.store.archive.objects import Objects, gather
-from grokprobe.store.records import (
-    StateRecord,
-    decode_record,
-    encode_record,
-    sha256,
-)
+from grokprobe.store.records import StateRecord, decode_record, encode_record, sha256
 
 STATE_MAX_BYTES = 2**33
 

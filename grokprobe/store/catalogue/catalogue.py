@@ -21,12 +21,7 @@ from grokprobe.store.catalogue.keys import (
     key,
     run_entry,
 )
-from grokprobe.store.catalogue.reindex import (
-    ReindexReport,
-    reindex_all,
-    reindex_run,
-    remove_run,
-)
+from grokprobe.store.catalogue.reindex import ReindexReport, reindex_all, reindex_run, remove_run
 from grokprobe.store.catalogue.scripts import (
     GROUPS_COMMAND,
     RunSummary,
@@ -35,12 +30,7 @@ from grokprobe.store.catalogue.scripts import (
     summary_command,
     summary_of,
 )
-from grokprobe.store.records import (
-    CheckpointManifest,
-    Completion,
-    RunManifest,
-    is_name,
-)
+from grokprobe.store.records import CheckpointManifest, Completion, RunManifest, is_name
 
 
 class Catalogue:

@@ -6,19 +6,8 @@ from typing import Any, cast
 import msgspec
 
 from grokprobe.store.archive.reader import RunState
-from grokprobe.store.catalogue.keys import (
-    GROUPS,
-    Command,
-    KeyPart,
-    decode_entry,
-    key,
-)
-from grokprobe.store.records import (
-    CheckpointManifest,
-    RunManifest,
-    Status,
-    status_of,
-)
+from grokprobe.store.catalogue.keys import GROUPS, Command, KeyPart, decode_entry, key
+from grokprobe.store.records import CheckpointManifest, RunManifest, Status, status_of
 
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):

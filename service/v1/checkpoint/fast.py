@@ -18,12 +18,7 @@ from service.http.bodies import decode_body, receive_body
 from service.http.problems import send_problem
 from service.http.target import Opened
 from service.telemetry.requests import HTTPApp, state_of
-from service.v1.checkpoint.predict import (
-    MAX_WHOLE,
-    empty_answer,
-    predict_block,
-    question,
-)
+from service.v1.checkpoint.predict import MAX_WHOLE, empty_answer, predict_block, question
 from service.v1.checkpoint.prediction_records import CHOICES, PredictionRequest
 
 PATH = re.compile(r"/v1/runs/([^/]+)/checkpoints/([^/]+)/predictions")

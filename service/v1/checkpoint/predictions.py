@@ -17,13 +17,7 @@ from service.http.openapi import OF_A_CHECKPOINT, documented, offering
 from service.http.preconditions import Reply, SettledRequest
 from service.http.responses import respond, stream
 from service.http.target import Opened, open_checkpoint
-from service.v1.checkpoint.predict import (
-    Question,
-    empty_answer,
-    one_pair,
-    predict,
-    question,
-)
+from service.v1.checkpoint.predict import Question, empty_answer, one_pair, predict, question
 from service.v1.checkpoint.prediction_records import (
     CHOICES,
     Extra,

@@ -12,13 +12,7 @@ from grokprobe.safety import check_model
 from service.context import Context, FromContext
 from service.errors import WeightMissing
 from service.formats.registry import ARRAY, TABLE
-from service.formats.tables import (
-    AnyArray,
-    about,
-    array_table,
-    columns_of,
-    table_of,
-)
+from service.formats.tables import AnyArray, about, array_table, columns_of, table_of
 from service.http.openapi import OF_A_CHECKPOINT, offering
 from service.http.parameters import RunPath
 from service.http.preconditions import SettledRequest

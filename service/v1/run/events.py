@@ -11,14 +11,7 @@ from litestar.types import ASGIApp
 
 from grokprobe.store.catalogue.events import Event, completion_data
 from service.context import FromContext
-from service.events.stream import (
-    COMPLETE,
-    HEADERS,
-    MEDIA_TYPE,
-    REPLAYED,
-    EventStream,
-    frame,
-)
+from service.events.stream import COMPLETE, HEADERS, MEDIA_TYPE, REPLAYED, EventStream, frame
 from service.http.openapi import documented
 from service.http.parameters import RunPath
 from service.http.resources import Resource
