@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import httpx
@@ -31,7 +33,9 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 CALLER = "00f067aa0ba902b7"
 
 
-async def spans_of(folder: Path, path: str) -> dict[str, ReadableSpan]:
+async def spans_of(
+    folder: Path, path: str, headers: Mapping[bytes, bytes] = MappingProxyType({})
+) -> dict[str, ReadableSpan]:
     """The spans of one request by their names, made for a caller who traces."""
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -43,7 +47,8 @@ async def spans_of(folder: Path, path: str) -> dict[str, ReadableSpan]:
             transport = httpx.ASGITransport(app)
             async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
                 exporter.clear()
-                await client.get(path, headers={"traceparent": f"00-{TRACE}-{CALLER}-01"})
+                caller = f"00-{TRACE}-{CALLER}-01".encode()
+                await client.get(path, headers={b"traceparent": caller, **headers})
     return {span.name: span for span in exporter.get_finished_spans()}
 
 
@@ -71,6 +76,15 @@ async def test_a_request_that_fails_is_an_error(tmp_path: Path) -> None:
     assert (await spans_of(tmp_path, "/v1/runs/tiny"))["GET /v1/runs/{run}"].status.is_ok
     missing = await spans_of(tmp_path / "other", "/v1/runs/nobody")
     assert missing["GET /v1/runs/{run}"].status.is_unset
+
+
+@with_loop
+async def test_headers_that_are_no_text(tmp_path: Path) -> None:
+    """Bytes that nobody can decode end no request, wherever a trace looks at them."""
+    odd = b"\xff\\x"
+    found = await spans_of(tmp_path, "/v1/runs/tiny", {b"user-agent": odd, b"tracestate": odd})
+    status = (found["GET /v1/runs/{run}"].attributes or {})["http.response.status_code"]
+    assert status == 200
 
 
 def test_without_tracing_nothing_is_imported() -> None:
