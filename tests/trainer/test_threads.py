@@ -1,6 +1,7 @@
 """The number of threads that train: how it is timed, when, and for how long at most."""
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,12 @@ def short(forced: int, seed: int = 0) -> Config:
 
 
 @pytest.fixture(autouse=True)
-def _two_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if this process might use two CPUs, on any machine."""
+def _two_cpus(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As if this process might use two CPUs, on any machine; other tests keep their threads."""
     monkeypatch.setattr(threads, "most_threads", lambda: 2)
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 def heard(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
