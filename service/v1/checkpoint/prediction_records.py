@@ -52,6 +52,3 @@ class PredictionAnswer(msgspec.Struct):
     operation: str
     modulus: int
     predictions: list[Prediction]
-
-
-# -- embeddings and spectra ----------------------------------------------------------------------
