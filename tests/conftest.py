@@ -1,7 +1,11 @@
 """Fixtures that several files use: a run really trained, a service really serving it."""
 
+import os
+import signal
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import httpx
 import hypothesis
@@ -29,6 +33,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         needs_quickstart = "quickstart" in getattr(item, "fixturenames", ())
         whole = "quickstart" if needs_quickstart else item.location[0]
         item.add_marker(pytest.mark.xdist_group(whole))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_server_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Stop each Redis whose users were killed, as some tests do and any may when it fails."""
+    yield
+    for record in tmp_path_factory.getbasetemp().rglob("redis.pid"):
+        with suppress(OSError, ValueError):
+            process = int(record.read_text())
+            if str(record.parent) in Path(f"/proc/{process}/cmdline").read_text():
+                os.kill(process, signal.SIGTERM)
 
 
 @pytest.fixture
