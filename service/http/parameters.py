@@ -1,6 +1,6 @@
 """Path and query parameters that several routes take."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from litestar.params import PathParameter, QueryParameter
 
@@ -21,4 +21,8 @@ Permutations = Annotated[
 ]
 SeedQuery = Annotated[
     int, QueryParameter(ge=0, le=2**53 - 1, description="Seed of the null's draws.")
+]
+OfVectors = Annotated[
+    Literal["embedding", "unembedding"],
+    QueryParameter(description="Which vectors of the residues."),
 ]

@@ -16,7 +16,7 @@ from service.context import FromContext
 from service.formats.registry import TABLE_OF_NUMBERS
 from service.formats.tables import table_of
 from service.http.openapi import OF_A_CHECKPOINT, offering
-from service.http.parameters import RunPath
+from service.http.parameters import OfVectors, RunPath
 from service.http.preconditions import SettledRequest
 from service.http.responses import respond
 from service.http.target import open_checkpoint
@@ -67,10 +67,6 @@ AXES = "xyz"
 # A null whose best draw comes this close to a perfect circle cannot tell one from noise.
 BLIND = 0.95
 
-OfVectors = Annotated[
-    Literal["embedding", "unembedding"],
-    QueryParameter(description="Which vectors of the residues."),
-]
 FrequencyQuery = Annotated[
     int | None,
     QueryParameter(ge=1, description="Default: the strongest one that has a plane."),
