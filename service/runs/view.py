@@ -124,6 +124,11 @@ class RunView:
         series = [c.measures.get(measure) for c in self.checkpoints.values()]
         return held(self.steps, series)
 
+    def between(self, first: int | None, last: int | None) -> list[CheckpointManifest]:
+        """The checkpoints from step `first` to step `last`, both included."""
+        low, high = first or 0, float("inf") if last is None else last
+        return [c for step, c in self.checkpoints.items() if low <= step <= high]
+
     def step_of(self, asked: str) -> int:
         """The step that a number or a label names.
 
@@ -164,9 +169,3 @@ async def read_view(source: RunReader, run: str, known: RunView | None) -> RunVi
     fetched = dict(zip(missing, await source.checkpoints(run, missing), strict=True))
     both = {**have, **fetched}
     return RunView(manifest, completion, {step: both[step] for step in steps})
-
-
-def between(view: RunView, first: int | None, last: int | None) -> list[CheckpointManifest]:
-    """The checkpoints of a run from step `first` to step `last`, both included."""
-    low, high = first or 0, float("inf") if last is None else last
-    return [c for step, c in view.checkpoints.items() if low <= step <= high]

@@ -16,7 +16,6 @@ from service.http.openapi import OF_A_RUN, offering
 from service.http.parameters import PAGE, FromStep, Limit, RunPath, ToStep
 from service.http.preconditions import SettledRequest
 from service.http.responses import next_link, respond
-from service.runs.view import between
 
 
 class CheckpointRow(msgspec.Struct):
@@ -83,7 +82,7 @@ async def list_checkpoints(
     """Checkpoints in the order of their steps, a page at a time."""
     found = [
         c
-        for c in between(request.target.view, from_step, to_step)
+        for c in request.target.view.between(from_step, to_step)
         if after is None or c.step > after
     ]
     page, rest = found[:limit], found[limit:]

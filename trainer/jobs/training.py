@@ -164,17 +164,17 @@ class Training:
         graph = self._graph(members)
         for member in members:
             member.prepare(graph, device, len(members))
-        session = Handover(members, self._worker, interruption, self._reporter)
+        handover = Handover(members, self._worker, interruption, self._reporter)
         learner = Learner(configs, grids, device)
         for number, member in enumerate(members):
             if state := cohort.states[number].get(cohort.step):
                 self._compare(state.record.environment, environment(device, len(members)))
-                session.restore(number, learner, decode_snapshots(state.tensors))
-            self._worker.call(member.hear, [s for s in session.scheduled if s < cohort.step])
+                handover.restore(number, learner, decode_snapshots(state.tensors))
+            self._worker.call(member.hear, [s for s in handover.scheduled if s < cohort.step])
         self._reporter.start(name, config.training.steps, str(device), learner.step)
-        train(learner, config.training.steps, session)
+        train(learner, config.training.steps, handover)
         self._worker.flush()
-        kept = [tuple(snapshots) for snapshots in session.kept]
+        kept = [tuple(snapshots) for snapshots in handover.kept]
         ended = [
             self._conclude(member, learner, number, kept[number], failures)
             for number, member in enumerate(members)

@@ -68,39 +68,39 @@ def _keep_memory() -> None:
         mallopt(M_TRIM_THRESHOLD, -1)
 
 
-def train(learner: Learner, steps: int, listener: Callback) -> int:
+def train(learner: Learner, steps: int, callback: Callback) -> int:
     """Train from where the learner stands up to `steps`; return the step that was reached."""
     if learner.device.type == "cuda":
-        return _train_in_chunks(learner, steps, listener)
+        return _train_in_chunks(learner, steps, callback)
     while True:
         losses = learner.losses()
         values = losses.tolist()
-        _check(listener, learner.step, values)
-        if listener.due(learner.step):
-            listener.reached(learner)
-        listener.report(learner.step, values)
-        if learner.step == steps or listener.stopping():
+        _check(callback, learner.step, values)
+        if callback.due(learner.step):
+            callback.reached(learner)
+        callback.report(learner.step, values)
+        if learner.step == steps or callback.stopping():
             return learner.step
         learner.update(losses)
 
 
-def _train_in_chunks(learner: Learner, steps: int, listener: Callback) -> int:
+def _train_in_chunks(learner: Learner, steps: int, callback: Callback) -> int:
     """The same, with a look at the losses once a chunk, because looking means waiting for a GPU."""
     while True:
         start = learner.step
-        if listener.due(start):
-            listener.reached(learner)
-        if start == steps or listener.stopping():
+        if callback.due(start):
+            callback.reached(learner)
+        if start == steps or callback.stopping():
             return start
         ahead = range(start + 1, min(start + CHUNK, steps))
-        until = next((step for step in ahead if listener.due(step)), ahead.stop)
+        until = next((step for step in ahead if callback.due(step)), ahead.stop)
         history = learner.advance(until)
         for step, values in enumerate(history, start):
-            _check(listener, step, values)
-        listener.report(until - 1, history[-1])
+            _check(callback, step, values)
+        callback.report(until - 1, history[-1])
 
 
-def _check(listener: Callback, step: int, losses: Sequence[float]) -> None:
+def _check(callback: Callback, step: int, losses: Sequence[float]) -> None:
     for member, loss in enumerate(losses):
         if not math.isfinite(loss):
-            listener.failed(member, step)
+            callback.failed(member, step)

@@ -15,7 +15,7 @@ from service.http.openapi import OF_A_RUN, offering
 from service.http.parameters import FromStep, RunPath, ToStep
 from service.http.preconditions import SettledRequest
 from service.http.responses import respond
-from service.runs.view import RunView, between
+from service.runs.view import RunView
 
 
 class TrajectoryAnswer(msgspec.Struct):
@@ -63,7 +63,7 @@ async def get_trajectory(
     names = _measures(view, measures)
     rows: list[dict[str, Measure]] = [
         {"step": c.step, **{name: view.measure(c.step, name) for name in names}}
-        for c in between(view, from_step, to_step)
+        for c in view.between(from_step, to_step)
     ]
     answer = TrajectoryAnswer(run, view.provisional, view.keys, rows)
     columns = {"step": int, **{name: _kind(rows, name) for name in names}}
