@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import hypothesis
 import pytest
+import torch
 
 from grokprobe.settings import Settings
 from tests.support.served import Quickstart, Served, serving, train_quickstart
@@ -44,6 +45,13 @@ def _no_server_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
             process = int(record.read_text())
             if str(record.parent) in Path(f"/proc/{process}/cmdline").read_text():
                 os.kill(process, signal.SIGTERM)
+
+
+@pytest.fixture(autouse=True)
+def _denormal_numbers() -> Iterator[None]:
+    """After a training in this process, other tests' arithmetic is whole again."""
+    yield
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture

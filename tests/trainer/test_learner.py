@@ -117,6 +117,33 @@ def test_memory_is_kept_for_the_next_step() -> None:
     assert int(done.stdout.split()[-1]) < 1000  # of 16,384
 
 
+DENORMAL = """
+import torch
+from trainer.config.schema import TrainingSection
+from trainer.learning.train import prepare
+from trainer.publishing.worker import Worker
+
+async def left():
+    return int((torch.full((2**22,), 1e-39) * 1.0 != 0).sum())
+
+with Worker() as early:
+    early.call(left)
+    prepare(TrainingSection(device="cpu", threads=2))
+    with Worker() as late:
+        flushed = int((torch.full((2**22,), 1e-39) * 1.0 != 0).sum())
+        print(flushed, early.call(left), late.call(left))
+"""
+
+
+@pytest.mark.skipif(not torch.set_flush_denormal(False), reason="this processor cannot flush")
+def test_training_flushes_denormal_numbers_and_publication_keeps_them() -> None:
+    """By every thread that trains; by the publisher's never, whichever of them began first."""
+    done = subprocess.run(
+        [sys.executable, "-c", DENORMAL], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["0", str(2**22), str(2**22)]
+
+
 # -- optimisers and transforms ------------------------------------------------------------------
 
 

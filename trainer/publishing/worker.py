@@ -8,6 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
+import torch
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -21,7 +23,10 @@ class Worker:
 
     def __init__(self) -> None:
         self.bound = 1
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="publisher")
+        # Measures keep denormal numbers, whether training flushes them already or not yet.
+        self._pool = ThreadPoolExecutor(
+            1, "publisher", initializer=torch.set_flush_denormal, initargs=(False,)
+        )
         self._runner = asyncio.Runner()
         self._posted: deque[Future[None]] = deque()
         self.failed = False
