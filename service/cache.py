@@ -79,13 +79,15 @@ class Cache(Generic[K, V]):
 
     def known(self, key: K) -> V | None:
         """The kept value, used herewith; None if there is none."""
-        return self._kept.get(key)
+        try:
+            return self._kept[key]
+        except KeyError:
+            return None
 
     async def get(self, key: K, compute: Callable[[], Coroutine[Any, Any, V]]) -> V:
         """The kept value, else what `compute` returns or raises."""
-        if key in self._kept:
-            return self._kept[key]
-        return await self.renew(key, compute)
+        known = self.known(key)
+        return await self.renew(key, compute) if known is None else known
 
     async def renew(self, key: K, compute: Callable[[], Coroutine[Any, Any, V]]) -> V:
         """What `compute` returns or raises, whatever is kept; kept instead of it."""

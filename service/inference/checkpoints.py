@@ -114,8 +114,10 @@ class Checkpoints:
     async def get(self, run: str, step: int) -> Checkpoint:
         """The checkpoint, loaded. Raises StepNotFound, CheckpointCorrupt, StoreUnavailable."""
         key = (run, step)
-        asked = self._metrics.cache_hits if key in self._loaded else self._metrics.cache_misses
-        asked.inc()
+        if loaded := self._loaded.known(key):
+            self._metrics.cache_hits.inc()
+            return loaded
+        self._metrics.cache_misses.inc()
         return await self._loaded.get(key, partial(self._load, run, step))
 
     def drop(self, run: str, step: int | None = None) -> None:
