@@ -13,6 +13,7 @@ GrokprobeError
 |-- IncompleteBody
 |-- ClientGone
 |-- DeadlineExceeded
+|-- Unfinished
 |-- Stopping
 |-- TooManyListeners
 |-- NotReady
@@ -91,6 +92,16 @@ class ClientGone(GrokprobeError):
 
 class DeadlineExceeded(GrokprobeError):
     """The answer was not there within the time that the client gave."""
+
+
+class Unfinished(GrokprobeError):
+    """The answer takes longer than a request may; what has been computed for it stays."""
+
+    def __init__(self, done: int, wanted: int) -> None:
+        super().__init__(
+            f"{done} of {wanted} checkpoints have been measured with these keys; what is done "
+            "stays: send the same request again"
+        )
 
 
 class Stopping(GrokprobeError):

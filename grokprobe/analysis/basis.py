@@ -68,10 +68,19 @@ def basis_of(task: Task) -> Basis:
     p = task.modulus
     if task.operation == "s5":
         return Basis("S_5", p, "natural", None, np.arange(p), None)
-    direction = DIRECTIONS.get(task.operation)
     if task.operation in ("mul", "div"):
         g = smallest_primitive_root(p)
         powers = np.array([pow(g, i, p) for i in range(p - 1)])
-        return Basis(f"Z_{p}*", p - 1, "discrete_log", g, powers, direction)
-    group = "no known basis" if direction is None else f"Z_{p}"
-    return Basis(group, p, "natural", None, np.arange(p), direction)
+        return Basis(f"Z_{p}*", p - 1, "discrete_log", g, powers, DIRECTIONS[task.operation])
+    return natural_basis(task)
+
+
+def natural_basis(task: Task) -> Basis:
+    """The frequencies of the residues in natural order: for `add` and `sub` alone a group's.
+
+    Of any other operation they show what the order of its own basis is worth.
+    """
+    p = task.modulus
+    if task.operation in ("add", "sub"):
+        return Basis(f"Z_{p}", p, "natural", None, np.arange(p), DIRECTIONS[task.operation])
+    return Basis("no known basis", p, "natural", None, np.arange(p), None)

@@ -44,9 +44,9 @@ def circularity(rows: ArrayLike) -> float | None:
     """How much of each of the first 4 principal components is one frequency, 0..1; their mean.
 
     For a component v (unit norm) of the centred rows (n, width): max_k (2/n) |sum_a v_a
-    exp(2 pi i k a / n)|^2 (Nyquist: half of it), clipped to 1. None with fewer than 4 components.
-    It falls when several circles of similar power mix in the components. Source: Zhong et al. 2023,
-    appendix.
+    exp(2 pi i k a / n)|^2 over the frequencies below Nyquist, clipped to 1. None with fewer than 4
+    components. It falls when several circles of similar power mix in the components. Source: Zhong
+    et al. 2023, appendix.
     """
     M = np.asarray(rows, dtype=np.float64)
     if min(M.shape) < COMPONENTS:
@@ -54,8 +54,8 @@ def circularity(rows: ArrayLike) -> float | None:
     left, values, _ = np.linalg.svd(M - M.mean(axis=0), full_matrices=False)
     if values[COMPONENTS - 1] < NEGLIGIBLE:
         return None
-    cosine, sine = basis(len(M))
-    energy = (cosine @ left[:, :COMPONENTS]) ** 2 + (sine @ left[:, :COMPONENTS]) ** 2
+    cosine, sine = (rows[: (len(M) - 1) // 2] @ left[:, :COMPONENTS] for rows in basis(len(M)))
+    energy = cosine**2 + sine**2
     return float(np.minimum(energy, 1.0).max(axis=0).mean())
 
 

@@ -47,8 +47,8 @@ def _stands_on(target: Target, rests_on: RestsOn) -> Iterable[str]:
 
 def cache_control(target: Target, rests_on: RestsOn, authorised: bool) -> str:
     """The Cache-Control header; shared caches keep nothing that was given for a key."""
-    provisional = rests_on == "keys" and target.view.provisional
-    if target.label or provisional or rests_on == "run":
+    grows = rests_on == "keys" or target.step is None
+    if target.label or rests_on == "run" or (grows and target.view.provisional):
         return "no-cache"
     return f"{'private' if authorised else 'public'}, {ONE_YEAR}"
 

@@ -17,7 +17,7 @@ logger = logging.getLogger("grokprobe.service")
 
 MEDIA_TYPE = "application/problem+json"
 # Nothing here is wrong, though the status says that something is.
-EXPECTED = {"store-unavailable", "not-ready", "stopping", "deadline-exceeded"}
+EXPECTED = {"store-unavailable", "not-ready", "stopping", "unfinished", "deadline-exceeded"}
 RETRY_AFTER_S = 2  # object storage: long enough for a reconnect, short enough for a person
 
 
@@ -64,6 +64,7 @@ TABLE: dict[type[errors.GrokprobeError], tuple[int, str]] = {
     service_errors.NotReady: (503, "not-ready"),
     errors.StoreUnavailable: (503, "store-unavailable"),
     errors.CatalogueUnavailable: (503, "catalogue-unavailable"),
+    service_errors.Unfinished: (503, "unfinished"),
     service_errors.Stopping: (503, "stopping"),
     service_errors.DeadlineExceeded: (504, "deadline-exceeded"),
 }

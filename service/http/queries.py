@@ -9,7 +9,7 @@ import re
 from functools import lru_cache
 from types import MappingProxyType, NoneType
 from typing import Literal, get_args, get_origin
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from litestar.enums import ParamType
 from litestar.handlers import HTTPRouteHandler
@@ -94,5 +94,7 @@ def _complaint(value: str, kind: object) -> str | None:
     if kind is float and not NUMBER.fullmatch(value):
         return f"expected a number, got {value[:40]!r}"
     if get_origin(kind) is Literal and value not in get_args(kind):
-        return f"must be one of {', '.join(get_args(kind))}, got {value[:40]!r}"
+        meant = value.replace(" ", "+")  # how a + that is not written %2B arrives
+        hint = f"; + is written %2B here: {quote(meant)}" if meant in get_args(kind) else ""
+        return f"must be one of {', '.join(get_args(kind))}, got {value[:40]!r}{hint}"
     return None

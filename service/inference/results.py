@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from grokprobe.analysis import ANALYSIS_VERSION
+from grokprobe.store.records import CheckpointManifest
 from service.cache import Cache
-from service.inference.checkpoints import Checkpoint
 from service.runs.source import Source
 from service.telemetry.metrics import Metrics
 
@@ -22,9 +22,9 @@ MAX_RESULTS = 2_048  # the largest, of 512 neurons, takes about 50 kB
 KEPT_S = 7 * 24 * 3600
 
 
-def key_of(checkpoint: Checkpoint, what: str) -> str:
+def key_of(checkpoint: CheckpointManifest, what: str) -> str:
     """The key of a result; `what` holds its name and all of its parameters."""
-    return f"grokprobe:derived:{ANALYSIS_VERSION}:{checkpoint.manifest.model.sha256}:{what}"
+    return f"grokprobe:derived:{ANALYSIS_VERSION}:{checkpoint.model.sha256}:{what}"
 
 
 class Results:
@@ -36,7 +36,11 @@ class Results:
         self._kept: Cache[str, Any] = Cache(MAX_RESULTS)
 
     async def get(
-        self, checkpoint: Checkpoint, what: str, kind: Any, compute: Callable[[], Awaitable[T]]
+        self,
+        checkpoint: CheckpointManifest,
+        what: str,
+        kind: Any,
+        compute: Callable[[], Awaitable[T]],
     ) -> T:
         """A result of type `kind`. Raises what `compute` raises, to all who wait for it."""
         key = key_of(checkpoint, what)

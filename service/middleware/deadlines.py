@@ -52,7 +52,7 @@ class Deadline:
         if given_ms:
             late = DeadlineExceeded(f"not answered within the {given_ms} ms of {HEADER}")
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(given_ms / 1000, self.end, late)
+            self._timer = loop.call_later(given_ms / 1000, self._exceed, late)
 
     async def receive(self) -> ReceiveMessage:
         """The next message to the application."""
@@ -79,6 +79,9 @@ class Deadline:
             self._watch = asyncio.create_task(self._until_gone())
         elif age_s > BODY_S:
             self.end(IncompleteBody(f"the body did not arrive within {BODY_S:g} s"))
+
+    def _exceed(self, late: DeadlineExceeded) -> None:
+        self.end(state_of(self._scope).unfinished or late)
 
     @property
     def _has_begun(self) -> bool:

@@ -13,6 +13,7 @@ from grokprobe.analysis.emergence import (
     phases,
     transition,
 )
+from grokprobe.analysis.nulls import OF_KEYS
 from grokprobe.store.records import KeyRecord, NullRecord
 from service.runs.view import RunView
 
@@ -48,6 +49,12 @@ def _lags(structure: Transition, test: Transition) -> dict[Level, Lag | None]:
     return {level: lag(structure, test, level) for level in LEVELS}
 
 
+def _nulls(view: RunView) -> list[NullRecord]:
+    """The nulls of the final embedding; those of the run's own keys only where they are asked."""
+    found = view.completion.nulls if view.completion else []
+    return [null for null in found if not (view.given and null.statistic in OF_KEYS)]
+
+
 def answer_emergence(view: RunView) -> EmergenceAnswer:
     """What the checkpoints published so far tell."""
     found = {
@@ -63,5 +70,5 @@ def answer_emergence(view: RunView) -> EmergenceAnswer:
         lags={name: _lags(found[name], test) for name in STRUCTURE},
         phases=phases(memorised, test),
         keys=view.keys,
-        nulls=view.completion.nulls if view.completion else [],
+        nulls=_nulls(view),
     )

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -38,6 +38,13 @@ class RunReader(Protocol):
     async def completion(self, run: str) -> Completion | None: ...
 
 
+class GivenKeys(NamedTuple):
+    """Key frequencies that a request names, and the measures that depend on them, by step."""
+
+    keys: KeyRecord
+    measures: dict[int, dict[str, Measure]]
+
+
 @dataclass(frozen=True)
 class RunView:
     """A run and its checkpoints in the order of their steps."""
@@ -46,6 +53,7 @@ class RunView:
     completion: Completion | None
     checkpoints: dict[int, CheckpointManifest]
     read_at: float = field(default_factory=time.monotonic)
+    given: GivenKeys | None = None  # in place of the run's own
 
     @cached_property
     def steps(self) -> list[int]:
@@ -75,6 +83,8 @@ class RunView:
     @property
     def keys(self) -> KeyRecord | None:
         """The run's key frequencies; until it has ended, those of its latest checkpoint."""
+        if self.given:
+            return self.given.keys
         if self.completion:
             return self.completion.keys
         return self.latest.own_keys if self.latest else None
@@ -85,6 +95,8 @@ class RunView:
 
         Until the run has ended that is the key share alone, from the stored spectra.
         """
+        if self.given:
+            return self.given.measures
         if self.completion:
             return {c.step: c.measures for c in self.completion.checkpoints}
         used = self.keys.frequencies if self.keys else []
@@ -106,7 +118,7 @@ class RunView:
     @property
     def provisional(self) -> bool:
         """Whether what depends on the key frequencies may still change."""
-        return self.completion is None
+        return self.completion is None and self.given is None
 
     @cached_property
     def digest(self) -> str:

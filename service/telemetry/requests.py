@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 from litestar.types import HTTPScope, Receive, Scope, Send
 
+from grokprobe.errors import GrokprobeError
+
 HTTPApp = Callable[[HTTPScope, Receive, Send], Awaitable[None]]  # what a layer stands around
 
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -45,6 +47,7 @@ class RequestState:
     headers: dict[bytes, bytes]  # by their names, as they came
     timing: Timing = field(default_factory=Timing)
     begun: bool = False  # the answer has
+    unfinished: GrokprobeError | None = None  # at a deadline, where what is done stays
     may_stay: Callable[[], bool] = lambda: True  # an answer without end asks: keys are revoked
 
 

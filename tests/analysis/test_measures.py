@@ -97,21 +97,20 @@ def test_distance_irrelevance_equals_its_definition(n: int, direction: str) -> N
 
 @pytest.mark.parametrize("shape", [(5, 5), (7, 12), (23, 10), (12, 8), (16, 40)])
 def test_circularity_equals_its_definition(shape: tuple[int, int]) -> None:
-    """Components of the Gram matrix, each against every frequency by its sum, Nyquist included."""
+    """Components of the Gram matrix, each against every frequency by its sum, Nyquist left out."""
     rows = np.random.default_rng(1).normal(size=shape)
     assert circularity(rows) == pytest.approx(slow_circularity(rows))
 
 
-def test_a_component_at_nyquist_is_one_frequency() -> None:
-    """An alternating component reads 1 like any other wave, and half of one no more than its half.
-
-    Its sum has twice the square of another wave's, so that without its own norm .5 would read 1.
-    """
+@pytest.mark.parametrize(("share", "reading"), [(0, 1.0), (0.5, 0.5), (1, 0.0)])
+def test_a_component_at_nyquist_is_no_circle(share: float, reading: float) -> None:
+    """An alternating component reads 0: of a mixed one only the other wave counts."""
     a = np.arange(12)
-    waves = [np.cos(2 * np.pi * k * a / 12) for k in (1, 2, 3)]
-    nyquist, rest = (-1.0) ** a / np.sqrt(2), np.cos(2 * np.pi * 5 * a / 12)
-    rows = np.stack([9 * waves[0], 7 * waves[1], 5 * waves[2], 3 * (nyquist + rest)], axis=1)
-    assert circularity(rows) == pytest.approx(3.5 / 4)
+    waves = [np.cos(2 * np.pi * k * a / 12) for k in (1, 2, 3, 5)]
+    nyquist = np.sqrt(share / 2) * (-1.0) ** a
+    last = nyquist + np.sqrt(1 - share) * waves[3]
+    rows = np.stack([9 * waves[0], 7 * waves[1], 5 * waves[2], 3 * last], axis=1)
+    assert circularity(rows) == pytest.approx((3 + reading) / 4)
 
 
 @pytest.mark.parametrize("order", [3, 5])

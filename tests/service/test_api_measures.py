@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from grokprobe.analysis.emergence import held, lag, transition
+from grokprobe.analysis.measures_table import KEY_MEASURES
 from grokprobe.settings import Settings
 from grokprobe.store.backends import open_backends
 from grokprobe.task import Task, answers, pairs
@@ -183,6 +184,93 @@ def test_emergence(client: httpx.Client) -> None:
             assert lags["midpoint"]["steps"] == pytest.approx(expected.steps)
     assert [null["statistic"] for null in found["nulls"]] == ["gini_frequencies", "top_share"]
     assert (found["keys"]["frequencies"], found["provisional"]) == ([1, 3, 4], False)
+
+
+def test_the_run_with_keys_that_are_named(client: httpx.Client) -> None:
+    """Every checkpoint as it is measured alone; the run's own keys give what is stored."""
+    found = get(client, f"{RUN}/trajectory", keys="5,2")
+    assert (found["keys"]["frequencies"], found["keys"]["rule"]) == ([2, 5], "given")
+    assert [row["step"] for row in found["trajectory"]] == TINY_STEPS
+    for row in found["trajectory"]:
+        alone = get(client, f"{RUN}/checkpoints/{row['step']}/measures", keys="2,5")["measures"]
+        assert row == {"step": row["step"], **{name: alone[name] for name in row if name != "step"}}
+        assert set(KEY_MEASURES) <= row.keys()
+    stored = get(client, f"{RUN}/trajectory", measures="restricted_loss,key_share")
+    own = get(client, f"{RUN}/trajectory", measures="restricted_loss,key_share", keys="1,3,4")
+    for theirs, ours in zip(stored["trajectory"], own["trajectory"], strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-5)
+
+
+def test_emergence_with_keys_that_are_named(client: httpx.Client) -> None:
+    """Its series are those of a trajectory with the same keys; no null is of other keys."""
+    found = get(client, f"{RUN}/emergence", keys="2,5")
+    rows = get(client, f"{RUN}/trajectory", measures="restricted_accuracy,key_share", keys="2,5")
+    for name in ("restricted_accuracy", "key_share"):
+        expected = transition(TINY_STEPS, [row[name] for row in rows["trajectory"]])
+        assert found["series"][name]["rise"] == pytest.approx(expected.rise)
+    assert found["keys"]["frequencies"] == [2, 5]
+    assert [null["statistic"] for null in found["nulls"]] == ["gini_frequencies"]
+    own = get(client, f"{RUN}/emergence", keys="1,3,4")
+    assert own["lags"] == get(client, f"{RUN}/emergence")["lags"]
+
+
+@pytest.mark.parametrize("path", ["trajectory", "emergence"])
+def test_given_keys_are_never_provisional(client: httpx.Client, unfinished: str, path: str) -> None:
+    """While the run goes on the answer is asked for again each time; of an ended one it is kept."""
+    ended = client.get(f"{RUN}/{path}", params={"keys": "2,5"})
+    assert ended.headers["cache-control"] == "public, max-age=31536000, immutable"
+    running = ask(unfinished, f"{RUN}/{path}", keys="2,5")
+    assert (running.json()["provisional"], ended.json()["provisional"]) == (False, False)
+    assert running.headers["cache-control"] == "no-cache"
+    if path == "trajectory":
+        assert running.json() == ended.json()
+
+
+@pytest.mark.parametrize("path", ["trajectory", "emergence"])
+@pytest.mark.parametrize("keys", ["own", "7", "1,x", ""])
+def test_keys_of_a_run_that_are_none(client: httpx.Client, path: str, keys: str) -> None:
+    """Each checkpoint's own are not one set; the message says what would do."""
+    answer = client.get(f"{RUN}/{path}", params={"keys": keys})
+    assert answer.status_code == 400
+    assert "is neither final nor a frequency 1..6" in answer.json()["detail"]
+
+
+def test_what_takes_too_long_is_gone_on_with(unfinished: str) -> None:
+    """At its deadline a request is told how far it came; asking again goes on from there."""
+    query, hurry = {"keys": "1,2,6"}, {"X-Request-Timeout-Ms": "1"}
+    for _ in range(1000):
+        answer = httpx.get(f"{unfinished}{RUN}/emergence", params=query, headers=hurry, timeout=30)
+        if answer.status_code == 200:
+            break
+        assert answer.status_code in (503, 504)  # 504: it was not even begun
+        if answer.status_code == 503:
+            assert answer.json()["type"] == "urn:grokprobe:unfinished"
+            assert f"of {len(TINY_STEPS)} checkpoints" in answer.json()["detail"]
+            assert int(answer.headers["retry-after"]) > 0
+        hurry = {"X-Request-Timeout-Ms": str(int(hurry["X-Request-Timeout-Ms"]) + 1)}
+    assert answer.json()["keys"]["frequencies"] == [1, 2, 6]
+
+
+def test_the_null_of_the_largest_share(client: httpx.Client) -> None:
+    """`statistic` names what permuted rows are compared in; each has its own figures."""
+    by_name = {
+        name: get(client, f"{LAST}/spectrum", null=100, statistic=name)
+        for name in ("max_share", "gini_frequencies")
+    }
+    for name, found in by_name.items():
+        assert found["null"]["statistic"] == name
+    largest = max(row["share"] for row in by_name["max_share"]["spectrum"])
+    assert by_name["max_share"]["null"]["observed"] == pytest.approx(largest)
+    observed = by_name["gini_frequencies"]["gini_frequencies"]
+    assert by_name["gini_frequencies"]["null"]["observed"] == pytest.approx(observed)
+
+
+def test_a_plus_in_a_query(client: httpx.Client) -> None:
+    """A + that is not written %2B arrives as a space: the error says how to write it."""
+    answer = client.get("/v1/runs?operation=x2+y2")
+    assert answer.status_code == 400
+    assert "+ is written %2B here: x2%2By2" in answer.json()["detail"]
+    assert client.get("/v1/runs?operation=x2%2By2").status_code == 200
 
 
 def ask(url: str, path: str, **query: Any) -> httpx.Response:

@@ -1,5 +1,6 @@
 """Operations other than addition over the API: each in its own basis, or refused in clear words."""
 
+import io
 from collections.abc import Iterator
 
 import httpx
@@ -96,3 +97,21 @@ def test_no_known_basis(others: httpx.Client) -> None:
     assert 0 < given["key_share"] < 1
     spectrum = get(others, f"{last('x2+y2')}/spectrum")
     assert spectrum["basis"]["group"] == "no known basis"
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_any_spectrum_in_natural_order(others: httpx.Client, operation: str) -> None:
+    """The frequencies of the residues as they stand, whatever the operation's own basis is."""
+    found = get(others, f"{last(operation)}/spectrum", basis="natural", null=20)
+    p = OPERATIONS[operation]
+    table = others.get(f"{last(operation)}/weights/W_E")
+    rows = np.load(io.BytesIO(table.content))[:p].astype(float)  # without the equals sign's
+    expected = 2 * np.sum(np.abs(np.fft.rfft(rows, axis=0, norm="ortho")) ** 2, axis=1)[1:]
+    if p % 2 == 0:
+        expected[-1] /= 2  # Nyquist stands once among its own mirror images
+    assert [row["power"] for row in found["spectrum"]] == pytest.approx(expected.tolist(), rel=1e-4)
+    assert (found["basis"]["reindex"], found["basis"]["order"]) == ("natural", p)
+    own = get(others, f"{last(operation)}/spectrum", null=20)
+    same = operation in ("sub", "x2+y2")
+    assert (found == own) is same
+    assert (found["key_frequencies"] is None) is (operation != "sub")

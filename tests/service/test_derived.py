@@ -9,9 +9,8 @@ import pytest
 
 from grokprobe.errors import CheckpointCorrupt
 from grokprobe.store.backends import Backends
-from service.inference.checkpoints import Checkpoint, Checkpoints
+from grokprobe.store.records import CheckpointManifest
 from service.inference.results import Results, key_of
-from service.inference.runtime import Runtime
 from service.runs.source import Source
 from service.telemetry.metrics import Metrics
 from tests.support.stores import backends, with_loop
@@ -40,12 +39,11 @@ def started(opened: Backends) -> Results:
 
 
 @asynccontextmanager
-async def published(folder: Path) -> AsyncIterator[tuple[Backends, Checkpoint]]:
-    """Open backends with a run, and one of its checkpoints loaded."""
+async def published(folder: Path) -> AsyncIterator[tuple[Backends, CheckpointManifest]]:
+    """Open backends with a run, and the manifest of one of its checkpoints."""
     async with backends(folder) as (opened, _):
         await tiny_run().publish(opened)
-        cache = Checkpoints(opened.archive, Runtime(), Metrics(), 2**20, 2**20)
-        yield opened, await cache.get("tiny", 10)
+        yield opened, await opened.archive.checkpoint("tiny", 10)
 
 
 @with_loop

@@ -60,9 +60,9 @@ def slow_circularity(rows: Array) -> float:
     best: list[float] = []
     for v in components.tolist():
         energies = []
-        for k in range(1, n // 2 + 1):
+        for k in range(1, (n + 1) // 2):  # below Nyquist
             total = sum(v[a] * cmath.exp(2j * cmath.pi * k * a / n) for a in range(n))
-            energies.append((1 if 2 * k == n else 2) / n * abs(total) ** 2)
+            energies.append(2 / n * abs(total) ** 2)
         best.append(min(max(energies), 1.0))
     return statistics.mean(best)
 

@@ -7,9 +7,7 @@ import msgspec
 from litestar import Response, get
 from litestar.params import QueryParameter
 
-from grokprobe.analysis.basis import Basis, basis_of, check_cyclic
-from grokprobe.analysis.fourier import frequencies
-from grokprobe.analysis.measures_table import key_measures
+from grokprobe.analysis.basis import basis_of
 from grokprobe.analysis.nulls import Null, spectrum_null
 from grokprobe.errors import InvalidInput
 from grokprobe.store.records import KeyRecord, LearningCoefficient, Measure
@@ -21,7 +19,7 @@ from service.http.parameters import Permutations, RunPath, SeedQuery
 from service.http.preconditions import SettledRequest
 from service.http.responses import respond
 from service.http.target import Opened, open_checkpoint
-from service.v1.checkpoint.probing import choose_keys_of, read_probe
+from service.v1.probing import choose_keys_of, given_keys, measured_with
 
 
 class MeasuresAnswer(msgspec.Struct):
@@ -44,6 +42,7 @@ class MeasureRow(msgspec.Struct):
     value: float | None
 
 
+KEY_SETS = ("final", "own")
 KeysQuery = Annotated[
     str,
     QueryParameter(
@@ -62,32 +61,14 @@ Threshold = Annotated[
 ]
 
 
-def given_keys(named: str, basis: Basis) -> KeyRecord:
-    """The set that a request names, such as `14,35`. Raises InvalidInput."""
-    check_cyclic(basis, "keys")
-    known = frequencies(basis.order).tolist()
-    parts = [part.strip() for part in named.split(",")]
-    for part in parts:
-        if not (part.isascii() and part.isdigit() and len(part) < 10 and int(part) in known):
-            message = f"{part[:40]!r} is neither final, own nor a frequency 1..{len(known)}"
-            raise InvalidInput("keys", message)
-    return KeyRecord(
-        frequencies=sorted({int(part) for part in parts}),
-        rule="given",
-        threshold=None,
-        source_step=None,
-        margin=(None, None),
-    )
-
-
 async def _keys(
     context: Context, opened: Opened, wanted: str, rule: str, threshold: float | None
 ) -> KeyRecord | None:
     """The key set asked for; what is stored is not computed again. Raises InvalidInput."""
-    if wanted not in ("final", "own"):
+    if wanted not in KEY_SETS:
         if rule != DEFAULT_RULE or threshold is not None:
             raise InvalidInput("keys", "are given, so no rule and no threshold can choose them")
-        return given_keys(wanted, basis_of(opened.checkpoint.table.task))
+        return given_keys(wanted, opened.checkpoint.table.task, KEY_SETS)
     if rule == DEFAULT_RULE and threshold is None:
         return opened.view.keys if wanted == "final" else opened.checkpoint.manifest.own_keys
     source = opened.checkpoint
@@ -102,13 +83,7 @@ async def _measured(context: Context, opened: Opened, keys: KeyRecord | None) ->
     if completion is not None and keys == completion.keys and stored is not None:
         return stored
     used = keys.frequencies if keys else []
-
-    async def compute() -> dict[str, Measure]:
-        probe = await read_probe(context, opened.checkpoint)
-        return await context.inference.apart(lambda: key_measures(probe, used))
-
-    what = f"measures:{','.join(map(str, used))}"
-    return await context.derived.get(opened.checkpoint, what, dict[str, Measure], compute)
+    return await measured_with(context, opened.checkpoint.manifest, used)
 
 
 async def _key_share_null(
@@ -129,7 +104,7 @@ async def _key_share_null(
         )
 
     what = f"null:{statistic}:{','.join(map(str, used))}:{permutations}:{seed}"
-    return await context.derived.get(checkpoint, what, Null | None, compute)
+    return await context.derived.get(checkpoint.manifest, what, Null | None, compute)
 
 
 @get(

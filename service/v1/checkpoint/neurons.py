@@ -72,7 +72,9 @@ async def get_neurons(
             found = await context.inference.apart(lambda: read_neurons(grid[kept]))
             return _answer(run, opened.step, basis, found)
 
-        answer = await context.derived.get(opened.checkpoint, "neurons", NeuronsAnswer, compute)
+        answer = await context.derived.get(
+            opened.checkpoint.manifest, "neurons", NeuronsAnswer, compute
+        )
     return await respond(request.reply, answer, table_of(answer, "neurons", columns_of(NeuronRow)))
 
 

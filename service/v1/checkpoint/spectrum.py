@@ -7,12 +7,12 @@ import numpy as np
 from litestar import Response, get
 from litestar.params import QueryParameter
 
-from grokprobe.analysis.basis import Basis, basis_of
+from grokprobe.analysis.basis import Basis, basis_of, natural_basis
 from grokprobe.analysis.fourier import Array, Powers, Spectrum, frequencies
 from grokprobe.analysis.irreps import IrrepSpectrum
 from grokprobe.analysis.logits import cube, logit_matrix
 from grokprobe.analysis.nulls import Null
-from grokprobe.analysis.spectra import null_of, spectrum_of
+from grokprobe.analysis.spectra import Statistic, null_of, spectrum_of
 from grokprobe.errors import InvalidInput
 from grokprobe.store.records import KeyRecord
 from service.context import Context, FromContext
@@ -80,6 +80,11 @@ class IrrepSpectrumAnswer(SpectrumFigures):
 
 
 OfMatrix = Annotated[Of, QueryParameter(description="The matrix whose spectrum is wanted.")]
+BasisQuery = Annotated[
+    Literal["operation", "natural"],
+    QueryParameter(description="The operation's, or the frequencies of residues as they stand."),
+]
+StatisticQuery = Annotated[Statistic, QueryParameter(description="What the null compares.")]
 
 
 def _rows(found: Spectrum, keys: KeyRecord | None) -> list[SpectrumRowAnswer]:
@@ -113,12 +118,13 @@ def answer_spectrum(
     opened: Opened, of: str, basis: Basis, found: Spectrum | IrrepSpectrum, null: Null | None
 ) -> SpectrumAnswer | IrrepSpectrumAnswer:
     """The JSON of a spectrum and its null."""
-    keys = opened.view.keys
+    named, own = describe_basis(basis), basis_of(opened.checkpoint.table.task)
+    keys = opened.view.keys if named == describe_basis(own) else None  # they are of its basis
     figures: dict[str, Any] = {
         "run": opened.view.manifest.run,
         "step": opened.step,
         "of": of,
-        "basis": describe_basis(basis),
+        "basis": named,
         "constant_power": found.constant_power,
         "total_power": found.total_power,
         "gini": found.gini if isinstance(found, Spectrum) else None,
@@ -149,7 +155,7 @@ async def _matrix(context: Context, checkpoint: Checkpoint, basis: Basis, of: Of
         found = await context.inference.apart(lambda: logit_matrix(cube(logits, basis), direction))
         return list(found[:, 0].tolist())
 
-    column = await context.derived.get(checkpoint, "logit_matrix", list[float], compute)
+    column = await context.derived.get(checkpoint.manifest, "logit_matrix", list[float], compute)
     return np.array(column)[:, None]
 
 
@@ -163,24 +169,26 @@ async def get_spectrum(
     request: SettledRequest,
     context: FromContext,
     of: OfMatrix = "embedding",
+    basis: BasisQuery = "operation",
     null: Permutations = 0,
+    statistic: StatisticQuery = "gini_frequencies",
     seed: SeedQuery = 0,
 ) -> Response[SpectrumAnswer | IrrepSpectrumAnswer]:
     """The spectrum in the basis of the run's operation; `null=200` adds the permutation null."""
     with context.inference.permit():
         opened = await open_checkpoint(context, request.target)
-        basis = basis_of(opened.checkpoint.table.task)
-        M = await _matrix(context, opened.checkpoint, basis, of)
+        chosen = (natural_basis if basis == "natural" else basis_of)(opened.checkpoint.table.task)
+        M = await _matrix(context, opened.checkpoint, chosen, of)
         against = (
             await context.derived.get(
-                opened.checkpoint,
-                f"null:{of}:{null}:{seed}",
+                opened.checkpoint.manifest,
+                f"null:{of}:{basis}:{statistic}:{null}:{seed}",
                 Null | None,
-                lambda: context.inference.apart(lambda: null_of(basis, M, null, seed)),
+                lambda: context.inference.apart(lambda: null_of(chosen, M, null, seed, statistic)),
             )
             if null
             else None
         )
-    answer = answer_spectrum(opened, of, basis, spectrum_of(basis, M), against)
-    columns = columns_of(SpectrumRowAnswer if basis.cyclic else IrrepRowAnswer)
+    answer = answer_spectrum(opened, of, chosen, spectrum_of(chosen, M), against)
+    columns = columns_of(SpectrumRowAnswer if chosen.cyclic else IrrepRowAnswer)
     return await respond(request.reply, answer, table_of(answer, "spectrum", columns))

@@ -7,12 +7,14 @@ import msgspec
 from litestar import Response, get
 
 from grokprobe.analysis.emergence import LEVELS, Crossing, Lag, Level
+from service.context import FromContext
 from service.formats.registry import TABLE
 from service.formats.tables import Table, about, columns_of
 from service.http.openapi import OF_A_RUN, offering
 from service.http.preconditions import SettledRequest
 from service.http.responses import respond
 from service.runs.emergence import EmergenceAnswer, answer_emergence
+from service.v1.run.keys import FINAL, RunKeys, view_with_keys
 
 
 class CrossingRow(msgspec.Struct):
@@ -38,14 +40,15 @@ class CrossingRow(msgspec.Struct):
     **offering(TABLE, OF_A_RUN, "keys"),
 )
 async def get_emergence(
-    request: SettledRequest,
+    request: SettledRequest, context: FromContext, keys: RunKeys = FINAL
 ) -> Response[EmergenceAnswer]:
     """From which step it memorised and generalised, and how structure moved beside that.
 
     Every step lies in a bracket of two checkpoints. A run that goes on answers with what is known
     so far: its key share with its latest checkpoint's keys, restricted accuracy not yet.
     """
-    answer = answer_emergence(request.target.view)
+    checkpoints = request.target.view.checkpoints.values()
+    answer = answer_emergence(await view_with_keys(context, request, keys, checkpoints))
     table = Table(columns_of(CrossingRow), _rows(answer), about(answer, "series", "lags"))
     return await respond(request.reply, answer, table)
 

@@ -6,9 +6,10 @@ import msgspec
 from litestar import Response, get
 from litestar.params import QueryParameter
 
-from grokprobe.analysis.measures_table import ROW_MEASURES
+from grokprobe.analysis.measures_table import KEY_MEASURES, ROW_MEASURES
 from grokprobe.errors import InvalidInput
 from grokprobe.store.records import KeyRecord, Measure
+from service.context import FromContext
 from service.formats.registry import TABLE
 from service.formats.tables import table_of
 from service.http.openapi import OF_A_RUN, offering
@@ -16,6 +17,7 @@ from service.http.parameters import FromStep, RunPath, ToStep
 from service.http.preconditions import SettledRequest
 from service.http.responses import respond
 from service.runs.view import RunView
+from service.v1.run.keys import FINAL, RunKeys, view_with_keys
 
 
 class TrajectoryAnswer(msgspec.Struct):
@@ -33,10 +35,10 @@ MeasuresQuery = Annotated[
 ]
 
 
-def _measures(view: RunView, asked: str | None) -> tuple[str, ...]:
+def _measures(view: RunView, asked: str | None, keys: str) -> tuple[str, ...]:
     """The measures to show. Raises InvalidInput for one that no checkpoint of the run has."""
     if asked is None:
-        return ROW_MEASURES
+        return ROW_MEASURES if keys == FINAL else ROW_MEASURES + KEY_MEASURES
     known = view.measure_names
     names = tuple(dict.fromkeys(asked.split(",")))
     for name in names:
@@ -53,17 +55,24 @@ def _measures(view: RunView, asked: str | None) -> tuple[str, ...]:
 )
 async def get_trajectory(
     request: SettledRequest,
+    context: FromContext,
     run: RunPath,
     measures: MeasuresQuery = None,
+    keys: RunKeys = FINAL,
     from_step: FromStep = None,
     to_step: ToStep = None,
 ) -> Response[TrajectoryAnswer]:
-    """One row for every checkpoint, not paged: its step and its measures."""
+    """One row for every checkpoint, not paged: its step and its measures.
+
+    With keys that are named, the measures that depend on them are shown too.
+    """
     view = request.target.view
-    names = _measures(view, measures)
+    names, checkpoints = _measures(view, measures, keys), view.between(from_step, to_step)
+    wanted = checkpoints if any(name in KEY_MEASURES for name in names) else []
+    view = await view_with_keys(context, request, keys, wanted)
     rows: list[dict[str, Measure]] = [
         {"step": c.step, **{name: view.measure(c.step, name) for name in names}}
-        for c in view.between(from_step, to_step)
+        for c in checkpoints
     ]
     answer = TrajectoryAnswer(run, view.provisional, view.keys, rows)
     columns = {"step": int, **{name: _kind(rows, name) for name in names}}
