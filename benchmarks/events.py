@@ -88,7 +88,7 @@ def resident_mb(served: Served) -> float:
 async def readers(backends: Backends) -> int:
     """Connections that Redis has of readers of the stream."""
     [listed] = await backends.catalogue.connection.send(("CLIENT LIST",))
-    return sum(client["name"] == "grokprobe-events" for client in listed)
+    return sum(client["cmd"] == "xread" for client in listed)
 
 
 async def measure(settings: Settings, served: Served, count: int) -> None:

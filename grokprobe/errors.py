@@ -18,7 +18,8 @@
         |-- StoreUnavailable
         `-- CatalogueUnavailable
 
-Every message is one line that says what was wrong, where, and what to do.
+Every message is one line that says what was wrong, where, and what to do. Clients may read it:
+what is only for whoever runs the program is in `told`.
 """
 
 import difflib
@@ -27,6 +28,11 @@ from collections.abc import Iterable
 
 class GrokprobeError(Exception):
     """The root: catching it catches everything that grokprobe raises on purpose."""
+
+    @property
+    def told(self) -> str:
+        """The message for logs and terminals."""
+        return str(self)
 
 
 class InvalidInput(GrokprobeError):
@@ -111,7 +117,19 @@ class CheckpointCorrupt(GrokprobeError):
 
 
 class Unavailable(GrokprobeError):
-    """A dependency did not answer; trying again later may work."""
+    """A dependency did not answer; trying again later may work.
+
+    The message names no address, bucket or path; `place` does, without secrets.
+    """
+
+    def __init__(self, message: str, place: str = "") -> None:
+        super().__init__(message)
+        self.place = place
+
+    @property
+    def told(self) -> str:
+        """The message with its place, for logs and terminals."""
+        return f"{self} ({self.place})" if self.place else str(self)
 
 
 class StoreUnavailable(Unavailable):

@@ -94,7 +94,7 @@ def main() -> int:
         allow_open_files()
         uvloop.run(serve(settings))
     except GrokprobeError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error.told}", file=sys.stderr)
         return 2
     return 0
 

@@ -35,6 +35,7 @@ class Context:
     feed: Feed
     runtime: Runtime
     statistics: Statistics
+    dependencies: dict[str, str] = field(default_factory=dict)  # at the last look: up or down
     draining: asyncio.Event = field(default_factory=asyncio.Event)
 
     def stop(self) -> None:

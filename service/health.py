@@ -1,6 +1,7 @@
 """Is the process up, may traffic come, what does it count."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable
 from typing import Any, Literal
 
@@ -13,6 +14,8 @@ from grokprobe.errors import Unavailable
 from grokprobe.store.archive.names import RUNS
 from service.context import Context, FromContext
 from service.http.openapi import Keyless
+
+logger = logging.getLogger("grokprobe.service")
 
 
 class Readiness(msgspec.Struct):
@@ -38,25 +41,42 @@ async def livez() -> Liveness:
     return Liveness()
 
 
-async def _storage(context: Context) -> dict[str, str]:
+State = dict[str, str]
+
+
+async def _storage(context: Context) -> State:
     await context.backends.archive.objects.exists(RUNS)
     return {"status": "up"}
 
 
-async def _catalogue(context: Context) -> dict[str, str]:
-    ready = await context.backends.catalogue.ready()
+async def _catalogue(context: Context) -> State:
+    ready = await context.backends.catalogue.usable()
     return {"status": "up"} if ready else {"status": "down", "detail": NOT_INDEXED}
 
 
-async def _state(part: Awaitable[dict[str, str]]) -> dict[str, str]:
-    """The state of a dependency that may also be down, or silent."""
+def _events(context: Context) -> State:
+    reading = context.feed.reading
+    since = reading.since.isoformat(timespec="seconds")
+    detail = {"detail": reading.fault} if reading.fault else {}
+    return {"status": "down" if reading.fault else "up", "since": since, **detail}
+
+
+async def _state(context: Context, name: str, part: Awaitable[State], place: str) -> State:
+    """The state of a dependency that may also be down, or silent; the log has each change."""
     try:
         async with asyncio.timeout(ANSWER_S):
-            return await part
+            state = await part
+        told = state.get("detail", "")
     except TimeoutError:
-        return {"status": "down", "detail": f"it did not answer within {ANSWER_S:g} s"}
+        detail = f"it did not answer within {ANSWER_S:g} s"
+        state, told = {"status": "down", "detail": detail}, f"{detail} ({place})"
     except Unavailable as error:
-        return {"status": "down", "detail": str(error)}
+        state, told = {"status": "down", "detail": str(error)}, error.told
+    if state["status"] != context.dependencies.get(name, "up"):
+        level = logging.INFO if state["status"] == "up" else logging.WARNING
+        logger.log(level, "%s is %s%s", name, state["status"], told and f": {told}")
+    context.dependencies[name] = state["status"]
+    return state
 
 
 def _inference(context: Context) -> dict[str, str]:
@@ -74,12 +94,15 @@ def _traffic(context: Context) -> dict[str, str]:
 
 async def readiness(context: Context) -> Readiness:
     """Whether traffic may come, and the state of each dependency."""
+    backends = context.backends
     storage, catalogue = await asyncio.gather(
-        _state(_storage(context)), _state(_catalogue(context))
+        _state(context, "object_storage", _storage(context), backends.archive.objects.place),
+        _state(context, "catalogue", _catalogue(context), backends.catalogue.connection.place),
     )
     parts = {
         "object_storage": storage,
         "catalogue": catalogue,
+        "events": _events(context),
         "inference": _inference(context),
         "traffic": _traffic(context),
     }

@@ -201,7 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return work(parsed)
     except GrokprobeError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error.told}", file=sys.stderr)
         return 2 if isinstance(error, REFUSED) else 1
     except KeyboardInterrupt:
         return 130

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except GrokprobeError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error.told}", file=sys.stderr)
         return EXIT_ERROR
     except click.Abort:  # Ctrl-C
         return EXIT_INTERRUPTED

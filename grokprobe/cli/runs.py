@@ -3,8 +3,8 @@
 import sys
 
 from grokprobe.settings import Settings
+from grokprobe.store.archive.opening import open_store
 from grokprobe.store.archive.reader import ArchiveReader
-from grokprobe.store.backends import open_store
 
 
 async def list_runs(settings: Settings) -> int:

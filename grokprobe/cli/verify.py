@@ -1,9 +1,9 @@
 """`grokprobe verify`: every stored object against its digest."""
 
 from grokprobe.settings import Settings
+from grokprobe.store.archive.opening import open_store
 from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.archive.verification import problems
-from grokprobe.store.backends import open_store
 
 
 async def verify(settings: Settings, run: str | None) -> int:

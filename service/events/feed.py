@@ -11,6 +11,8 @@ import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import msgspec
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
@@ -32,6 +34,14 @@ WAIT_S = 5.0  # of one blocking read
 PAUSE_S, MAX_PAUSE_S = 0.1, 2.0  # before Redis is asked again
 
 
+@dataclass(frozen=True)
+class Reading:
+    """Whether the stream is being read, since when, and if not why."""
+
+    fault: str = ""
+    since: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
 class Feed:
     """Reads the stream, keeps the views fresh and tells the listeners."""
 
@@ -44,6 +54,7 @@ class Feed:
         self._listeners: defaultdict[str, set[Listener]] = defaultdict(set)
         self._count = 0
         self._closed = False
+        self.reading = Reading("it has not been read yet")
 
     # -- for those who listen ----------------------------------------------------------------
 
@@ -103,13 +114,23 @@ class Feed:
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(CatalogueUnavailable),
             wait=wait_exponential(PAUSE_S, max=MAX_PAUSE_S),
-            before_sleep=_warn_of_first,
+            before_sleep=self._note_failure,
         ):
             with attempt:
                 await self._resume()
+                self.reading = Reading()
                 attempt.retry_state.attempt_number = 1  # it answers: the next failure is a first
                 while True:
                     await self._read(WAIT_S)
+
+    def _note_failure(self, failed: RetryCallState) -> None:
+        """For readiness; of failures in a row one is told."""
+        error = failed.outcome and failed.outcome.exception()
+        assert isinstance(error, CatalogueUnavailable)
+        since = self.reading.since if self.reading.fault else datetime.now(UTC)
+        self.reading = Reading(str(error), since)
+        if failed.attempt_number == 1:
+            logger.warning("live events wait: %s", error.told)
 
     async def _resume(self) -> None:
         """Go on after the newest event; where the stream has lost it, begin anew."""
@@ -156,13 +177,6 @@ class Feed:
 
     def _reset(self, run: str) -> Event:
         return Event(self.newest, "reset", run, msgspec.json.encode({"run": run}))
-
-
-def _warn_of_first(failed: RetryCallState) -> None:
-    """Of failures in a row one is told."""
-    if failed.attempt_number == 1:
-        error = failed.outcome and failed.outcome.exception()
-        logger.warning("live events wait: %s", error)
 
 
 def _end(listeners: Iterable[Listener]) -> None:

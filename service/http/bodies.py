@@ -9,6 +9,7 @@ import msgspec
 from litestar.types import Receive
 
 from grokprobe.errors import InvalidInput
+from grokprobe.text import utf8
 from service.context import Context
 from service.errors import EncodedBody, IncompleteBody, TooLarge
 from service.http.asgi import AnyRequest
@@ -71,9 +72,11 @@ def decode_body(
     JSON unless the content type is MsgPack's: curl sends JSON under a form's name. Raises
     InvalidInput with the place in the body, and what `choices` has for places that begin so.
     """
+    as_msgpack = content_type.partition(";")[0].strip().lower() in MSGPACK_TYPES
+    if not as_msgpack:
+        body = utf8(body, "$")
     if not body:
         raise InvalidInput("$", "the body is empty")
-    as_msgpack = content_type.partition(";")[0].strip().lower() in MSGPACK_TYPES
     try:
         found: T = _decoder(kind, as_msgpack).decode(body)
     except msgspec.ValidationError as error:

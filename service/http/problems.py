@@ -164,6 +164,8 @@ def _log(scope: HTTPScope, error: Exception, status: int, slug: str, detail: str
         return
     ours = status >= 500 and slug not in EXPECTED
     unexpected = error if slug == "internal" else None
+    if isinstance(error, errors.Unavailable):
+        detail = error.told
     logger.log(
         logging.ERROR if ours else logging.INFO,
         "%s %s: %d %s",

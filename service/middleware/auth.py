@@ -23,6 +23,7 @@ from litestar.types import HTTPScope, Receive, Send
 
 from grokprobe.errors import InvalidInput, SettingError
 from grokprobe.settings import Settings, variable
+from grokprobe.text import read_text
 from service.errors import RateExceeded, Unauthorised
 from service.http.problems import send_problem
 from service.telemetry.metrics import Metrics
@@ -120,9 +121,9 @@ class ApiKeys:
 
     def _read(self) -> None:
         try:
-            found = parse_keys(self._path.read_text())
-        except (OSError, ValueError, InvalidInput) as error:
-            cause = error.strerror if isinstance(error, OSError) else error
+            found = parse_keys(read_text(self._path))
+        except InvalidInput as error:
+            cause = str(error).removeprefix(f"{self._path}: ")
             message = f"{self._path} cannot be used: {cause}"
             raise SettingError(variable("api_keys_file"), message) from None
         known = self._keys

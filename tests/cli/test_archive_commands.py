@@ -15,8 +15,9 @@ import pytest
 from grokprobe.cli.main import main
 from grokprobe.settings import Settings
 from grokprobe.store.archive import names
+from grokprobe.store.archive.opening import open_store
 from grokprobe.store.archive.reader import ArchiveReader
-from grokprobe.store.backends import open_backends, open_store
+from grokprobe.store.backends import open_backends
 from tests.support.tiny import tiny_run
 
 TINY = tiny_run()

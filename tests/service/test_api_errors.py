@@ -69,6 +69,17 @@ def test_bytes_that_are_no_text(client: httpx.Client) -> None:
     check_problem(client.post(f"{LAST}/predictions", content=b'{"\xff": 1}'), 400)
 
 
+def test_a_body_with_a_byte_order_mark(client: httpx.Client) -> None:
+    """The same answer as without one; one in UTF-16 or of nothing else is 400 and says so."""
+    body, path = '{"pairs": [[3, 5]]}', f"{LAST}/predictions"
+    plain, marked = (client.post(path, content=body.encode(e)) for e in ("utf-8", "utf-8-sig"))
+    assert (marked.status_code, marked.content) == (200, plain.content)
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32"):
+        answer = client.post(path, content=body.encode(encoding))
+        check_problem(answer, 400, "UTF-16", "UTF-8")
+    check_problem(client.post(path, content="".encode("utf-8-sig")), 400, "the body is empty")
+
+
 @pytest.mark.parametrize(
     ("path", "words"),
     [

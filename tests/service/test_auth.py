@@ -60,6 +60,16 @@ def test_a_bad_line_is_named(text: str, line: int) -> None:
     assert digest("a") not in str(caught.value)
 
 
+def test_a_file_with_a_byte_order_mark(file: Path) -> None:
+    """As Windows' editor leaves it; the first line is a line. UTF-16 is named."""
+    text = f"ann {digest('a-key')}\r\nbob {digest('b-key')}\r\n"
+    file.write_bytes(text.encode("utf-8-sig"))
+    assert ApiKeys(file).identify("Bearer a-key").name == "ann"
+    file.write_bytes(text.encode("utf-16"))
+    with pytest.raises(SettingError, match=f"{file} cannot be used: is UTF-16"):
+        ApiKeys(file)
+
+
 @pytest.mark.parametrize("content", [None, b"ann", b"\xff"])
 def test_a_file_that_cannot_be_used_stops_the_start(tmp_path: Path, content: bytes | None) -> None:
     """One error that names the variable and the file."""

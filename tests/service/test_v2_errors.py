@@ -33,6 +33,24 @@ def wanting(name: str = "logits", **parameters: Any) -> dict[str, Any]:
     return tensor() | {"outputs": [{"name": name, "parameters": parameters}]}
 
 
+def test_json_with_a_byte_order_mark(client: httpx.Client) -> None:
+    """The whole body, and the JSON before binary tensors, whose length counts the mark."""
+    text = msgspec.json.encode(tensor())
+    plain = client.post(INFER, content=text)
+    marked = client.post(INFER, content=b"\xef\xbb\xbf" + text)
+    assert (marked.status_code, marked.content) == (200, plain.content)
+    binary = tensor(parameters={"binary_data_size": 32})
+    del binary["inputs"][0]["data"]
+    text = b"\xef\xbb\xbf" + msgspec.json.encode(binary)
+    body = text + np.array([1, 2, 3, 4], "<i8").tobytes()
+    answer = client.post(INFER, content=body, headers={LENGTH: str(len(text))})
+    assert (answer.status_code, answer.content) == (200, plain.content)
+    other = client.post(INFER, content=msgspec.json.encode(tensor()).decode().encode("utf-16"))
+    check_problem(other, 400, "UTF-16")
+    index = client.post("/v2/repository/index", content=b"\xef\xbb\xbf{}")
+    assert index.status_code == 200
+
+
 @pytest.mark.parametrize(
     ("body", "status", "words"),
     [

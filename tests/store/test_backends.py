@@ -8,10 +8,12 @@ from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore, S3Store
 
 from grokprobe.errors import CatalogueUnavailable, SettingError, StoreUnavailable
 from grokprobe.settings import Settings
+from grokprobe.store.archive.opening import open_store
 from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.archive.verification import problems
-from grokprobe.store.backends import REDIS_TIMEOUT_S, connect_redis, open_backends, open_store
+from grokprobe.store.backends import open_backends
 from grokprobe.store.catalogue.catalogue import Catalogue
+from grokprobe.store.catalogue.clients import REDIS_TIMEOUT_S, connect_redis
 from grokprobe.store.catalogue.embedded_redis import embedded_redis
 from tests.support.stores import s3_bucket, s3_endpoint, with_loop
 from tests.support.tiny import tiny_run

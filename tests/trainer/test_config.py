@@ -100,6 +100,16 @@ def test_broken_toml_names_the_line(tmp_path: Path) -> None:
     assert "line 2" in refusal(written(tmp_path, "[task]\nmodulus = \n"))
 
 
+def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
+    """As Windows' editors leave it, with their ends of lines; UTF-16 is named."""
+    text = "[task]\r\nmodulus = 7\r\n"
+    path = tmp_path / "mine.toml"
+    path.write_bytes(text.encode("utf-8-sig"))
+    assert load_config(path, []).task.modulus == 7
+    path.write_bytes(text.encode("utf-16"))
+    assert refusal(path) == f"{path}: is UTF-16 or UTF-32; write it in UTF-8"
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """So is a file that is not there."""
     assert "missing.toml: cannot be read: No such file" in refusal(tmp_path / "missing.toml")

@@ -95,6 +95,8 @@ def test_a_layout_of_one_s_own_is_a_file(tmp_path: Path) -> None:
     own = tmp_path / "own.toml"
     own.write_text((LAYOUTS / "transformer_lens.toml").read_text())
     assert load_layout(str(own), [], 5) == lens()
+    own.write_text(own.read_text(), encoding="utf-8-sig")
+    assert load_layout(str(own), [], 5) == lens()
     own.write_text("[task]\nmodulus = 7\n")
     with pytest.raises(InvalidInput, match=r"^own\.toml: object missing required field tensors"):
         load_layout(str(own), [], 5)

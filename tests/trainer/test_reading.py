@@ -223,6 +223,20 @@ def test_a_split_is_read_from_a_file_or_a_field(tmp_path: Path, kind: str, place
     assert np.flatnonzero(mask).tolist() == ROWS
 
 
+@pytest.mark.parametrize("kind", ["mask", "pairs"])
+def test_a_split_of_json_with_a_byte_order_mark(tmp_path: Path, kind: str) -> None:
+    """As without one; one in UTF-16 is named."""
+    value = np.isin(np.arange(49), ROWS).tolist() if kind == "mask" else PAIRS
+    path = tmp_path / "split.json"
+    where = [f"split.kind={kind}", f"split.file='{path}'"]
+    path.write_text(json.dumps(value), encoding="utf-8-sig")
+    mask = split_of(where)
+    assert mask is not None
+    assert np.flatnonzero(mask).tolist() == ROWS
+    path.write_text(json.dumps(value), encoding="utf-16")
+    assert refusal(lambda: split_of(where)).startswith(f"{path}: is UTF-16 or UTF-32")
+
+
 def test_an_unknown_split_stays_unknown() -> None:
     """Nothing is made up."""
     assert split_of(["split.kind=unknown"]) is None

@@ -60,6 +60,8 @@ def test_a_grid_is_a_product_in_the_order_written(tmp_path: Path) -> None:
     assert (last.config.task.modulus, last.config.training.steps) == (59, 7)  # preset, section
     assert last.run == f"my-sweep-s2-{last.config.sha256[:8]}"
     assert len({cell.run for cell in sweep.cells}) == 6
+    sweep.path.write_text(sweep.path.read_text(), encoding="utf-8-sig")  # as some editors do
+    assert load_sweep(sweep.path) == sweep
     assert load_sweep(sweep.path).cells == sweep.cells
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 import msgspec
 
 from grokprobe.errors import InvalidInput
+from grokprobe.text import read_text
 
 MOST_LISTED = 20  # names in one message
 BARE_WORD = re.compile(r"[A-Za-z][\w+.-]*", re.ASCII)
@@ -177,10 +178,8 @@ def read_toml(path: Path, assignments: Iterable[str] = ()) -> tuple[dict[str, An
     Raises InvalidInput that names the file or `--set`.
     """
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidInput(str(path), f"cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raw = tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
         raise InvalidInput(str(path), f"is not TOML: {error}") from None
     sources = {}
     for text in assignments:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from grokprobe.errors import InvalidInput
 from grokprobe.task import UNDEFINED, Mask, Task, answers, pairs
+from grokprobe.text import utf8
 from trainer.config.schema import Step
 from trainer.importing.files import Contents, read_file
 from trainer.importing.layout import (
@@ -95,7 +96,7 @@ def _stated(
             return where, np.asarray(contents.value(split.field or ""))
         data = read_file(Path(split.file), limit)
         if Path(split.file).suffix == ".json":
-            return where, np.asarray(msgspec.json.decode(data))
+            return where, np.asarray(msgspec.json.decode(utf8(data, where)))
         # Not np.load, which would also open a zip file.
         return where, np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
     except InvalidInput:

@@ -10,8 +10,8 @@ import msgspec
 from grokprobe.errors import InvalidInput, RunNotFound
 from grokprobe.settings import Settings
 from grokprobe.store.archive.objects import gather
+from grokprobe.store.archive.opening import open_store
 from grokprobe.store.archive.reader import ArchiveReader
-from grokprobe.store.backends import open_store
 from grokprobe.store.records import Completion, RunManifest
 from trainer.config.schema import Config, decode_config
 

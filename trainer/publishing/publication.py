@@ -175,7 +175,7 @@ class Publication:
             await self._store(lambda: self._catalogue.reconcile(self._archive, self._run))
         except CatalogueUnavailable as error:
             self._reporter.warn(
-                f"{error}; everything is published, bring the index up to date later with "
+                f"{error.told}; everything is published, bring the index up to date later with "
                 "`python -m grokprobe reindex`",
                 "index",
             )
@@ -193,7 +193,7 @@ class Publication:
         except CatalogueUnavailable as error:
             self._index_is_behind = True
             self._index_again_at = time.monotonic() + INDEX_RETRY_S
-            self._reporter.warn(f"{error}; training goes on, the index follows later", "index")
+            self._reporter.warn(f"{error.told}; training goes on, the index follows later", "index")
 
     async def _store(self, action: Callable[[], Awaitable[T]]) -> T:
         """Call `action`, again and again for RETRY_S while object storage does not answer."""
@@ -212,4 +212,5 @@ class Publication:
 
     def _warn_of_retry(self, failed: RetryCallState) -> None:
         error = failed.outcome and failed.outcome.exception()
-        self._reporter.warn(f"{error}; trying again in {failed.upcoming_sleep:g} s", "store")
+        assert isinstance(error, StoreUnavailable)
+        self._reporter.warn(f"{error.told}; trying again in {failed.upcoming_sleep:g} s", "store")

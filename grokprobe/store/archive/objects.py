@@ -16,6 +16,7 @@ from tenacity import RetryError, TryAgain, retry, retry_never, stop_after_attemp
 
 from grokprobe.errors import CheckpointCorrupt, GrokprobeError, StoreUnavailable
 from grokprobe.spans import span
+from grokprobe.store.archive.causes import cause_of, lacks_bucket, name_of, place_of
 
 RECORD_MAX_BYTES = 64 * 2**20  # the largest is complete.json, with measures of every checkpoint
 AT_ONCE = 16  # requests in flight
@@ -40,7 +41,7 @@ class Objects:
     """The seven operations on objects. All raise StoreUnavailable where storage does not answer."""
 
     def __init__(self, store: ObjectStore) -> None:
-        self._store = store
+        self._store, self.place = store, name_of(store)
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="objects")
 
     async def create(self, path: str, data: bytes) -> bytes | None:
@@ -70,9 +71,8 @@ class Objects:
         try:
             return await put_or_read()
         except RetryError:
-            raise StoreUnavailable(
-                f"object storage cannot write {path}: it refuses every create"
-            ) from None
+            message = "object storage cannot write: it refuses every create"
+            raise StoreUnavailable(message, f"{path} in {self.place}") from None
 
     async def replace(self, path: str, data: bytes) -> None:
         """Write an object, new or not, as a whole: the training state, which alone is replaced."""
@@ -90,8 +90,11 @@ class Objects:
         return await self._run_if_there("read", path, get)
 
     async def exists(self, path: str) -> bool:
-        """Whether an object of that name is there."""
-        return await self._run_if_there("read", path, lambda: self._store.head(path)) is not None
+        """Whether a record of that name is there.
+
+        It is read: the answer to HEAD does not tell a missing object from a missing bucket.
+        """
+        return await self.read(path) is not None
 
     async def below(self, prefix: str) -> list[str]:
         """The sorted paths of all objects below a folder, at any depth."""
@@ -116,24 +119,26 @@ class Objects:
         await self._run_if_there("delete", path, lambda: self._store.delete(path))
 
     async def _run_if_there(self, action: str, path: str, call: Callable[[], R]) -> R | None:
-        """Do `_run`; None where `call` finds no object."""
+        """Do `_run`; None where `call` finds no object in a bucket that is there."""
 
         def attempt() -> R | None:
             try:
                 return call()
-            except FileNotFoundError:
+            except FileNotFoundError as error:
+                if lacks_bucket(error):
+                    raise
                 return None
 
         return await self._run(action, path, attempt)
 
     async def _run(self, action: str, path: str, call: Callable[[], R]) -> R:
-        """Run `call` in a thread; whatever the library raises becomes one line."""
-        try:
-            with span(f"object storage {action}", path=path):
+        """Run `call` in a thread; whatever the library raises becomes one line (`causes`)."""
+        with span(f"object storage {action}", path=path):  # which sees no words of the library
+            try:
                 return await asyncio.get_running_loop().run_in_executor(self._threads, call)
-        except GrokprobeError:
-            raise
-        # It raises its own family, OSError and ValueError, and a bare Exception where Rust panics.
-        except Exception as error:
-            cause = " ".join(str(error).partition("\n\nDebug source")[0].split())
-            raise StoreUnavailable(f"object storage cannot {action} {path}: {cause}") from error
+            except GrokprobeError:
+                raise
+            # Its own family, OSError and ValueError, and a bare Exception where Rust panics.
+            except Exception as error:
+                message = f"object storage cannot {action}: {cause_of(error)}"
+                raise StoreUnavailable(message, place_of(error, path, self.place)) from None

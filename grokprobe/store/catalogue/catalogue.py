@@ -32,6 +32,21 @@ from grokprobe.store.catalogue.scripts import (
 )
 from grokprobe.store.records import CheckpointManifest, Completion, RunManifest, is_name
 
+NOTHING = "grokprobe:nothing"  # no key of that name ever is
+# Every command that a service sends, those of its scripts too; they find nothing and leave nothing.
+NEEDED: tuple[Command, ...] = (
+    ("PING",),
+    ("GET", NOTHING),
+    ("SET", NOTHING, "", "XX", "PX", 1),
+    ("HGET", NOTHING, ""),
+    ("HMGET", NOTHING, ""),
+    ("ZCARD", NOTHING),
+    ("ZRANGE", NOTHING, 0, 0),
+    ("ZREVRANGE", NOTHING, 0, 0),
+    ("ZRANGEBYLEX", NOTHING, "-", "+", "LIMIT", 0, 1),
+    ("EVAL", "return 0", 0),
+)
+
 
 class Catalogue:
     """Reads and writes the index. Every method raises CatalogueUnavailable where Redis is down.
@@ -45,6 +60,10 @@ class Catalogue:
     async def ready(self) -> bool:
         """Whether the index is whole: initialised or rebuilt since Redis was last empty."""
         return bool((await self.connection.send(("EXISTS", READY)))[0])
+
+    async def usable(self) -> bool:
+        """Whether the index is whole; CatalogueUnavailable also where a needed right is missing."""
+        return bool((await self.connection.send(("EXISTS", READY), *NEEDED))[0])
 
     async def initialise(self) -> None:
         """Declare the index whole: for an object storage that holds no runs yet."""

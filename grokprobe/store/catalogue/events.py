@@ -81,14 +81,14 @@ class EventReader:
 
     async def holds(self, event_id: str) -> bool:
         """Whether the stream still holds an event: then all that followed it is there, too."""
-        with answering():
+        with answering(self._client):
             async with asyncio.timeout(ANSWER_S):
                 return bool(await self._client.xrange(EVENTS, event_id, event_id))
 
     async def after(self, event_id: str, wait_s: float) -> list[Event]:
         """The events after one; where there are none, those that come within `wait_s`."""
         block_ms = int(1000 * wait_s) or None  # Redis would wait for ever for 0
-        with answering():
+        with answering(self._client):
             async with asyncio.timeout(wait_s + ANSWER_S):
                 found: Any = await self._client.xread({EVENTS: event_id}, KEPT, block_ms)
         return [_event(*entry) for _, entries in found for entry in entries]
