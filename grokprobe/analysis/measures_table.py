@@ -18,6 +18,7 @@ Value = float | dict[str, float] | None  # a scalar, or one value a key frequenc
 Need = Literal[
     "split",  # which pairs were trained on
     "embedding",
+    "embedding_b",
     "neurons",
     "neuron_logit_map",  # outputs of the model; logits it always has
     "frequencies",  # a basis of frequencies: not s5
@@ -129,6 +130,12 @@ MEASURES = (
         "how much of each of the first 4 principal components is one frequency, mean",
         ("embedding", "frequencies"),
         lambda probe: probe.circularity,
+    ),
+    MeasureDefinition(
+        "circularity_b",
+        "`circularity` of operand b's embedding, where b has its own",
+        ("embedding_b", "frequencies"),
+        lambda probe: probe.circularity_b,
     ),
     MeasureDefinition(
         "distance_irrelevance",

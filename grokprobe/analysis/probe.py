@@ -35,8 +35,9 @@ RULES = ("logits", "neurons", "embedding")
 class Probe:
     """The outputs of one checkpoint over all pairs in canonical order.
 
-    logits (p*p, p), neurons (p*p, d_mlp), embedding (p, d_model), neuron_logit_map (p, d_mlp);
-    None where the model does not offer them. `train` (p*p,) is None where the split is unknown.
+    logits (p*p, p), neurons (p*p, d_mlp), embedding (p, d_model), neuron_logit_map (p, d_mlp),
+    embedding_b (p, d_model) where operand b has a table of its own; None where the model does not
+    offer them. `train` (p*p,) is None where the split is unknown.
     """
 
     task: Task
@@ -45,6 +46,7 @@ class Probe:
     neurons: Outputs | None = None
     embedding: Outputs | None = None
     neuron_logit_map: Outputs | None = None
+    embedding_b: Outputs | None = None
 
     @cached_property
     def basis(self) -> Basis:
@@ -120,10 +122,18 @@ class Probe:
 
     @property
     def circularity(self) -> float | None:
-        """`circularity` of the embedding; None where rows have no frequencies."""
-        if self.embedding is None or not self.basis.cyclic:
+        """`circularity` of the embedding, operand a's; None where rows have no frequencies."""
+        return self._circularity(self.embedding)
+
+    @property
+    def circularity_b(self) -> float | None:
+        """`circularity` of operand b's own embedding; None where it has none."""
+        return self._circularity(self.embedding_b)
+
+    def _circularity(self, matrix: Outputs | None) -> float | None:
+        if matrix is None or not self.basis.cyclic:
             return None
-        return scalars.circularity(self.basis.rows(self.embedding))
+        return scalars.circularity(self.basis.rows(matrix))
 
     @property
     def distance_irrelevance(self) -> float | None:

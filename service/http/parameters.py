@@ -22,7 +22,11 @@ Permutations = Annotated[
 SeedQuery = Annotated[
     int, QueryParameter(ge=0, le=2**53 - 1, description="Seed of the null's draws.")
 ]
+# `_b` is operand b's, where it has a table of its own; effective ones are of MLPs.
+Vectors = Literal[
+    "embedding", "embedding_b", "effective_embedding", "effective_embedding_b", "unembedding"
+]
 OfVectors = Annotated[
-    Literal["embedding", "unembedding"],
+    Vectors,
     QueryParameter(description="Which vectors of the residues."),
 ]

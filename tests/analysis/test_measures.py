@@ -14,7 +14,9 @@ from grokprobe.analysis.measures import (
     distance_irrelevance,
     softmax_collapse,
 )
+from grokprobe.analysis.probe import Probe
 from grokprobe.analysis.progress import answer_elements
+from grokprobe.task import Task
 from tests.analysis.test_logits import DIRECTIONS, noise
 from tests.support.reference_maths import (
     slow_circularity,
@@ -51,6 +53,19 @@ def test_float32_logits_are_read_exactly() -> None:
 def test_accuracy_ties_go_to_the_lowest_class() -> None:
     """Equal logits predict the lowest class."""
     assert accuracy([[1.0, 1.0], [1.0, 1.0]], np.array([0, 1])) == 0.5
+
+
+def test_each_operand_s_own_table_has_its_circularity() -> None:
+    """Two planted circles are 1; noise is what its definition says; without a table: null."""
+    n, noisy = 11, np.random.default_rng(0).normal(size=(11, 6)).astype(np.float32)
+    angles = 2 * np.pi * np.outer(np.arange(n), (2, 5)) / n
+    circles = np.hstack([3 * np.cos(angles), 3 * np.sin(angles)]) * (1.0, 0.5, 1.0, 0.5)
+    planted = circles.astype(np.float32)
+    task, logits = Task(operation="add", modulus=n), np.zeros((n * n, n), dtype=np.float32)
+    probe = Probe(task, None, logits, embedding=noisy, embedding_b=planted)
+    assert probe.circularity_b == pytest.approx(1)
+    assert probe.circularity == pytest.approx(slow_circularity(noisy.astype(float)))
+    assert Probe(task, None, logits, embedding=noisy).circularity_b is None
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)

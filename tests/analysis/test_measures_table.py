@@ -19,7 +19,8 @@ def probe_of(task: Task) -> Probe:
     random, p = np.random.default_rng(0), task.modulus
     pairs, residues = (random.normal(size=(n, p)).astype(np.float32) for n in (p * p, p))
     train = np.arange(p * p) % 2 == 0
-    return Probe(task, train, pairs, np.maximum(pairs, 0), residues, residues[::-1])
+    outputs = (pairs, np.maximum(pairs, 0), residues, residues[::-1], residues.T)
+    return Probe(task, train, *outputs)
 
 
 def null(probe: Probe, keys: tuple[int, ...] = KEYS) -> set[str]:
@@ -52,7 +53,8 @@ def test_a_checkpoint_with_everything_has_every_measure() -> None:
 
 @pytest.mark.parametrize(
     ("need", "field"),
-    [("split", "train"), *((name, name) for name in ("embedding", "neurons", "neuron_logit_map"))],
+    [("split", "train")]
+    + [(name, name) for name in ("embedding", "embedding_b", "neurons", "neuron_logit_map")],
 )
 def test_what_a_measure_needs_is_what_it_lacks(need: Need, field: str) -> None:
     """Without it the measures that name it are None, and no others."""

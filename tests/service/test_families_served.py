@@ -11,15 +11,22 @@ from trainer.config.schema import decode_config
 from trainer.jobs.training import start
 from trainer.reporting.progress import JsonReporter
 
-ALL = ["logits", "neurons", "attention", "embedding", "unembedding", "neuron_logit_map"]
+OF_RESIDUES = ["embedding", "embedding_b", "effective_embedding", "effective_embedding_b"]
+ALL = ["logits", "neurons", "attention", *OF_RESIDUES, "unembedding", "neuron_logit_map"]
 POWER = {"layers": 2, "layer_norm": "post", "biases": "none", "initialisation": "pytorch"}
 POWER |= {"d_model": 16, "heads": 2, "d_head": 8, "d_mlp": 32}
 EMBEDDED = {"family": "mlp", "inputs": "embedding", "vocabularies": "separate", "d_model": 8}
+ONE_TABLE = EMBEDDED | {"vocabularies": "shared", "join": "add"}
+NOT_OF_MLPS = ["attention", "unembedding"]
+EFFECTIVE = OF_RESIDUES[2:]
 RUNS: dict[str, tuple[dict[str, Any], list[str]]] = {
-    "power": (POWER, ["neuron_logit_map"]),
-    "gromov": ({"family": "mlp", "d_mlp": 32}, ["attention", "unembedding"]),
-    "embedded": (EMBEDDED | {"d_mlp": 16, "biases": "all"}, ["attention", "unembedding"]),
+    "power": (POWER, ["embedding_b", *EFFECTIVE, "neuron_logit_map"]),
+    "vocabularies": (TINY["model"] | {"vocabularies": "separate"}, EFFECTIVE),
+    "gromov": ({"family": "mlp", "d_mlp": 32}, NOT_OF_MLPS),
+    "embedded": (EMBEDDED | {"d_mlp": 16, "biases": "all"}, NOT_OF_MLPS),
+    "added": (ONE_TABLE | {"d_mlp": 16}, [*NOT_OF_MLPS, "embedding_b", "effective_embedding_b"]),
 }
+SILENT = ("gromov", "embedded", "added")  # whose gradients say nothing: they add, or have no basis
 SHORT = {
     "training": {"steps": 60, "device": "cpu", "threads": 1},
     "local_learning_coefficient": {"every": 60, "chains": 2, "draws": 8},
@@ -42,7 +49,8 @@ def test_its_checkpoints_have_what_the_family_has(run: Trained) -> None:
     last = manifests(run)[-1]
     assert last.model.outputs == [name for name in ALL if name not in absent]
     null = {"gini_neuron_logit_map"} if "neuron_logit_map" in absent else set()
-    if run.run == "gromov":  # adds what stands for the operands
+    null |= {"circularity_b"} if "embedding_b" in absent else set()
+    if run.run in SILENT:
         null |= {"gradient_symmetricity", "gradient_symmetricity_standard_error"}
     assert {name for name, value in last.measures.items() if value is None} == null
     coefficient = last.local_learning_coefficient
@@ -55,10 +63,14 @@ def test_it_is_served_but_for_what_it_lacks(run: Trained, tmp_path: Path) -> Non
     absent = RUNS[run.run][1]
     with serving(run.settings, tmp_path) as served:
         base = f"/v1/runs/{run.run}/checkpoints/latest"
-        for of in ("embedding", "unembedding", "neuron_logit_map", "logits"):
+        for of in (*OF_RESIDUES, "unembedding", "neuron_logit_map", "logits"):
             answer = served.client.get(f"{base}/spectrum?of={of}")
             assert answer.status_code == (404 if of in absent else 200), of
             assert of in absent or len(answer.json()["spectrum"]) == 6
+        for of in (*OF_RESIDUES, "unembedding"):
+            answer = served.client.get(f"{base}/embedding?of={of}")
+            assert answer.status_code == (404 if of in absent else 200), of
+            assert of not in absent or of in answer.json()["detail"]
         asked = {"pairs": [[1, 2]], "include": ["attention"]}
         answer = served.client.post(f"{base}/predictions", json=asked)
         assert answer.status_code == (404 if "attention" in absent else 200)
@@ -69,3 +81,5 @@ def test_it_is_served_but_for_what_it_lacks(run: Trained, tmp_path: Path) -> Non
             assert served.client.get(f"{base}/weights/{name}").status_code == 200, name
         architecture = served.client.get(f"/v1/runs/{run.run}").json()["architecture"]
         assert architecture["family"] == RUNS[run.run][0].get("family", "transformer")
+        assert ("d_model" in architecture) == (run.run != "gromov")  # one-hot inputs have no width
+        assert architecture["vocabularies"] == RUNS[run.run][0].get("vocabularies", "shared")

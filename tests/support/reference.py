@@ -41,16 +41,23 @@ def attend(
 
 
 def embedded(W: Mapping[str, Tensor], pairs: Tensor) -> Tensor:
-    """Tokens [a, b] or, with a third position, [a, b, =]: (n, tokens, d_model)."""
-    equals = torch.full((len(pairs), len(W["W_pos"]) - 2), len(W["W_E"]) - 1)
-    return W["W_E"][torch.cat([pairs, equals], dim=1)] + W["W_pos"]
+    """Tokens [a, b] or, with a third position, [a, b, =]: (n, tokens, d_model).
+
+    The second token is a word of the vocabulary W_E_b, where there is one.
+    """
+    a, b = pairs.T
+    tokens = [W["W_E"][a], W.get("W_E_b", W["W_E"])[b]]
+    if len(W["W_pos"]) == 3:
+        tokens.append(W["W_E"][-1].expand_as(tokens[0]))
+    return torch.stack(tokens, dim=1) + W["W_pos"]
 
 
 def of_last_token(
     W: Mapping[str, Tensor], logits: Tensor, neurons: Tensor, pattern: Tensor
 ) -> dict[str, Tensor]:
     """What a transformer shows, of all positions the last, but for the neuron-logit map."""
-    return {
+    own_vocabulary = {"embedding_b": W["W_E_b"]} if "W_E_b" in W else {}
+    return own_vocabulary | {
         "logits": logits[:, -1],
         "neurons": neurons[:, -1],
         "attention": pattern[:, :, -1],
@@ -121,6 +128,17 @@ def layered(
     }
 
 
+def image(table: Tensor, W_in: Tensor) -> Tensor:
+    """What each residue, a row of a table (p, d_model), adds to each neuron's pre-activation."""
+    return torch.stack([torch.stack([(row * w).sum() for w in W_in.T]) for row in table])
+
+
+def _image_b(W: Mapping[str, Tensor], table_b: Tensor | None, embeds: bool) -> Tensor | None:
+    if not embeds:
+        return table_b
+    return image(W["W_E"] if table_b is None else table_b, W.get("W_in_b", W["W_in"]))
+
+
 def mlp(
     W: Mapping[str, Tensor],
     pairs: Tensor,
@@ -129,22 +147,30 @@ def mlp(
 ) -> dict[str, Tensor | None]:
     """The network of one hidden layer: one-hot vectors times matrices."""
     p = W["W_out"].shape[1]
+    embeds, joins = section.inputs == "embedding", section.join == "concatenate"
+    separate = section.vocabularies == "separate"
     a, b = functional.one_hot(pairs, p).to(W["W_in"].dtype).unbind(1)
     W_in = W["W_in"]
-    if section.inputs == "embedding":
+    if embeds:
         a, b = a @ W["W_E"], b @ W.get("W_E_b", W["W_E"])
-        x = torch.cat([a, b], dim=1) if section.join == "concatenate" else a + b
-        W_in = torch.cat([W_in, W["W_in_b"]]) if section.join == "concatenate" else W_in
-    elif section.join == "concatenate" or section.vocabularies == "separate":
+        x = torch.cat([a, b], dim=1) if joins else a + b
+        W_in = torch.cat([W_in, W["W_in_b"]]) if joins else W_in
+    elif joins or separate:
         x, W_in = torch.cat([a, b], dim=1), torch.cat([W_in, W["W_in_b"]])
     else:
         x = a + b
     neurons = activation(x @ W_in + W.get("b_in", 0.0))
+    own_part = joins or separate  # b's own table, or its own part of W_in
+    table = W["W_E"] if embeds else W["W_in"]
+    table_b = W.get("W_E_b") if embeds else W.get("W_in_b")
     return {
         "logits": neurons @ W["W_out"] + W.get("b_out", 0.0),
         "neurons": neurons,
         "attention": None,
-        "embedding": W["W_E"] if section.inputs == "embedding" else W["W_in"],
+        "embedding": table,
+        "embedding_b": table_b,
+        "effective_embedding": image(table, W["W_in"]) if embeds else table,
+        "effective_embedding_b": _image_b(W, table_b, embeds) if own_part else None,
         "unembedding": None,
         "neuron_logit_map": W["W_out"].T,
     }

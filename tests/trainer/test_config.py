@@ -3,12 +3,16 @@
 from pathlib import Path
 
 import pytest
+from msgspec import to_builtins
+from msgspec.structs import replace
 
 from grokprobe.errors import InvalidInput
 from trainer.config.schema import (
     Config,
     MLPSection,
+    ModelSection,
     TransformerSection,
+    architecture,
     default_run_name,
     load_config,
     preset,
@@ -49,6 +53,34 @@ def test_presets_are_their_papers_networks() -> None:
         ),
         "quickstart": TransformerSection(),
     }
+
+
+@pytest.mark.parametrize("name", ["mainline", "power", "pizza", "quickstart"])
+def test_a_preset_of_a_transformer_takes_a_vocabulary_for_each_operand(name: str) -> None:
+    """By one field, and it is another run than the preset's."""
+    plain = load_config(preset(name))
+    separate = load_config(preset(name), ["model.vocabularies=separate"])
+    assert isinstance(plain.model, TransformerSection)
+    assert separate.model == replace(plain.model, vocabularies="separate")
+    assert separate.sha256 != plain.sha256
+
+
+@pytest.mark.parametrize(
+    ("section", "has"),
+    [
+        (TransformerSection(), True),
+        (MLPSection(), False),
+        (MLPSection(join="add"), False),
+        (MLPSection(inputs="embedding"), True),
+    ],
+)
+def test_an_architecture_tells_the_width_of_an_embedding_that_is_there(
+    section: ModelSection, has: bool
+) -> None:
+    """One-hot inputs have none; all else is the section."""
+    told = architecture(section)
+    assert ("d_model" in told) == has
+    assert told == {name: value for name, value in to_builtins(section).items() if name in told}
 
 
 @pytest.mark.parametrize(

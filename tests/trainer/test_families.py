@@ -1,5 +1,6 @@
 """Every family against its textbook twin, as a file, measured, and sampled in parallel."""
 
+from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch.nn import functional
 from grokprobe.safety import check_model
 from tests.support import reference
 from tests.support.rounding import assert_alike, lengths, rounding
+from tests.trainer.test_model import textbook as one_layer
 from trainer.config.schema import MLPSection, ModelSection, TaskSection, TransformerSection
 from trainer.learning.data import draw
 from trainer.measuring.gradients import gradient_measures, gradient_symmetricity
@@ -39,6 +41,12 @@ TRANSFORMERS: dict[str, ModelSection] = {
     "constant attention": replace(LAYERED, attention_rate=0.0, attention_scale=0.7),
     "one layer, pre": replace(LAYERED, layers=1, layer_norm="pre", tokens="a b"),
     "one layer, post": replace(LAYERED, layers=1, layer_norm="post", attention_rate=0.0),
+    "two vocabularies": replace(LAYERED, layers=1, vocabularies="separate"),
+    "two vocabularies, a b": replace(
+        LAYERED, layers=1, vocabularies="separate", tokens="a b", attention_rate=0.4, biases="all"
+    ),
+    "two vocabularies, two layers": replace(POWER, vocabularies="separate", tokens="a b"),
+    "two vocabularies, pre": replace(LAYERED, vocabularies="separate", layer_norm="pre"),
 }
 MLPS: dict[str, ModelSection] = {
     f"{kind.inputs}, {join}, {vocabularies}": replace(kind, join=join, vocabularies=vocabularies)
@@ -49,7 +57,9 @@ MLPS: dict[str, ModelSection] = {
 FAMILIES = TRANSFORMERS | MLPS
 every_family = pytest.mark.parametrize("section", FAMILIES.values(), ids=FAMILIES.keys())
 few = {name: FAMILIES[name] for name in ("two layers", "power", "pre", "not causal")}
+few |= {name: FAMILIES[name] for name in ("two vocabularies", "two vocabularies, two layers")}
 few |= {"gromov": ONE_HOT, "embedded": EMBEDDED, "added": replace(ONE_HOT, join="add")}
+few |= {"two tables": replace(EMBEDDED, vocabularies="separate")}
 a_few = pytest.mark.parametrize("section", few.values(), ids=few.keys())
 
 
@@ -63,12 +73,14 @@ def network(section: ModelSection, seed: int = 0, dtype: torch.dtype = torch.flo
     return model
 
 
-def textbook(section: ModelSection, W: dict[str, Tensor]) -> dict[str, Tensor | None]:
+def textbook(section: ModelSection, W: dict[str, Tensor]) -> Mapping[str, Tensor | None]:
     """What the slow twin of a section answers for all pairs."""
     activations = {"relu": torch.relu, "gelu": functional.gelu, "quadratic": torch.square}
     activation = activations[section.activation]
     if isinstance(section, MLPSection):
         return reference.mlp(W, PAIRS, section, activation)
+    if section.layers == 1 and section.layer_norm == "none":
+        return one_layer(section, W, PAIRS)
     return reference.layered(W, PAIRS, section, activation)
 
 
@@ -78,9 +90,8 @@ def test_every_output_is_the_textbook_s(section: ModelSection) -> None:
     model = network(section)
     slow = textbook(section, dict(model.named_parameters()))
     for name, fast in model(PAIRS)._asdict().items():
-        if fast is None:
-            assert slow[name] is None
-        else:
+        assert (fast is None) == (slow.get(name) is None), name
+        if fast is not None:
             torch.testing.assert_close(fast, slow[name], rtol=1e-10, atol=1e-10)
 
 
@@ -115,18 +126,62 @@ def test_given_embeddings_take_the_place_of_the_residues(section: ModelSection) 
 
 
 @every_family
-def test_symmetricity_is_null_exactly_where_it_is_one_by_construction(
-    section: ModelSection,
-) -> None:
-    """Networks that add the embeddings say so; of all others the two gradients differ."""
+def test_symmetricity_is_null_exactly_where_it_says_nothing(section: ModelSection) -> None:
+    """Networks that add the embeddings say so; of all others the two gradients differ.
+
+    Of tables without a common basis they cannot be compared.
+    """
     model = network(section)
-    adds = model.adds_embeddings
-    model.adds_embeddings = False
+    adds, one_basis = model.adds_embeddings, model.one_basis
+    model.adds_embeddings, model.one_basis = False, True
     found = gradient_symmetricity(model)
     assert found is not None
     assert (found[0] > 1 - 1e-9) == adds
-    model.adds_embeddings = adds
-    assert (gradient_measures(model)["gradient_symmetricity"] is None) == adds
+    model.adds_embeddings, model.one_basis = adds, one_basis
+    told = gradient_measures(model)["gradient_symmetricity"] is not None
+    assert told == (one_basis and not adds)
+
+
+def turned(model: Network, section: ModelSection) -> Network:
+    """The same network with b's table, and all that meets it, in another basis at random."""
+    d_model = section.d_model
+    generator = torch.Generator().manual_seed(3)
+    noise = torch.randn(d_model, d_model, generator=generator, dtype=torch.float64)
+    Q = torch.linalg.qr(noise).Q
+    other = make_network(section, 13, 0).double()
+    weights = dict(model.state_dict())
+    for table, met in (("W_E_b", "W_in_b"), ("W_E", "W_in")):
+        if table in weights:
+            weights[table], weights[met] = weights[table] @ Q, Q.T @ weights[met]
+            break
+    else:
+        raise AssertionError(section)
+    if "W_E_b" not in weights:  # one table: both parts of W_in meet it
+        weights["W_in_b"] = Q.T @ weights["W_in_b"]
+    other.load_state_dict(weights)
+    return other
+
+
+@pytest.mark.parametrize("vocabularies", ["shared", "separate"])
+def test_no_measure_of_gradients_depends_on_a_basis(vocabularies: Any) -> None:
+    """One function in two bases: the outputs are equal, and so is what is said of its gradients.
+
+    Two tables that are joined end to end can be turned apart: then their cosine is any number, so
+    there is none.
+    """
+    section = replace(EMBEDDED, vocabularies=vocabularies)
+    model = network(section)
+    other = turned(model, section)
+    torch.testing.assert_close(other(PAIRS).logits, model(PAIRS).logits)
+    for name in ("effective_embedding", "effective_embedding_b"):
+        ours, theirs = getattr(model(PAIRS), name), getattr(other(PAIRS), name)
+        torch.testing.assert_close(ours, theirs)
+    told = gradient_measures(model)["gradient_symmetricity"]
+    assert gradient_measures(other)["gradient_symmetricity"] == pytest.approx(told)
+    assert (told is None) == (vocabularies == "separate")
+    model.one_basis = other.one_basis = True
+    undecided = [gradient_symmetricity(each) for each in (model, other)]
+    assert (undecided[0] == pytest.approx(undecided[1])) == (vocabularies == "shared")
 
 
 @a_few
@@ -241,8 +296,10 @@ def test_what_a_file_lacks_leaves_its_measures_null(section: ModelSection) -> No
     model, data = files(section)
     probe = read_outputs(open_session(data), GRID)
     found = measure(probe, 3)
-    absent = {"gini_neuron_logit_map"} if probe.neuron_logit_map is None else set()
+    told = {"gini_neuron_logit_map": "neuron_logit_map", "circularity_b": "embedding_b"}
+    absent = {name for name, output in told.items() if getattr(probe, output) is None}
     assert {name for name, value in found.items() if value is None} == absent
-    assert (model(PAIRS).neuron_logit_map is None) == bool(absent)
+    for output in told.values():
+        assert (getattr(model(PAIRS), output) is None) == (getattr(probe, output) is None)
     assert spectrum_row(probe) is not None
     assert own_keys(probe, 3) is not None

@@ -7,12 +7,13 @@ from typing import Any
 
 import einops
 import msgspec
+import numpy as np
 import pytest
 import torch
 from msgspec.structs import replace
 
 from grokprobe.errors import InvalidInput
-from tests.support.foreign import State, lens, save
+from tests.support.foreign import State, lens, save, small
 from tests.support.trained import Trained, archive, manifests, settings_at, tiny_config
 from tests.trainer.test_families import (
     EMBEDDED,
@@ -80,6 +81,7 @@ def test_a_network_comes_back_whatever_its_file_is_like(section: ModelSection) -
     found = read_network("m.pt", state, layout_of(section, tensors))
     expected = msgspec.to_builtins(section) | {"initialisation": None}
     if isinstance(section, MLPSection) and section.inputs == "one-hot":  # which is the same network
+        del expected["d_model"]
         joins = section.join == "concatenate" or section.vocabularies == "separate"
         expected |= {"vocabularies": "shared", "join": "concatenate" if joins else "add"}
     assert found.architecture | {"initialisation": None} == expected
@@ -94,7 +96,63 @@ def test_every_parameter_can_be_listed() -> None:
         layout = layout_of(section, tensors)
         assert set(layout.listed) == set(tensors), name
         missing = set(layout.canonical) - set(tensors)
-        assert all(one.startswith("b_") or one in ("W_E_b", "W_in_b") for one in missing), name
+        optional = ("W_E_b", "W_in_b", "W_equals")
+        assert all(one.startswith("b_") or one in optional for one in missing), name
+
+
+def one_table(model: Network, positions: bool) -> tuple[State, dict[str, str]]:
+    """As `a`, `p + b` and, where it is a token, `2 p` are looked up in one matrix; its lines."""
+    W = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    of_a_and_equals = W.pop("W_E")
+    equals = len(of_a_and_equals) > 13
+    whole = torch.cat([of_a_and_equals[:13], W.pop("W_E_b"), of_a_and_equals[13:]])
+    if not positions:
+        model.get_parameter("W_pos").data.zero_()
+        del W["W_pos"]
+    end = "-1" if equals else ""
+    lines = {
+        "W_E": "{ source = 'W', axes = 'p d_model', slice = ':p' }",
+        "W_E_b": f"{{ source = 'W', axes = 'p d_model', slice = 'p:{end}' }}",
+    }
+    if equals:
+        lines["W_equals"] = "{ source = 'W', axes = 'd_model', slice = '-1' }"
+    axes = OF_TRANSFORMER | OF_LAYER
+    lines |= {name: f"{{ source = '{name}', axes = '{axes[name]}' }}" for name in W}
+    return W | {"W": whole.contiguous()}, lines
+
+
+@pytest.mark.parametrize("name", ["two vocabularies", "two vocabularies, a b"])
+@pytest.mark.parametrize("positions", [True, False])
+def test_two_vocabularies_may_lie_in_one_matrix(name: str, positions: bool, tmp_path: Path) -> None:
+    """Its parts are slices, "=" a line of its own; without positions they are 0."""
+    section = FAMILIES[name]
+    assert isinstance(section, TransformerSection)
+    model = network(section, dtype=torch.float32)
+    state, lines = one_table(model, positions)
+    rest = "[model]\nheads = 3\n" + "".join(
+        f"{field} = {getattr(section, field)!r}\n" for field in ("tokens", "attention_rate")
+    )
+    text = "\n".join([rest, "[tensors]", *(f"{name} = {line}" for name, line in lines.items())])
+    (tmp_path / "mine.toml").write_text(text)
+    found = read_network("m.pt", state, load_layout(str(tmp_path / "mine.toml"), step=1))
+    assert found.section == section
+    torch.testing.assert_close(model_of(found)(PAIRS).logits, model(PAIRS).logits)
+    norm = sum(float(tensor.double().square().sum()) for tensor in state.values())
+    assert found.norms["weight_norm"] == pytest.approx(norm)
+
+
+def test_the_embedding_of_equals_may_lie_apart() -> None:
+    """Then W_E has a row for each residue alone; W_equals is the last row of what is trained."""
+    state = small()
+    whole = state["embed.W_E"]
+    state |= {"embed.W_E": whole[:-1].clone(), "equals": whole[-1].clone()}
+    apart = lens(
+        "tensors.W_E={source='embed.W_E', axes='p d_model'}",
+        "tensors.W_equals={source='equals', axes='d_model'}",
+    )
+    found, expected = read_network("m.pt", state, apart), read_network("m.pt", small(), lens())
+    assert found.section == expected.section
+    assert np.array_equal(found.weights["W_E"], expected.weights["W_E"])
 
 
 # -- the layouts that come with this -------------------------------------------------------------
@@ -115,16 +173,17 @@ def test_two_linear_layers_are_an_mlp(tmp_path: Path) -> None:
     assert import_files(settings, [path], load_layout("mlp", step=7), "theirs", JsonReporter()) == 0
     run = Trained(settings, "theirs", tiny_config())
     [manifest] = manifests(run)
-    assert manifest.model.outputs == ["logits", "neurons", "embedding", "neuron_logit_map"]
+    embeddings = ["embedding", "embedding_b", "effective_embedding", "effective_embedding_b"]
+    assert manifest.model.outputs == ["logits", "neurons", *embeddings, "neuron_logit_map"]
     assert manifest.measures["gradient_symmetricity"] is None
     assert manifest.measures["circularity"] is not None
+    assert manifest.measures["circularity_b"] is not None
     assert asyncio.run(archive(settings).run("theirs")).architecture == {
         "family": "mlp",
         "inputs": "one-hot",
         "join": "concatenate",
         "vocabularies": "shared",
         "activation": "quadratic",
-        "d_model": 128,
         "d_mlp": 24,
         "biases": "none",
     }
@@ -189,6 +248,12 @@ def test_layer_norm_is_never_left_out_in_silence() -> None:
         ("mlp", "tensors.W_E={source='x', axes='p d_model'}", "must have the axes d_model, d_mlp"),
         ("pizza", "model.layer_norm=post", "tensors.ln1_w: must be listed where model.layer_norm"),
         ("pizza", "model.layers=13", "model.layers: expected int <= 12"),
+        ("pizza", "tensors.W_equals={source='x', axes='d_model'}", "tensors.W_equals: is the"),
+        (
+            "transformer_lens",
+            "tensors.W_E_b={source='x', axes='d'}",
+            "tensors.W_E_b.axes: must have the axes p, d_model, each once, got 'd'",
+        ),
     ],
 )
 def test_a_mistake_in_a_layout_of_a_family_is_named(

@@ -1,7 +1,9 @@
 """ONNX files that others made: what honours the contract is published as it is."""
 
 import asyncio
+import random
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,12 @@ from grokprobe.settings import Settings
 from grokprobe.store.archive.verification import problems
 from tests.support.tiny import tiny_run
 from tests.support.trained import Trained, archive, manifests, tiny_config
+from tests.trainer.test_families import FAMILIES
+from tests.trainer.test_families import files as exported
 from trainer.__main__ import main
 from trainer.importing.onnx_files import OUTPUTS
-from trainer.models.network import Activations
+from trainer.measuring.gradients import gradient_measures
+from trainer.models.network import Activations, Network
 
 TINY = tiny_run(modulus=7, steps=(0, 30))
 
@@ -172,3 +177,121 @@ def test_files_must_agree_with_the_command_and_with_each_other(
     words = ["modulus is 7, not 11", "step 0 too", "odd prime", "not an ONNX", "is another run"]
     errors = capsys.readouterr().err.splitlines()
     assert all(word in error for word, error in zip(words, errors, strict=True))
+
+
+# -- gradients of files whose parameters are named as ours ---------------------------------------
+
+SYMMETRICITY = "gradient_symmetricity"
+
+
+def ours(folder: Path, name: str) -> tuple[Path, Network]:
+    """A file of a network of our own at p = 13, and the network."""
+    model, data = exported(FAMILIES[name])
+    path = folder / "ours.onnx"
+    path.write_bytes(data)
+    return path, model
+
+
+def imported(home: Path, path: Path, run: str = "ours") -> dict[str, float | None]:
+    """The measures of an imported file."""
+    assert main(command(path, modulus=13, run=run)) == 0
+    [manifest] = manifests(Trained(Settings(home=str(home)), run, tiny_config()))
+    return manifest.measures
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_file_with_our_names_has_our_symmetricity(home: Path, tmp_path: Path, name: str) -> None:
+    """That of the network that it was exported from, null where that has none."""
+    path, model = ours(tmp_path, name)
+    found, expected = imported(home, path), gradient_measures(model.double())
+    for measure, value in expected.items():
+        assert found[measure] == (None if value is None else pytest.approx(value, rel=1e-5)), name
+
+
+def renamed(model: onnx.ModelProto) -> None:
+    """One parameter under a name of somebody else's."""
+    for tensor in model.graph.initializer:
+        tensor.name = tensor.name.replace("W_Q", "query")
+    for node in model.graph.node:
+        node.input[:] = ["query" if name == "W_Q" else name for name in node.input]
+
+
+def unknown_to_torch(model: onnx.ModelProto) -> None:
+    """Other logits, by an operator that none of our own files has."""
+    [logits] = [node for node in model.graph.node if "logits" in node.output]
+    logits.output[0] = "before"
+    model.graph.node.append(helper.make_node("Mish", ["before"], ["logits"]))
+
+
+def read_elsewhere(model: onnx.ModelProto) -> None:
+    """The operands' numbers themselves are added to the logits: W_E is not all that is read."""
+    [logits] = [node for node in model.graph.node if "logits" in node.output]
+    logits.output[0] = "before"
+    model.graph.node.extend(
+        [
+            helper.make_node("Cast", ["pairs"], ["numbers"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMean", ["numbers"], ["mean"], keepdims=1),
+            helper.make_node("Add", ["before", "mean"], ["logits"]),
+        ]
+    )
+
+
+@pytest.mark.parametrize("spoil", [renamed, unknown_to_torch, read_elsewhere])
+def test_a_file_of_others_has_none(
+    home: Path, tmp_path: Path, spoil: Callable[[onnx.ModelProto], None]
+) -> None:
+    """Null, and all else is measured: other names, other operators, residues read elsewhere."""
+    path, _ = ours(tmp_path, "two vocabularies")
+    model = onnx.load_model_from_string(path.read_bytes())
+    spoil(model)
+    path.write_bytes(model.SerializeToString())
+    found = imported(home, path)
+    assert found[SYMMETRICITY] is found[f"{SYMMETRICITY}_standard_error"] is None
+    assert found["accuracy"] is not None
+    assert found["circularity_b"] is not None
+
+
+def test_a_textbook_s_file_has_its_own(home: Path, tmp_path: Path) -> None:
+    """One position, one layer, constant attention without weights: written by hand, not by torch.
+
+    logits = relu(W_E[a] W_in) * (W_E[b] W_in) W_out: its gradients are known in closed form.
+    """
+    p, width, d_mlp = 5, 4, 6
+    noise = np.random.default_rng(1)
+    shapes = {"W_E": (p, width), "W_in": (width, d_mlp), "W_out": (d_mlp, p)}
+    W = {name: noise.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    zero, one = (numpy_helper.from_array(np.array(i), f"at_{i}") for i in (0, 1))
+    nodes = [
+        helper.make_node("Constant", [], ["zero"], value=zero),
+        helper.make_node("Constant", [], ["one"], value=one),
+        helper.make_node("Gather", ["W_E", "pairs"], ["rows"]),
+        helper.make_node("MatMul", ["rows", "W_in"], ["hidden"]),
+        helper.make_node("Gather", ["hidden", "zero"], ["of_a"], axis=1),
+        helper.make_node("Gather", ["hidden", "one"], ["of_b"], axis=1),
+        helper.make_node("Relu", ["of_a"], ["gate"]),
+        helper.make_node("Mul", ["gate", "of_b"], ["neurons"]),
+        helper.make_node("MatMul", ["neurons", "W_out"], ["logits"]),
+    ]
+    values = [
+        helper.make_tensor_value_info("pairs", TensorProto.INT64, ["batch", 2]),
+        helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", p]),
+    ]
+    weights = [numpy_helper.from_array(array, name) for name, array in W.items()]
+    graph = helper.make_graph(nodes, "hand", values[:1], values[1:], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    path = tmp_path / "hand.onnx"
+    path.write_bytes(model.SerializeToString())
+    assert main([*command(path, modulus=p), "--step", "3"]) == 0
+    [manifest] = manifests(Trained(Settings(home=str(home)), "foreign", tiny_config()))
+    every = list(product(range(p), repeat=3))
+    random.Random(42).shuffle(every)
+    cosines = []
+    E, W_in, W_out = (W[name].astype(np.float64) for name in ("W_E", "W_in", "W_out"))
+    for a, b, c in every[:100]:
+        of_a, of_b = E[a] @ W_in, E[b] @ W_in
+        u = W_in @ ((of_a > 0) * of_b * W_out[:, c])
+        v = W_in @ (np.maximum(of_a, 0) * W_out[:, c])
+        cosines.append(u @ v / (np.linalg.norm(u) * np.linalg.norm(v)))
+    assert manifest.measures[SYMMETRICITY] == pytest.approx(np.mean(cosines), rel=1e-9)
+    error = np.std(cosines, ddof=1) / 10
+    assert manifest.measures[f"{SYMMETRICITY}_standard_error"] == pytest.approx(error, rel=1e-9)

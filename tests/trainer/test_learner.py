@@ -167,7 +167,8 @@ def test_adamw_and_sgd_are_their_formulas() -> None:
 def test_muon_takes_the_matrices_between_embedding_and_unembedding() -> None:
     """Its step is orthogonal, at the size of AdamW's; all else is AdamW's."""
     section = OptimiserSection(name="muon", learning_rate=0.1, weight_decay=0.0)
-    names = {"W_E": (8, 8), "blocks.0.W_in": (8, 8), "b_in": (8,), "W_U": (8, 8)}
+    square = ("W_E", "W_E_b", "blocks.0.W_in", "W_U")
+    names = dict.fromkeys(square, (8, 8)) | {"b_in": (8,)}
     generator = torch.Generator().manual_seed(0)
     weights = {name: torch.zeros(shape) for name, shape in names.items()}
     for tensor in weights.values():
@@ -180,7 +181,7 @@ def test_muon_takes_the_matrices_between_embedding_and_unembedding() -> None:
     muon, adamw = make_optimisers([(section, weights)])
     muon.step()
     adamw.step()
-    for name in ("W_E", "b_in", "W_U"):
+    for name in ("W_E", "W_E_b", "b_in", "W_U"):
         torch.testing.assert_close(weights[name], signs[name])
     step = weights["blocks.0.W_in"]
     singular = torch.linalg.svdvals(step)
@@ -284,12 +285,16 @@ def test_members_of_different_batch_sizes_are_refused() -> None:
 
 
 @pytest.mark.parametrize("optimiser", EVERYTHING)
-@pytest.mark.parametrize("batch", [0, 32])
+@pytest.mark.parametrize(("batch", "vocabularies"), [(0, "shared"), (32, "separate")])
 def test_going_on_from_a_state_is_never_having_stopped(
-    optimiser: dict[str, Any], batch: int
+    optimiser: dict[str, Any], batch: int, vocabularies: str
 ) -> None:
     """Through the bytes of a training state, with every optimiser, transform and schedule."""
-    config = tiny_config(optimiser={"warmup_steps": 3, **optimiser}, training={"batch": batch})
+    config = tiny_config(
+        optimiser={"warmup_steps": 3, **optimiser},
+        training={"batch": batch},
+        model={"vocabularies": vocabularies},
+    )
     whole, first, second = (learner_of(config) for _ in range(3))
     losses = run(whole, 12)
     assert run(first, 5) == losses[:5]
@@ -313,6 +318,9 @@ VARIED: dict[str, list[Config]] = {
     "rates": members(
         {"optimiser": {"learning_rate": 0.01, "weight_decay": 0.5}},
         {"optimiser": {"learning_rate": 0.003, "weight_decay": 2.0}},
+    ),
+    "vocabularies": members(
+        *({"training": {"seed": n}, "model": {"vocabularies": "separate"}} for n in range(2))
     ),
     "fractions": members(*({"task": {"train_fraction": f}} for f in (0.4, 0.6, 0.5))),
     "batches": members(*({"training": {"seed": n, "batch": 40}} for n in range(2))),

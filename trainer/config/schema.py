@@ -48,6 +48,7 @@ class TransformerSection(
 ):
     """A transformer; `heads * d_head` need not equal `d_model`."""
 
+    vocabularies: Literal["shared", "separate"] = "shared"  # one for both operands, or one each
     layers: Layers = 1
     d_model: Positive = 128
     heads: Positive = 4
@@ -71,6 +72,14 @@ class MLPSection(Section, frozen=True, kw_only=True, tag_field="family", tag="ml
 
 
 ModelSection = TransformerSection | MLPSection
+
+
+def architecture(section: ModelSection) -> dict[str, Any]:
+    """A model section as `run.json` tells it: one-hot inputs have no embedding, so no d_model."""
+    facts: dict[str, Any] = msgspec.to_builtins(section)
+    if isinstance(section, MLPSection) and section.inputs == "one-hot":
+        del facts["d_model"]
+    return facts
 
 
 PRESETS = Path(__file__).parent / "presets"

@@ -115,6 +115,11 @@ class TransformerLayout(BaseLayout, frozen=True, kw_only=True):
         norm = self.model.layer_norm
         absent = {"none": "ln", "post": "ln_final"}.get(norm, "-")
         axes = OF_TRANSFORMER | OF_LAYER
+        apart = self.tensors.W_equals is not None
+        if self.model.tokens == "a b":  # either word will do
+            apart = "p" in self.tensors.W_E.names
+        if apart:
+            axes["W_E"] = "p d_model"
         return {name: each for name, each in axes.items() if not name.startswith(absent)}
 
     @property
@@ -178,8 +183,11 @@ def _check_listed(layout: Layout) -> None:
             assert isinstance(layout, TransformerLayout)
             message = f"must be listed where model.layer_norm is {layout.model.layer_norm}"
             raise InvalidInput(f"tensors.{name}", message)
-    if getattr(layout.tensors, "W_E_b", None) is not None and "W_E" not in layout.listed:
+    if layout.tensors.W_E_b is not None and layout.tensors.W_E is None:
         raise InvalidInput("tensors.W_E_b", "is b's embedding; list that of a, W_E, too")
+    if "W_equals" in layout.listed and getattr(layout.model, "tokens", None) == "a b":
+        message = "is the embedding of =, which is no token where model.tokens is 'a b'"
+        raise InvalidInput("tensors.W_equals", message)
 
 
 def check(layout: Layout) -> None:

@@ -19,7 +19,13 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from grokprobe.errors import InvalidInput
-from trainer.config.schema import MOST_LAYERS, MLPSection, ModelSection, TransformerSection
+from trainer.config.schema import (
+    MOST_LAYERS,
+    MLPSection,
+    ModelSection,
+    TransformerSection,
+    architecture,
+)
 from trainer.config.toml import unknown
 from trainer.importing.layout import Layout, MLPLayout, TransformerLayout
 from trainer.importing.tensors import LAYER, LAYER_NORMS, Tensor, index_of
@@ -36,7 +42,7 @@ class ForeignNetwork:
     section: ModelSection  # but for its initialisation, which nobody knows
     modulus: int
     modulus_by: str  # who said so
-    weights: Weights  # all but biases that the file lacks
+    weights: Weights  # all but biases and positions that the file lacks
     norms: dict[str, float | None]  # of the file's tensors, whole, each once
 
     @property
@@ -47,7 +53,7 @@ class ForeignNetwork:
     @property
     def architecture(self) -> dict[str, Any]:
         """The model section as `run.json` holds it."""
-        facts: dict[str, Any] = msgspec.to_builtins(self.section)
+        facts = architecture(self.section)
         return {name: fact for name, fact in facts.items() if name != "initialisation"}
 
 
@@ -66,11 +72,14 @@ def read_network(where: str, state: StateDict, layout: Layout) -> ForeignNetwork
         _note(tensor, cut[name], sizes, alone=False)
     distinct = {str(_address(state[source])): array for source, array in arrays.items()}
     axes = {name: layout.canonical[_base(name)] for name in tensors}
+    weights = {name: _arranged(cut[name], t, axes[name], sizes) for name, t in tensors.items()}
+    if (equals := weights.pop("W_equals", None)) is not None:  # the last row of W_E
+        weights["W_E"] = np.concatenate([weights["W_E"], equals[None]])
     return ForeignNetwork(
         _section(layout, tensors, sizes),
         sizes["p"],
         sizes.who("p"),
-        {name: _arranged(cut[name], t, axes[name], sizes) for name, t in tensors.items()},
+        weights,
         weight_norms(distinct),
     )
 
@@ -96,6 +105,7 @@ def _section(layout: Layout, tensors: Mapping[str, Tensor], sizes: "Sizes") -> M
         return replace(section, d_model=sizes.get("d_model") or section.d_model)
     facts = msgspec.structs.asdict(layout.model)
     facts |= {axis: sizes[axis] for axis in ("d_model", "heads", "d_head", "d_mlp")}
+    facts["vocabularies"] = "separate" if "W_E_b" in bases else "shared"
     facts["layers"] = sum(_base(name) == "W_Q" for name in tensors)
     facts["biases"] = "none" if not biases else "mlp" if biases <= {"b_in", "b_out"} else "all"
     return TransformerSection(**facts)

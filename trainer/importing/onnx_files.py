@@ -1,6 +1,7 @@
 """Runs of any architecture, from ONNX files by the contract of docs/format.md."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -8,6 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
+from grokprobe.analysis.probe import Probe
 from grokprobe.errors import CheckpointCorrupt, InvalidInput
 from grokprobe.safety import check_model
 from grokprobe.settings import Settings
@@ -16,17 +18,23 @@ from grokprobe.task import Task
 from trainer.config.schema import Step
 from trainer.importing.files import read_file
 from trainer.importing.publish import describe_import, publish
+from trainer.importing.tensors import OF_EMBEDDED_MLP, OF_LAYER, OF_TRANSFORMER
 from trainer.learning.data import Grid, make_grid
+from trainer.measuring.file_gradients import file_gradients
 from trainer.measuring.gradients import NAMES
 from trainer.measuring.measures import read_outputs, weight_norms
 from trainer.models.export import Exported, open_session, opset, stamp, strip
 from trainer.reporting.progress import Reporter
 
+BLOCK = re.compile(r"blocks\.\d+\.")
 OUTPUTS = {
     "logits": ("batch", "p"),
     "neurons": ("batch", "d_mlp"),
     "attention": ("batch", "heads", "tokens"),
     "embedding": ("p", "d_model"),
+    "embedding_b": ("p", "d_model"),
+    "effective_embedding": ("p", "d_mlp"),
+    "effective_embedding_b": ("p", "d_mlp"),
     "unembedding": ("p", "d_model"),
     "neuron_logit_map": ("p", "d_mlp"),
 }
@@ -70,7 +78,7 @@ def _check(data: bytes, grid: Grid, step: int | None, run: str, where: str) -> E
     strip(proto)
     model = stamp(proto, run, step, grid.task)
     try:
-        _check_answers(open_session(model), grid, where)
+        probe = _check_answers(open_session(model), grid, where)
     except InvalidInput:
         raise
     except Exception as error:  # ONNX Runtime's own exceptions share no public base
@@ -78,7 +86,16 @@ def _check(data: bytes, grid: Grid, step: int | None, run: str, where: str) -> E
         raise InvalidInput(where, f"does not run: {reason}") from None
     arrays = {t.name: onnx.numpy_helper.to_array(t) for t in proto.graph.initializer}
     floats = {name: w for name, w in arrays.items() if np.issubdtype(w.dtype, np.floating)}
-    return Exported(step, model, opset(proto), weight_norms(floats) | dict.fromkeys(NAMES))
+    gradients = file_gradients(proto, probe.logits) if _named_as_ours(floats) else {}
+    extra = weight_norms(floats) | dict.fromkeys(NAMES) | gradients
+    return Exported(step, model, opset(proto), extra)
+
+
+def _named_as_ours(parameters: Iterable[str]) -> bool:
+    """Whether all parameters of a file have names that those of our networks with a W_E have."""
+    names = {BLOCK.sub("", name) for name in parameters}
+    families = (OF_TRANSFORMER | OF_LAYER, OF_EMBEDDED_MLP)
+    return "W_E" in names and any(names <= family.keys() for family in families)
 
 
 def _step(proto: onnx.ModelProto, task: Task, given: int | None, where: str) -> int:
@@ -97,8 +114,8 @@ def _step(proto: onnx.ModelProto, task: Task, given: int | None, where: str) -> 
         raise InvalidInput(where, message) from None
 
 
-def _check_answers(session: ort.InferenceSession, grid: Grid, where: str) -> None:
-    """Raise InvalidInput unless the outputs are of the contract's kinds and shapes, and finite."""
+def _check_answers(session: ort.InferenceSession, grid: Grid, where: str) -> Probe:
+    """The outputs. Raises InvalidInput unless they are of the contract's kinds and finite."""
     [given] = session.get_inputs()
     if given.type != "tensor(int64)":
         raise InvalidInput(where, f"its input pairs is {given.type}, not tensor(int64)")
@@ -119,3 +136,4 @@ def _check_answers(session: ort.InferenceSession, grid: Grid, where: str) -> Non
     for name, value in vars(probe).items():
         if name in names and value is not None and not np.isfinite(value).all():
             raise InvalidInput(where, f"its output {name} is not finite")
+    return probe

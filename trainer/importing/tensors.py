@@ -10,9 +10,11 @@ from collections.abc import Iterable
 from grokprobe.errors import InvalidInput
 from trainer.config.toml import Section
 
-# vocabulary = p, and one more where "=" is a token.
+# vocabulary = p, and one more where "=" is a token: the last row, or W_equals if that lies apart.
 OF_TRANSFORMER = {
     "W_E": "vocabulary d_model",
+    "W_E_b": "p d_model",
+    "W_equals": "d_model",
     "W_pos": "tokens d_model",
     "W_U": "d_model p",
     "b_U": "p",
@@ -129,10 +131,13 @@ class Tensors(Section, frozen=True, kw_only=True):
 
 
 class TransformerTensors(Tensors, frozen=True, kw_only=True):
-    """The tensors of a transformer; {layer} in a source stands for the layer's number."""
+    """The tensors of a transformer; {layer} in a source stands for the layer's number.
+
+    W_E_b is b's own vocabulary, W_equals the row of "=" where W_E has none. Without W_pos there are
+    no positions, which vocabularies of their own can stand in for.
+    """
 
     W_E: Tensor
-    W_pos: Tensor
     W_Q: Tensor
     W_K: Tensor
     W_V: Tensor
@@ -140,6 +145,9 @@ class TransformerTensors(Tensors, frozen=True, kw_only=True):
     W_in: Tensor
     W_out: Tensor
     W_U: Tensor
+    W_E_b: Tensor | None = None
+    W_equals: Tensor | None = None
+    W_pos: Tensor | None = None
     b_Q: Tensor | None = None
     b_K: Tensor | None = None
     b_V: Tensor | None = None

@@ -135,8 +135,9 @@ def _export(found: Sequence[Found], grid: Grid, run: str) -> list[Exported]:
 
 
 def model_of(network: ForeignNetwork) -> Network:
-    """The network in torch; biases that the file lacks stay 0."""
+    """The network in torch; biases, or positions, that the file lacks are 0."""
     model = make_network(network.section, network.modulus, seed=0)
+    absent = {name: torch.zeros_like(weight) for name, weight in model.named_parameters()}
     weights = {name: torch.from_numpy(weight) for name, weight in network.weights.items()}
-    model.load_state_dict(weights, strict=False)
+    model.load_state_dict(absent | weights)
     return model

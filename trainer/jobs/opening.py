@@ -11,7 +11,7 @@ from grokprobe.settings import Settings
 from grokprobe.store.archive.training_states import TrainingStates
 from grokprobe.store.backends import Backends, open_backends
 from grokprobe.store.records import Completion, RunManifest, TaskRecord, now, task_of
-from trainer.config.schema import Config, decode_config
+from trainer.config.schema import Config, architecture, decode_config
 from trainer.jobs.existing import check_same
 from trainer.learning.data import Grid, draw, make_grid
 from trainer.publishing.publication import Publication
@@ -50,7 +50,7 @@ def describe_run(run: str, config: Config, grid: Grid, group: str | None = None)
             split_seed=section.split_seed,
             **grid.split,
         ),
-        architecture=msgspec.to_builtins(config.model),
+        architecture=architecture(config.model),
         optimiser=msgspec.to_builtins(config.optimiser),
         seed=config.training.seed,
         config=msgspec.to_builtins(config),

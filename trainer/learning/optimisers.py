@@ -17,7 +17,7 @@ from torch.optim import SGD, AdamW, Muon, Optimizer
 
 from trainer.config.schema import OptimiserSection
 
-OUTER = ("W_E", "W_pos", "W_U")  # what muon leaves to AdamW, beside vectors
+OUTER = ("W_E", "W_E_b", "W_pos", "W_U")  # what muon leaves to AdamW, beside vectors
 
 Parameters = Mapping[str, Tensor]
 ParameterGroup = tuple[OptimiserSection, Parameters]  # parameters that share a rate and a decay

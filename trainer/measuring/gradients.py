@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 from threadpoolctl import ThreadpoolController
+from torch import Tensor
 
 from grokprobe.analysis.fourier import NEGLIGIBLE
 from grokprobe.analysis.measures_table import names_that_need
@@ -47,11 +48,12 @@ def triples(modulus: int) -> Residues:
 def gradient_symmetricity(model: Network) -> tuple[float, float] | None:
     """The mean over triples and its standard error; None where a gradient is zero.
 
-    None too where the network adds the two embeddings, which makes it 1 by construction. Where each
-    operand has a vocabulary of its own, its embedding is that one's. Computed on the model's device
-    and in its precision: give it float64 weights.
+    None too where the network adds the two embeddings, which makes it 1 by construction, and where
+    they have no common basis, so that a cosine says nothing. Where each operand has a vocabulary of
+    its own, its embedding is that one's. Computed on the model's device and in its precision: give
+    it float64 weights.
     """
-    if model.adds_embeddings:
+    if model.adds_embeddings or not model.one_basis:
         return None
     tables = [table.detach() for table in model.embeddings()]
     a, b, c = torch.from_numpy(triples(model.modulus)).to(tables[0].device).T
@@ -59,7 +61,11 @@ def gradient_symmetricity(model: Network) -> tuple[float, float] | None:
     own_rows = torch.arange(len(c), device=c.device)[:, None].expand(-1, 2)
     logits = model.activations(first, second, own_rows).logits
     asked = logits.gather(1, c[:, None]).sum()  # a row has no gradient but its own triple's
-    u, v = torch.autograd.grad(asked, (first, second))
+    return mean_cosine(*torch.autograd.grad(asked, (first, second)))
+
+
+def mean_cosine(u: Tensor, v: Tensor) -> tuple[float, float] | None:
+    """The mean cosine of rows (n, width) and its standard error; None where a row is zero."""
     norms = u.norm(dim=1), v.norm(dim=1)
     if torch.stack(norms).min() < NEGLIGIBLE:
         return None

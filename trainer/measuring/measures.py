@@ -19,7 +19,8 @@ from trainer.models.export import Weights
 
 # Rows evaluated at once: large enough for matrix products, small enough for the cache.
 ROWS = 2_048
-OF_PAIRS, OF_RESIDUES = ("logits", "neurons"), ("embedding", "neuron_logit_map")
+OF_PAIRS = ("logits", "neurons")
+OF_RESIDUES = ("embedding", "embedding_b", "neuron_logit_map")
 
 
 class NotFinite(GrokprobeError):

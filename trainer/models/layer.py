@@ -1,4 +1,4 @@
-"""One layer of a transformer: what its two forms, transformer.py and layered.py, have in common."""
+"""What the two forms of a transformer, transformer.py and layered.py, have in common."""
 
 from collections.abc import Sequence
 from math import sqrt
@@ -9,6 +9,19 @@ from torch import Tensor, nn
 from trainer.config.schema import TransformerSection
 from trainer.models.initial import InitialWeights
 from trainer.models.network import plus
+
+
+def own_vocabulary(
+    section: TransformerSection, modulus: int, weights: InitialWeights
+) -> nn.Parameter | None:
+    """W_E_b (p, d_model), operand b's table; None where one vocabulary serves both operands."""
+    separate = section.vocabularies == "separate"
+    return weights.matrix("W_E_b", modulus, section.d_model) if separate else None
+
+
+def tables_of(W_E: Tensor, W_E_b: Tensor | None, modulus: int) -> tuple[Tensor, Tensor]:
+    """The embeddings (p, d_model) of a and b: residue rows, slices and so no parameters."""
+    return W_E[:modulus], (W_E if W_E_b is None else W_E_b)[:modulus]
 
 
 class TransformerLayer(nn.Module):

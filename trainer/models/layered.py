@@ -1,8 +1,9 @@
 """Transformers of several layers, or with LayerNorm (Power et al. 2022; Vaswani et al. 2017).
 
-Learned positions, tokens [a, b, =] or [a, b], untied. With x_t the residual at position t, q, k, v
-the W_Q, W_K, W_V images head by head, biases where there are any, LN_1, LN_2 and LN_final the
-identity where they are not there, in each layer, for s up to t (all s, unless causal):
+Learned positions, tokens [a, b, =] or [a, b] of one vocabulary or two (transformer.py), untied.
+With x_t the residual at position t, q, k, v the W_Q, W_K, W_V images head by head, biases where
+there are any, LN_1, LN_2 and LN_final the identity where they are not there, in each layer, for s
+up to t (all s, unless causal):
 
     attention_ts = r softmax over s of (q_t . k_s scale) + (1 - r)
     z_t          = sum over s of attention_ts v_s       (heads side by side)
@@ -34,7 +35,7 @@ from torch.nn import functional
 
 from trainer.config.schema import TransformerSection
 from trainer.models import initial
-from trainer.models.layer import TransformerLayer
+from trainer.models.layer import TransformerLayer, own_vocabulary, tables_of
 from trainer.models.network import ACTIVATIONS, Activations, Network, plus, take_rows
 
 
@@ -141,6 +142,7 @@ class LayeredTransformer(Network):
         weights = initial.of_transformer(section, modulus, seed)
         d_model = section.d_model
         self.W_E = weights.matrix("W_E", modulus + self.equals, d_model)
+        self.W_E_b = own_vocabulary(section, modulus, weights)
         self.W_pos = weights.matrix("W_pos", 2 + self.equals, d_model)
         self.blocks = nn.ModuleList(
             TransformerBlock(section, weights) for _ in range(section.layers)
@@ -151,9 +153,8 @@ class LayeredTransformer(Network):
         self.b_U = weights.bias(modulus, d_model, "all")
 
     def embeddings(self) -> tuple[Tensor, Tensor]:
-        """The embedding (p, d_model), before positions are added, twice."""
-        embedding = self.W_E[: self.modulus]
-        return embedding, embedding
+        """The embeddings (p, d_model) of a and b, before positions are added."""
+        return tables_of(self.W_E, self.W_E_b, self.modulus)
 
     def activations(self, first: Tensor, second: Tensor, pairs: Tensor) -> Activations:
         """All activations of pairs (n, 2), their embeddings given (Network.activations)."""
@@ -173,7 +174,13 @@ class LayeredTransformer(Network):
         if self.ln_final_w is not None:
             x = functional.layer_norm(x, x.shape[-1:], self.ln_final_w, self.ln_final_b)
         logits = plus(x @ self.W_U, self.b_U)
-        embedding = self.W_E[: self.modulus]
+        embedding, embedding_b = self.embeddings()
         return Activations(
-            logits, seen.neurons, seen.attention, embedding, self.W_U.T, neuron_logit_map
+            logits,
+            seen.neurons,
+            seen.attention,
+            embedding=embedding,
+            embedding_b=None if self.W_E_b is None else embedding_b,
+            unembedding=self.W_U.T,
+            neuron_logit_map=neuron_logit_map,
         )

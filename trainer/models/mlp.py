@@ -8,12 +8,15 @@ to end (or "+", which adds them), and biases where there are any:
 
 Joined end to end, the half of W_in that u_b meets is the parameter W_in_b and W_in is u_a's;
 added, both meet W_in. A vocabulary for each operand makes W_E_b the embedding of b and W_E that of
-a. One-hot inputs select rows of W_in, so there W_in is the embedding of a, and W_in_b that of b
-where inputs are joined end to end or vocabularies are separate, which comes to the same. The
-defaults (one-hot 2p -> 500 -> p, quadratic, no biases) are Gromov 2023.
+a; where each meets its own half the two have no basis in common: either can be turned, with its
+half, and the network is the same. One-hot inputs select rows of W_in, so there W_in is the
+embedding of a, and W_in_b that of b where inputs are joined end to end or vocabularies are
+separate, which comes to the same. The defaults (one-hot 2p -> 500 -> p, quadratic, no biases) are
+Gromov 2023.
 
 The exact shortcut: what an operand adds to the neurons depends on its residue alone, so W_E W_in
-is computed once for p residues and gathered for each pair; a one-hot vector is never formed.
+is computed once for p residues and gathered for each pair; a one-hot vector is never formed. This
+image, before the bias, is the effective embedding: of one-hot inputs it is the embedding itself.
 """
 
 from torch import Tensor, nn
@@ -24,7 +27,7 @@ from trainer.models.network import ACTIVATIONS, Activations, Network, plus, take
 
 
 class MLP(Network):
-    """An MLP; embedding and neuron-logit map are exact, unembedding none."""
+    """An MLP; embeddings and neuron-logit map are exact, unembedding none."""
 
     def __init__(self, section: MLPSection, modulus: int, seed: int) -> None:
         super().__init__()
@@ -33,6 +36,7 @@ class MLP(Network):
         joins, separate = section.join == "concatenate", section.vocabularies == "separate"
         own_half = joins or (separate and not self.embeds)
         self.adds_embeddings = not (self.embeds and joins)
+        self.one_basis = not (self.embeds and joins and separate)
         weights = initial.of_mlp(section, seed)
         inputs, d_mlp = section.d_model if self.embeds else modulus, section.d_mlp
         joined = 2 * inputs if own_half else inputs
@@ -65,5 +69,15 @@ class MLP(Network):
         joined = take_rows(plus(of_a, self.b_in), pairs[:, 0])
         neurons = self.activation(joined + take_rows(of_b, pairs[:, 1]))
         logits = plus(neurons @ self.W_out, self.b_out)
-        embedding, _ = self.embeddings()
-        return Activations(logits, neurons, embedding=embedding, neuron_logit_map=self.W_out.T)
+        embedding, embedding_b = self.embeddings()
+        own_table = (self.W_in_b if self.W_E is None else self.W_E_b) is not None
+        own_image = own_table or self.W_in_b is not None
+        return Activations(
+            logits,
+            neurons,
+            embedding=embedding,
+            embedding_b=embedding_b if own_table else None,
+            effective_embedding=of_a,
+            effective_embedding_b=of_b if own_image else None,
+            neuron_logit_map=self.W_out.T,
+        )

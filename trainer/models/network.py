@@ -21,7 +21,10 @@ class Activations(NamedTuple):
     logits: Tensor  # (n, p): no equals column, nothing ever predicts "="
     neurons: Tensor | None = None  # (n, d_mlp), after the activation
     attention: Tensor | None = None  # (n, heads, tokens): the last position's
-    embedding: Tensor | None = None  # (p, d_model): residue rows only
+    embedding: Tensor | None = None  # (p, d_model): residue rows only; operand a's table
+    embedding_b: Tensor | None = None  # (p, d_model), where operand b has a table of its own
+    effective_embedding: Tensor | None = None  # (p, d_mlp): the table's image in pre-activations
+    effective_embedding_b: Tensor | None = None  # (p, d_mlp), where b's is another one than a's
     unembedding: Tensor | None = None  # (p, d_model)
     neuron_logit_map: Tensor | None = None  # (p, d_mlp), where it is exact
 
@@ -31,6 +34,7 @@ class Network(nn.Module, ABC):
 
     modulus: int
     adds_embeddings: bool  # the logits depend on the sum of the two embeddings alone
+    one_basis: bool = True  # rows of the two tables are vectors of one space, so they have an angle
 
     @abstractmethod
     def embeddings(self) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,10 @@
 """One-layer transformers without LayerNorm, untied, computed where the loss reads them.
 
 Learned positions, tokens [a, b, =] or [a, b]; only the last position is read, and causal masking
-changes nothing there. With token vectors x (embedding + position), x_l the last of them, per head,
-and q, k, v their W_Q, W_K, W_V images (biases, where there are any, added to each product):
+changes nothing there. The vectors of a and = are rows of W_E; those of b too, or of W_E_b where the
+operands have a vocabulary each. With token vectors x (embedding + position), x_l the last of them,
+per head, and q, k, v their W_Q, W_K, W_V images (biases, where there are any, added to each
+product):
 
     attention = r softmax over the tokens of (q_l . k scale) + (1 - r)
     z         = sum over the tokens of attention v      (heads side by side)
@@ -26,7 +28,7 @@ from torch import Tensor
 
 from trainer.config.schema import TransformerSection
 from trainer.models import initial
-from trainer.models.layer import TransformerLayer
+from trainer.models.layer import TransformerLayer, own_vocabulary, tables_of
 from trainer.models.network import ACTIVATIONS, Activations, Network, plus, take_rows
 
 
@@ -44,6 +46,7 @@ class Transformer(TransformerLayer, Network):
 
         vocabulary = modulus + self.equals  # the last row is the equals sign's
         self.W_E = weights.matrix("W_E", vocabulary, d_model)
+        self.W_E_b = own_vocabulary(section, modulus, weights)
         self.W_pos = weights.matrix("W_pos", 2 + self.equals, d_model)
         self._draw_layer(section, weights)
         self.W_U = weights.matrix("W_U", d_model, modulus)
@@ -54,9 +57,8 @@ class Transformer(TransformerLayer, Network):
         )
 
     def embeddings(self) -> tuple[Tensor, Tensor]:
-        """The embedding (p, d_model), before positions are added, twice."""
-        embedding = self.W_E[: self.modulus]
-        return embedding, embedding
+        """The embeddings (p, d_model) of a and b, before positions are added."""
+        return tables_of(self.W_E, self.W_E_b, self.modulus)
 
     def activations(self, first: Tensor, second: Tensor, pairs: Tensor) -> Activations:
         """All activations of pairs (n, 2), their embeddings given (Network.activations)."""
@@ -75,8 +77,16 @@ class Transformer(TransformerLayer, Network):
         neurons = activation(torch.addmm(into_mlp, z, self.W_O @ self.W_in))
         direct = of_last(plus(plus(last, self.b_out) @ self.W_U, self.b_U))
         logits = torch.addmm(torch.addmm(direct, z, self.W_O @ self.W_U), neurons, neuron_logit_map)
-        embedding = self.W_E[: self.modulus]
-        return Activations(logits, neurons, attention, embedding, self.W_U.T, neuron_logit_map.T)
+        embedding, embedding_b = self.embeddings()
+        return Activations(
+            logits,
+            neurons,
+            attention,
+            embedding=embedding,
+            embedding_b=None if self.W_E_b is None else embedding_b,
+            unembedding=self.W_U.T,
+            neuron_logit_map=neuron_logit_map.T,
+        )
 
     def _attend(self, vectors: list[Tensor], pairs: Tensor) -> tuple[Tensor, Tensor]:
         """Attention (n, heads, tokens) and its mix of values z (n, heads * d_head)."""

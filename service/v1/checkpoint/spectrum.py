@@ -19,14 +19,14 @@ from service.context import Context, FromContext
 from service.formats.registry import TABLE
 from service.formats.tables import columns_of, table_of
 from service.http.openapi import OF_A_CHECKPOINT, offering
-from service.http.parameters import Permutations, SeedQuery
+from service.http.parameters import Permutations, SeedQuery, Vectors
 from service.http.preconditions import SettledRequest
 from service.http.responses import respond
 from service.http.target import Opened, open_checkpoint
 from service.inference.checkpoints import Checkpoint
 from service.v1.basis import BasisAnswer, describe_basis
 
-Of = Literal["embedding", "unembedding", "neuron_logit_map", "logits"]
+Of = Literal[Vectors, "neuron_logit_map", "logits"]
 
 
 class SpectrumRowAnswer(msgspec.Struct):
