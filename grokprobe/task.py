@@ -24,6 +24,8 @@ Residues = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 UNDEFINED = -1  # the answer of a pair on which the operation is not defined
+CYCLIC = ("add", "sub")  # operations of the group Z_p, which is one for every p
+SMALLEST_COMPOSITE = 5  # below it an even or composite modulus has nothing to analyse
 MAX_MODULUS = 509  # the logits of all pairs are p^3 numbers: half a gigabyte here
 S5 = tuple(itertools.permutations(range(5)))
 
@@ -38,20 +40,27 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     operation_seed: Seed = 0
 
 
-def check_modulus(modulus: int) -> None:
-    """Raise InvalidInput unless `modulus` is an odd prime that fits."""
+def check_prime(modulus: int) -> None:
+    """Raise InvalidInput unless `modulus` is an odd prime."""
     if modulus < 3 or any(modulus % d == 0 for d in range(2, int(modulus**0.5) + 1)):
-        raise InvalidInput("modulus", f"must be an odd prime, got {modulus}")
-    if modulus > MAX_MODULUS:
-        raise InvalidInput("modulus", f"must be at most {MAX_MODULUS}, got {modulus}")
+        message = f"must be an odd prime, got {modulus}; add and sub take any modulus from 5"
+        raise InvalidInput("modulus", message)
 
 
 def check_task(task: Task) -> None:
-    """Raise InvalidInput unless the modulus suits the operation: 120 for s5, else an odd prime."""
-    if task.operation != "s5":
-        check_modulus(task.modulus)
-    elif task.modulus != len(S5):
-        raise InvalidInput("modulus", f"s5 has {len(S5)} elements: set modulus = {len(S5)}")
+    """Raise InvalidInput unless the modulus suits the operation.
+
+    120 for s5; any from 5 for add and sub; an odd prime for the others.
+    """
+    p = task.modulus
+    if task.operation == "s5":
+        if p != len(S5):
+            raise InvalidInput("modulus", f"s5 has {len(S5)} elements: set modulus = {len(S5)}")
+        return
+    if p > MAX_MODULUS:
+        raise InvalidInput("modulus", f"must be at most {MAX_MODULUS}, got {p}")
+    if task.operation not in CYCLIC or p < SMALLEST_COMPOSITE:
+        check_prime(p)
 
 
 def pairs(modulus: int) -> Residues:

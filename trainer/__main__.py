@@ -18,11 +18,12 @@ from grokprobe.errors import (
 )
 from grokprobe.settings import Settings, read_settings
 from grokprobe.store.records import check_run_name
-from grokprobe.task import Operation, Task
+from grokprobe.task import Operation
 from trainer.config import ensemble
 from trainer.config.schema import preset
 from trainer.config.sweep import INDEX_VARIABLE, index_from, listing, load_sweep
-from trainer.importing.layout import load_layout
+from trainer.importing.elements import Composition
+from trainer.importing.layout import LayoutTask, load_layout
 
 if TYPE_CHECKING:
     from trainer.reporting.progress import Reporter
@@ -88,6 +89,15 @@ def _add_imports(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     models = commands.add_parser("import-onnx", help="publish ONNX files that others made")
     models.add_argument("--operation", choices=IMPORTED, required=True)
     models.add_argument("--modulus", metavar="P", type=int, required=True)
+    models.add_argument(
+        "--order", metavar="NAME|FILE", default="lexicographic", help="of the elements"
+    )
+    models.add_argument(
+        "--composition",
+        choices=get_args(Composition),
+        default="left",
+        help="from which side permutations act",
+    )
     for parser in (weights, models):
         parser.add_argument("files", metavar="FILE", type=Path, nargs="+")
         parser.add_argument("--run", metavar="RUN", required=True, help="its name")
@@ -154,11 +164,12 @@ def prepare_import(arguments: argparse.Namespace, settings: Settings) -> Act:
 
 def prepare_import_onnx(arguments: argparse.Namespace, settings: Settings) -> Act:
     """Prepare `import-onnx`: models as they are."""
-    task = Task(operation=arguments.operation, modulus=arguments.modulus)
+    stated = LayoutTask(**{name: getattr(arguments, name) for name in LayoutTask.__struct_fields__})
+    stated.check()
     run, step = check_run_name(arguments.run), arguments.step
     from trainer.importing.onnx_files import import_onnx
 
-    return lambda reporter: import_onnx(settings, arguments.files, task, step, run, reporter)
+    return lambda reporter: import_onnx(settings, arguments.files, stated, step, run, reporter)
 
 
 PREPARE = {

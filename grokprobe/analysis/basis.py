@@ -1,6 +1,6 @@
 """Which group an operation has, and so in which basis functions of its residues are read.
 
-    add, sub              Z_p in natural order
+    add, sub              Z_p in natural order (any p; an even one has a Nyquist frequency)
     mul, div              Z_p* (order p - 1, even): residue g^i is element i, g the smallest
                           primitive root; the residue 0 is left out
     s5                    S_5 in natural order: irreducible representations (irreps.py), no
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from grokprobe.errors import InvalidInput
-from grokprobe.task import Task, check_modulus, check_task
+from grokprobe.task import Task, check_prime, check_task
 
 DIRECTIONS = {"add": "sum", "mul": "sum", "sub": "difference", "div": "difference"}
 
@@ -50,7 +50,7 @@ def _factors(n: int) -> set[int]:
 
 def smallest_primitive_root(modulus: int) -> int:
     """The smallest g whose powers are every non-zero residue of an odd prime."""
-    check_modulus(modulus)
+    check_prime(modulus)
     exponents = [(modulus - 1) // q for q in _factors(modulus - 1)]
     return next(g for g in range(2, modulus) if all(pow(g, e, modulus) != 1 for e in exponents))
 

@@ -34,7 +34,8 @@ def check_frequency(frequency: int, order: int) -> None:
     if highest == 0:
         raise InvalidInput("frequency", f"a group of order {order} has no plane of a frequency")
     if not 1 <= frequency <= highest:
-        raise InvalidInput("frequency", f"must be 1..{highest}, got {frequency}")
+        reason = ": the Nyquist frequency has no sine row" if 2 * frequency == order else ""
+        raise InvalidInput("frequency", f"must be 1..{highest}, got {frequency}{reason}")
 
 
 def unit(vectors: Array) -> Array:

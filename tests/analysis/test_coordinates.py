@@ -28,11 +28,14 @@ def lifted(points: Array, width: int = 16, seed: int = 0) -> Array:
     return lift
 
 
-@pytest.mark.parametrize("order", [3, 5, 7, 59, 97, 113])
-@pytest.mark.parametrize("which", ["low", "top"])
+@pytest.mark.parametrize("order", [3, 5, 6, 7, 8, 9, 15, 59, 97, 113, 118])
+@pytest.mark.parametrize("which", ["low", "third", "top"])
 def test_a_perfect_circle_is_reported_as_one(order: int, which: str) -> None:
-    """r_squared 1, winding f, radius 1, everything explained, also at f = (p-1)/2."""
-    frequency = 1 if which == "low" else (order - 1) // 2
+    """r_squared 1, winding f, radius 1, everything explained, also at f = (p-1)/2.
+
+    And where f shares a factor with the order, so that residues lie on one another.
+    """
+    frequency = {"low": 1, "third": max(1, order // 3), "top": (order - 1) // 2}[which]
     matrix = lifted(circle_matrix(order, frequency))
     found = circle(matrix, frequency)
     assert found.winding == frequency

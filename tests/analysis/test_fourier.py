@@ -38,7 +38,7 @@ def circle_matrix(order: int, frequency: int) -> Array:
     return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
-@pytest.mark.parametrize("order", [*PRIMES, 4, 6, 96])
+@pytest.mark.parametrize("order", [*PRIMES, 4, 6, 8, 9, 15, 96, 118])
 def test_basis_is_orthonormal(order: int) -> None:
     """The constant, cosine and sine rows that exist are an orthonormal basis of R^order."""
     cosine, sine = basis(order)
@@ -53,7 +53,7 @@ def test_the_top_frequency_is_searched() -> None:
     assert frequencies(96).tolist() == list(range(1, 49))
 
 
-@pytest.mark.parametrize("order", [*PRIMES, 6, 96])
+@pytest.mark.parametrize("order", [*PRIMES, 6, 8, 9, 15, 96, 118])
 def test_spectrum_equals_the_double_sum(order: int) -> None:
     """The fast form equals the definition summed term by term."""
     matrix = np.random.default_rng(order).normal(size=(order, 3))

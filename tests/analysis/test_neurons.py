@@ -16,7 +16,7 @@ def grid(n: int, frequency: int) -> tuple[Array, Array]:
     return angle[:, None], angle[None, :]
 
 
-@pytest.mark.parametrize("n", [2, 3, 5, 7, 6, 12, 59, 97, 113])
+@pytest.mark.parametrize("n", [2, 3, 5, 7, 6, 8, 9, 12, 15, 59, 97, 113, 118])
 def test_explained_equals_the_eight_products(n: int) -> None:
     """FVE of every frequency equals the energy of its 8 terms, one neuron at a time."""
     activations = np.random.default_rng(n).normal(size=(n, n, 3))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from grokprobe.errors import InvalidInput
-from grokprobe.task import UNDEFINED, Task, answers, check_modulus, pairs, split, split_sha256
+from grokprobe.task import UNDEFINED, Task, answers, check_task, pairs, split, split_sha256
 
 DEFINITIONS: dict[str, Callable[[int, int, int], int]] = {
     "add": lambda a, b, p: (a + b) % p,
@@ -20,8 +20,13 @@ DEFINITIONS: dict[str, Callable[[int, int, int], int]] = {
 }
 
 
-@pytest.mark.parametrize("operation", DEFINITIONS)
-@pytest.mark.parametrize("modulus", [3, 5, 13])
+@pytest.mark.parametrize(
+    ("operation", "modulus"),
+    [
+        *itertools.product(DEFINITIONS, [3, 5, 13]),
+        *itertools.product(["add", "sub"], [6, 8, 9, 15, 118]),
+    ],
+)
 def test_answers_equal_the_definition(operation: str, modulus: int) -> None:
     """Row a*p + b holds op(a, b), computed here one pair at a time on Python integers."""
     task = Task(operation=operation, modulus=modulus)  # type: ignore[arg-type]
@@ -53,12 +58,11 @@ def test_s5_is_a_group() -> None:
     [
         ("s5", 113, "modulus: s5 has 120 elements: set modulus = 120"),
         ("s5", 0, "modulus: s5 has 120 elements: set modulus = 120"),
-        ("add", 120, "modulus: must be an odd prime, got 120"),
-        ("random", 120, "modulus: must be an odd prime, got 120"),
+        ("s5", 60, "modulus: s5 has 120 elements: set modulus = 120"),
     ],
 )
-def test_120_elements_are_s5_s_alone(operation: str, modulus: int, message: str) -> None:
-    """Composition has its 120 elements, and only composition is exempt from primality."""
+def test_s5_has_its_120_elements(operation: str, modulus: int, message: str) -> None:
+    """Composition has so many elements and no other number of them."""
     with pytest.raises(InvalidInput) as caught:
         answers(Task(operation=operation, modulus=modulus))  # type: ignore[arg-type]
     assert str(caught.value) == message
@@ -101,11 +105,17 @@ def test_division_splits_its_defined_pairs() -> None:
     assert not mask[pairs(7)[:, 1] == 0].any()
 
 
-@pytest.mark.parametrize("modulus", [-3, 0, 1, 2, 4, 9, 100, 91, 1_000_003])
-def test_modulus_must_be_an_odd_prime_that_fits(modulus: int) -> None:
-    """Even, composite, tiny and huge moduli are refused, the message naming the value."""
-    with pytest.raises(InvalidInput, match=str(modulus)):
-        check_modulus(modulus)
+@pytest.mark.parametrize("operation", [*DEFINITIONS, "random"])
+@pytest.mark.parametrize("modulus", [-3, 0, 1, 2, 4, 8, 9, 15, 100, 118, 91, 510, 1_000_003])
+def test_a_modulus_that_does_not_suit_is_named(operation: str, modulus: int) -> None:
+    """Tiny and huge ones never do; from 5 on addition takes any, the others an odd prime."""
+    task = Task(operation=operation, modulus=modulus)  # type: ignore[arg-type]
+    if operation in ("add", "sub") and 5 <= modulus <= 509:
+        return check_task(task)
+    words = "odd prime, got" if modulus <= 509 else "at most 509, got"
+    with pytest.raises(InvalidInput, match=f"{words} {modulus}"):
+        check_task(task)
+    return None
 
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0, 0.001])

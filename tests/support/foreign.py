@@ -41,9 +41,9 @@ def transformer_lens(W: Weights, section: TransformerSection) -> State:
     return state
 
 
-def small(seed: int = 0, section: TransformerSection = SMALL) -> State:
-    """The state dictionary of a network at p = 7 that nobody trained."""
-    weights = Transformer(section, 7, seed).state_dict()
+def small(seed: int = 0, section: TransformerSection = SMALL, modulus: int = 7) -> State:
+    """The state dictionary of a network that nobody trained."""
+    weights = Transformer(section, modulus, seed).state_dict()
     return transformer_lens({name: w.numpy() for name, w in weights.items()}, section)
 
 

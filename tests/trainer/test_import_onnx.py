@@ -170,12 +170,13 @@ def test_files_must_agree_with_the_command_and_with_each_other(
     (tmp_path / "x.onnx").write_bytes(b"x")
     assert main(command(*paths, modulus=11)) == 2
     assert main(command(paths[0], paths[0])) == 2
-    assert main(command(*paths, modulus=6)) == 2
+    assert main(command(*paths, modulus=4)) == 2
     assert main(command(tmp_path / "x.onnx")) == 2
     assert main(command(paths[0])) == 0
     assert main(command(paths[1])) == 2
     words = ["modulus is 7, not 11", "step 0 too", "odd prime", "not an ONNX", "is another run"]
-    errors = capsys.readouterr().err.splitlines()
+    said = capsys.readouterr().err.splitlines()
+    errors = [line for line in said if not line.startswith("warning: ")]  # nothing was learned
     assert all(word in error for word, error in zip(words, errors, strict=True))
 
 

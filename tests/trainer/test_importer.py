@@ -128,7 +128,7 @@ def test_an_import_may_be_repeated_and_its_name_holds_nothing_else(
     assert objects(home, "foreign") == first
     assert main(command(files[0])) == 2
     assert main(command(*files, arguments=("--set", "task.operation=sub"))) == 2
-    errors = capsys.readouterr().err.splitlines()
+    errors = [e for e in capsys.readouterr().err.splitlines() if not e.startswith("warning: ")]
     assert errors[0].startswith(
         "error: --run: 'foreign' is another run (it differs in config.files"
     )
@@ -201,6 +201,25 @@ def test_one_bad_file_and_nothing_is_published(
     [error] = capsys.readouterr().err.splitlines()
     assert words in error
     assert not home.exists()
+
+
+@pytest.mark.parametrize("modulus", [6, 9])
+def test_a_composite_modulus_is_addition_s_alone(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], modulus: int
+) -> None:
+    """Read off the tensors as any other; another operation says what it takes, and who told it."""
+    file = save(small(modulus=modulus), tmp_path / "m_3.pt")
+    assert main(command(file, arguments=("--set", "task.operation=sub"))) == 0
+    run = Trained(Settings(home=str(home)), "foreign", tiny_config())
+    [manifest] = manifests(run)
+    assert manifest.spectrum is not None
+    assert len(manifest.spectrum.power) == modulus // 2
+    assert (manifest.measures["distance_irrelevance"] is None) == (modulus == 6)
+    assert run_manifest(run).task.modulus == modulus
+    capsys.readouterr()
+    assert main(command(file, run="other", arguments=("--set", "task.operation=mul"))) == 2
+    [error] = capsys.readouterr().err.splitlines()
+    assert f"odd prime, got {modulus}; add and sub take any modulus from 5, by embed.W_E" in error
 
 
 def test_one_file_may_hold_many_checkpoints(home: Path, tmp_path: Path) -> None:

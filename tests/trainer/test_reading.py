@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from grokprobe.errors import InvalidInput
-from grokprobe.task import Mask, Task
+from grokprobe.task import Mask, Residues, Task
 from tests.support.foreign import lens, save, small
 from trainer.importing.files import Contents, read_contents
 from trainer.importing.mapping import read_network
@@ -184,8 +184,11 @@ def test_a_step_that_is_none_is_named(contents: Contents, assignment: str, words
 # -- splits --------------------------------------------------------------------------------------
 
 
-def split_of(assignments: list[str], task: Task = SEVEN, **table: Any) -> Mask | None:
-    return train_mask(lens(*assignments).split, task, told(**table), LIMIT)
+def split_of(
+    assignments: list[str], task: Task = SEVEN, numbers: Residues | None = None, **table: Any
+) -> Mask | None:
+    ours = np.arange(task.modulus) if numbers is None else numbers
+    return train_mask(lens(*assignments).split, task, told(**table), LIMIT, ours)
 
 
 def test_the_shuffle_is_the_one_in_common_use() -> None:

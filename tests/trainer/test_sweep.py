@@ -88,7 +88,7 @@ def test_a_group_can_be_named(tmp_path: Path) -> None:
         ('[grid]\n"optimizer.x" = [1]', "optimizer: is not a section; did you mean optimiser?"),
         ('[grid]\nseed = [1]', "grid.seed: is not a dotted field: section.field"),
         ("[grid]\ntraining.seed = [1]", 'grid.training: write whole fields in quotes, such as "tr'),
-        ('[grid]\n"task.modulus" = [59, 8]', "cell 1: task.modulus: must be an odd prime, got 8"),
+        ('[grid]\n"task.modulus" = [59, 4]', "cell 1: task.modulus: must be an odd prime, got 4"),
         (f"[optimiser]\ndecay = 1\n{GRID}", "My Sweep.toml: optimiser.decay: is not a field"),
         (f"task = 3\n{GRID}", "My Sweep.toml: task: is a section"),
         (f'preset = "quikstart"\n{GRID}', "preset quikstart: is not a preset; did you mean quick"),

@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import safetensors.torch
 import torch
+from numpy.typing import NDArray
 
 from grokprobe.errors import InvalidInput
 from grokprobe.settings import variable
 from grokprobe.store.records import sha256
+from grokprobe.text import utf8
 from trainer.config.toml import unknown
 
 StateTree = dict[str, Any]
@@ -155,3 +158,17 @@ def _plain(value: Any) -> Any:
     if isinstance(value, torch.Tensor | np.ndarray | np.generic):
         return value.tolist()
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def read_table(file: str, limit: int) -> NDArray[Any]:
+    """The table of an .npy or a .json file. Raises InvalidInput if it is none."""
+    data = read_file(Path(file), limit)
+    try:  # of an .npy not by np.load, which would also open a zip file
+        if Path(file).suffix == ".json":
+            return np.asarray(msgspec.json.decode(utf8(data, file)))
+        table: NDArray[Any] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    except InvalidInput:
+        raise
+    except Exception:  # a broken npy header comes out as anything
+        raise InvalidInput(file, "is no whole table, of .npy or of .json") from None
+    return table

@@ -11,10 +11,11 @@ from typing import Annotated, Any
 import msgspec
 
 from grokprobe.errors import InvalidInput
-from grokprobe.task import Operation, Seed
+from grokprobe.task import Operation, Residues, Seed
 from trainer.config import toml as sections
 from trainer.config.schema import Activation, Layers, Positive, Step, TransformerShape
 from trainer.config.toml import Section, Sources
+from trainer.importing.elements import Composition, check_elements, numbers_of
 from trainer.importing.tensors import (
     OF_EMBEDDED_MLP,
     OF_LAYER,
@@ -34,6 +35,16 @@ class LayoutTask(Section, frozen=True, kw_only=True):
 
     operation: Operation = "add"
     modulus: Annotated[int, msgspec.Meta(ge=3)] | None = None
+    order: str = "lexicographic"  # of the elements in the files: a name, or a file that lists them
+    composition: Composition = "left"  # the side from which permutations act: of s5
+
+    def check(self) -> None:
+        """Raise InvalidInput, with the dotted field, for an order that is none of the operation."""
+        check_elements(self.operation, self.order, self.composition)
+
+    def numbers(self, modulus: int) -> Residues:
+        """The number in the files of each of our elements, (p,). Raises InvalidInput."""
+        return numbers_of(self.operation, modulus, self.order, self.composition)
 
 
 class TransformerModel(
@@ -196,6 +207,7 @@ def check(layout: Layout) -> None:
         raise InvalidInput(
             "task.operation", "a random table is drawn by whoever trains; not this one"
         )
+    layout.task.check()
     for name, tensor in layout.listed.items():
         check_tensor(name, tensor, layout.canonical[name])
     _check_listed(layout)

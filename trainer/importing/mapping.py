@@ -27,6 +27,7 @@ from trainer.config.schema import (
     architecture,
 )
 from trainer.config.toml import unknown
+from trainer.importing.elements import in_our_order
 from trainer.importing.layout import Layout, MLPLayout, TransformerLayout
 from trainer.importing.tensors import LAYER, LAYER_NORMS, Tensor, index_of
 from trainer.measuring.measures import weight_norms
@@ -73,6 +74,8 @@ def read_network(where: str, state: StateDict, layout: Layout) -> ForeignNetwork
     distinct = {str(_address(state[source])): array for source, array in arrays.items()}
     axes = {name: layout.canonical[_base(name)] for name in tensors}
     weights = {name: _arranged(cut[name], t, axes[name], sizes) for name, t in tensors.items()}
+    numbers = layout.task.numbers(sizes["p"])
+    weights = {name: in_our_order(weight, axes[name], numbers) for name, weight in weights.items()}
     if (equals := weights.pop("W_equals", None)) is not None:  # the last row of W_E
         weights["W_E"] = np.concatenate([weights["W_E"], equals[None]])
     return ForeignNetwork(

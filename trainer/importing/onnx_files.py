@@ -14,9 +14,13 @@ from grokprobe.errors import CheckpointCorrupt, InvalidInput
 from grokprobe.safety import check_model
 from grokprobe.settings import Settings
 from grokprobe.store.records import sha256
-from grokprobe.task import Task
+from grokprobe.task import Residues, Task
 from trainer.config.schema import Step
+from trainer.importing.chance import warn_at_chance
+from trainer.importing.elements import elements_record
 from trainer.importing.files import read_file
+from trainer.importing.layout import LayoutTask
+from trainer.importing.onnx_elements import reorder
 from trainer.importing.publish import describe_import, publish
 from trainer.importing.tensors import OF_EMBEDDED_MLP, OF_LAYER, OF_TRANSFORMER
 from trainer.learning.data import Grid, make_grid
@@ -43,7 +47,7 @@ OUTPUTS = {
 def import_onnx(
     settings: Settings,
     paths: Sequence[Path],
-    task: Task,
+    stated: LayoutTask,
     step: int | None,
     run: str,
     reporter: Reporter,
@@ -53,21 +57,27 @@ def import_onnx(
     `step` is that of a single file; else each says its own. Raises InvalidInput for whatever is
     wrong with a file, and errors of publication.
     """
-    grid = make_grid(task, None)
+    assert stated.modulus is not None  # the command line has it
+    grid = make_grid(Task(operation=stated.operation, modulus=stated.modulus), None)
+    numbers = stated.numbers(stated.modulus)
     files = [read_file(path, settings.max_model_bytes) for path in paths]
     checkpoints: dict[int, Exported] = {}
     for path, data in zip(paths, files, strict=True):
-        exported = _check(data, grid, step, run, str(path))
+        exported = _check(data, grid, numbers, step, run, str(path))
         if exported.step in checkpoints:
             raise InvalidInput(str(path), f"another file is step {exported.step} too")
         checkpoints[exported.step] = exported
-    config = {"files": sorted(map(sha256, files))}
+    config = {"files": sorted(map(sha256, files)), **elements_record(numbers)}
     manifest = describe_import(run, grid, architecture={"family": "onnx"}, config=config)
     ordered = [checkpoints[step] for step in sorted(checkpoints)]
+    last = read_outputs(open_session(ordered[-1].model), grid, "logits")
+    warn_at_chance(last.logits, grid, numbers)
     return publish(settings, manifest, grid, ordered, reporter)
 
 
-def _check(data: bytes, grid: Grid, step: int | None, run: str, where: str) -> Exported:
+def _check(
+    data: bytes, grid: Grid, numbers: Residues, step: int | None, run: str, where: str
+) -> Exported:
     """The file as it will be published. Raises InvalidInput unless it honours the contract."""
     try:
         check_model(data, where)
@@ -75,6 +85,7 @@ def _check(data: bytes, grid: Grid, step: int | None, run: str, where: str) -> E
         raise InvalidInput("", str(error)) from None
     proto = onnx.load_model_from_string(data)
     step = _step(proto, grid.task, step, where)
+    reorder(proto, OUTPUTS, numbers)
     strip(proto)
     model = stamp(proto, run, step, grid.task)
     try:

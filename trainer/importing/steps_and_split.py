@@ -1,9 +1,7 @@
 """What a file tells beside its weights, as its layout says: its steps and its split."""
 
-import io
 import random
 import re
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grokprobe.errors import InvalidInput
-from grokprobe.task import UNDEFINED, Mask, Task, answers, pairs
-from grokprobe.text import utf8
+from grokprobe.task import UNDEFINED, Mask, Residues, Task, answers, pairs
 from trainer.config.schema import Step
-from trainer.importing.files import Contents, read_file
+from trainer.importing.elements import of_pairs
+from trainer.importing.files import Contents, read_table
 from trainer.importing.layout import (
     MaskSplit,
     PairsSplit,
@@ -52,36 +50,40 @@ def _steps(contents: Contents, section: StepSection) -> list[Any]:
     return [int(match[1])]
 
 
-def train_mask(split: Split, task: Task, contents: Contents, limit: int) -> Mask | None:
+def train_mask(
+    split: Split, task: Task, contents: Contents, limit: int, numbers: Residues
+) -> Mask | None:
     """The train pairs, bool (p*p,); None where they are unknown.
 
-    `contents` are of the checkpoint's own file; one beside it has at most `limit` bytes. Raises
-    InvalidInput if what is there is no split of this task.
+    `contents` are of the checkpoint's own file; one beside it has at most `limit` bytes. They speak
+    of elements by the `numbers` (p,) that ours have there. Raises InvalidInput if what is there is
+    no split of this task.
     """
     if isinstance(split, UnknownSplit):
         return None
+    known = of_pairs(answers(task) != UNDEFINED, np.argsort(numbers))
     if isinstance(split, ShuffleSplit):
-        where, mask = "split", _shuffled(split, task)
+        where, mask = "split", _shuffled(split, known)
     else:
         where, value = _stated(split, contents, limit)
         read = _mask if isinstance(split, MaskSplit) else _mask_of_pairs
         mask = read(value, task, where)
-    for a, b in pairs(task.modulus)[mask & (answers(task) == UNDEFINED)]:
+    for a, b in pairs(task.modulus)[mask & ~known]:
         raise InvalidInput(where, f"the train pair ({a}, {b}) has no answer by {task.operation}")
     if not mask.any():
         raise InvalidInput(where, "the split has no train pair")
-    return mask
+    return of_pairs(mask, numbers)
 
 
-def _shuffled(split: ShuffleSplit, task: Task) -> Mask:
+def _shuffled(split: ShuffleSplit, known: Mask) -> Mask:
     """Draw a split by random.seed(seed) and random.shuffle(pairs in lexicographic order)."""
-    rows = np.flatnonzero(answers(task) != UNDEFINED).tolist()
+    rows = np.flatnonzero(known).tolist()
     random.Random(split.seed).shuffle(rows)
-    return _marking(rows[: int(split.train_fraction * len(rows))], task)
+    return _marking(rows[: int(split.train_fraction * len(rows))], known.size)
 
 
-def _marking(rows: Any, task: Task) -> Mask:
-    mask = np.zeros(task.modulus**2, dtype=np.bool_)
+def _marking(rows: Any, size: int) -> Mask:
+    mask = np.zeros(size, dtype=np.bool_)
     mask[rows] = True
     return mask
 
@@ -90,19 +92,13 @@ def _stated(
     split: MaskSplit | PairsSplit, contents: Contents, limit: int
 ) -> tuple[str, NDArray[Any]]:
     """The place of a split that is stated, and the array that is there."""
-    where = split.file or f"{contents.where}: {split.field}"
+    if split.file is not None:
+        return split.file, read_table(split.file, limit)
+    where = f"{contents.where}: {split.field}"
     try:
-        if split.file is None:
-            return where, np.asarray(contents.value(split.field or ""))
-        data = read_file(Path(split.file), limit)
-        if Path(split.file).suffix == ".json":
-            return where, np.asarray(msgspec.json.decode(utf8(data, where)))
-        # Not np.load, which would also open a zip file.
-        return where, np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    except InvalidInput:
-        raise
-    except Exception:  # a broken npy header comes out as anything
-        raise InvalidInput(where, "is no whole table, of .npy or of .json") from None
+        return where, np.asarray(contents.value(split.field or ""))
+    except ValueError:
+        raise InvalidInput(where, "is no whole table") from None
 
 
 def _mask(value: NDArray[Any], task: Task, where: str) -> Mask:
@@ -120,7 +116,7 @@ def _mask_of_pairs(value: NDArray[Any], task: Task, where: str) -> Mask:
         raise InvalidInput(where, message)
     for row in value[(value < 0).any(axis=1) | (value >= p).any(axis=1)]:
         raise InvalidInput(where, f"the pair {row.tolist()} is not within 0..{p - 1}")
-    mask = _marking(value.astype(np.int64) @ [p, 1], task)
+    mask = _marking(value.astype(np.int64) @ [p, 1], p * p)
     if mask.sum() < len(value):
         raise InvalidInput(where, f"names {len(value)} pairs, but only {mask.sum()} different ones")
     return mask

@@ -17,6 +17,8 @@ import torch
 from grokprobe.errors import InvalidInput
 from grokprobe.settings import Settings
 from grokprobe.task import Mask, Task
+from trainer.importing.chance import warn_at_chance
+from trainer.importing.elements import elements_record
 from trainer.importing.files import Contents, read_contents
 from trainer.importing.layout import Layout, ShuffleSplit
 from trainer.importing.mapping import ForeignNetwork, read_network
@@ -25,6 +27,7 @@ from trainer.importing.steps_and_split import steps_of, train_mask
 from trainer.learning.data import Grid, make_grid
 from trainer.learning.snapshot import take
 from trainer.measuring.gradients import gradient_measures
+from trainer.measuring.measures import read_outputs
 from trainer.models import make_network
 from trainer.models.export import (
     Exported,
@@ -61,6 +64,7 @@ def import_files(
     _check_alike(found)
     first = found[0]
     grid = make_grid(_task(layout, first.network), first.train)
+    numbers = layout.task.numbers(grid.task.modulus)
     manifest = describe_import(
         run,
         grid,
@@ -68,10 +72,14 @@ def import_files(
         config={
             "layout": msgspec.to_builtins(layout),
             "files": sorted(file.sha256 for file in files),
+            **elements_record(numbers),
         },
         drawn=layout.split if isinstance(layout.split, ShuffleSplit) else None,
     )
-    return publish(settings, manifest, grid, _export(found, grid, run), reporter)
+    exported = _export(found, grid, run)
+    last = read_outputs(open_session(exported[-1].model), grid, "logits")
+    warn_at_chance(last.logits, grid, numbers)
+    return publish(settings, manifest, grid, exported, reporter)
 
 
 def _task(layout: Layout, network: ForeignNetwork) -> Task:
@@ -91,7 +99,8 @@ def _checkpoints(contents: Contents, layout: Layout, limit: int) -> list[Found]:
         make_grid(task, None)
     except InvalidInput as error:
         raise InvalidInput(contents.where, f"{error}, by {networks[0].modulus_by}") from None
-    train = train_mask(layout.split, task, contents, limit)
+    numbers = layout.task.numbers(task.modulus)
+    train = train_mask(layout.split, task, contents, limit, numbers)
     both = zip(wheres, steps, networks, strict=True)
     return [Found(where, step, network, train) for where, step, network in both]
 
