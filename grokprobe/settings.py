@@ -34,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     port: Port = 8000
     session_cache_bytes: Positive = 1_073_741_824
     grid_cache_bytes: Positive = 268_435_456
+    answer_cache_bytes: Positive = 134_217_728
     max_pairs: Positive = 65_536
     max_body_bytes: Positive = 10_485_760
     max_model_bytes: Positive = 268_435_456

@@ -12,6 +12,7 @@ from grokprobe.store.backends import Backends
 from service import health
 from service.context import Context
 from service.events.feed import Feed
+from service.formats.answers import KeptAnswers
 from service.http.asgi import AnyRequest, AnyResponse
 from service.http.openapi import openapi_config
 from service.http.preconditions import SettledRequest, settle
@@ -48,6 +49,8 @@ def create_context(settings: Settings, backends: Backends, runtime: Runtime) -> 
     metrics = Metrics()
     source = Source(backends.catalogue, backends.archive)
     views = RunViews(source, metrics)
+    answers = KeptAnswers(settings.answer_cache_bytes)
+    metrics.answer_cache_bytes.set_function(lambda: answers.size)
     return Context(
         settings=settings,
         backends=backends,
@@ -63,7 +66,8 @@ def create_context(settings: Settings, backends: Backends, runtime: Runtime) -> 
             settings.max_model_bytes,
         ),
         inference=Inference(metrics, settings.max_in_flight, settings.grid_cache_bytes),
-        derived=Results(source, metrics),
+        derived=Results(source, metrics, runtime.arithmetic),
+        answers=answers,
         feed=Feed(backends.events, views, metrics, settings.max_listeners),
         runtime=runtime,
         statistics=Statistics(),

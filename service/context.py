@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends
 from service.events.feed import Feed
+from service.formats.answers import KeptAnswers
 from service.inference.checkpoints import Checkpoints
 from service.inference.engine import Inference
 from service.inference.results import Results
@@ -32,6 +33,7 @@ class Context:
     checkpoints: Checkpoints
     inference: Inference
     derived: Results
+    answers: KeptAnswers
     feed: Feed
     runtime: Runtime
     statistics: Statistics

@@ -8,6 +8,7 @@ GrokprobeError
 |   `-- WeightMissing
 |-- FormatNotOffered
 |-- TooLarge
+|-- PreconditionFailed
 |-- RangeNotSatisfiable
 |-- EncodedBody
 |-- IncompleteBody
@@ -63,18 +64,26 @@ class FormatNotOffered(GrokprobeError):
     """The representation asked for is not one of those that this resource has."""
 
     def __init__(self, given: str, offered: Iterable[str]) -> None:
-        super().__init__(f"format {given!r} is not on offer here; choose {', '.join(offered)}")
+        known = ", ".join(offered)
+        super().__init__(f"format {given[:200]!r} is not on offer here; choose {known}")
 
 
 class TooLarge(GrokprobeError):
     """The request is larger than a limit, which the message names."""
 
 
+class PreconditionFailed(GrokprobeError):
+    """The client wants this answer as it had it, by If-Match, and it is another now."""
+
+    def __init__(self, expected: str, etag: str) -> None:
+        super().__init__(f"If-Match names {expected[:80]}, the answer is {etag}: ask for it anew")
+
+
 class RangeNotSatisfiable(GrokprobeError):
-    """None of the bytes asked for are in the file of `size` bytes."""
+    """None of the bytes asked for are in the answer of `size` bytes."""
 
     def __init__(self, header: str, size: int) -> None:
-        super().__init__(f"the file has {size} bytes: nothing of {header[:80]!r} is in it")
+        super().__init__(f"the answer has {size} bytes: nothing of {header[:80]!r} is in it")
         self.size = size
 
 

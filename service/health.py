@@ -3,17 +3,23 @@
 import asyncio
 import logging
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
 from litestar import Response, get
 from litestar.openapi.datastructures import ResponseSpec
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, Operation
+from prometheus_client.exposition import choose_encoder
 
 from grokprobe.errors import Unavailable
+from grokprobe.preferences import OPENMETRICS, TEXT, accepted_exposition
 from grokprobe.store.archive.names import RUNS
 from service.context import Context, FromContext
+from service.http.asgi import AnyRequest
+from service.http.openapi import TEXT as STRING
 from service.http.openapi import Keyless
+from service.telemetry.requests import header
 
 logger = logging.getLogger("grokprobe.service")
 
@@ -130,7 +136,27 @@ async def readyz(context: FromContext) -> Response[Readiness]:
     return Response(found, status_code=503 if found.status == "unready" else 200)
 
 
-@get("/metrics", summary="Prometheus metrics", tags=["operations"], media_type="text/plain")
-async def metrics(context: FromContext) -> Response[bytes]:
-    """The metrics of this process in Prometheus' text format."""
-    return Response(generate_latest(context.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+@dataclass
+class Exposition(Operation):
+    """The entry of a route that answers in either form of metrics."""
+
+    def __post_init__(self) -> None:
+        """Say so."""
+        answer = (self.responses or {})["200"]
+        assert isinstance(answer, OpenAPIResponse)
+        answer.content = dict.fromkeys((TEXT, OPENMETRICS), OpenAPIMediaType(schema=STRING))
+
+
+@get(
+    "/metrics",
+    summary="Prometheus metrics",
+    tags=["operations"],
+    media_type=TEXT,
+    operation_class=Exposition,
+)
+async def metrics(request: AnyRequest, context: FromContext) -> Response[bytes]:
+    """The metrics of this process, in Prometheus' text format or, by Accept, as OpenMetrics."""
+    encode, content_type = choose_encoder(accepted_exposition(header(request.scope, b"accept")))
+    # Named whole: to a media type the framework would add its charset.
+    headers = {"Content-Type": content_type, "Vary": "Accept"}
+    return Response(encode(context.metrics.registry), headers=headers)

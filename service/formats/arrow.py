@@ -78,7 +78,7 @@ class _Pieces(io.RawIOBase):
 class _Batches:
     """Writes blocks as record batches by one of pyarrow's writers."""
 
-    size = None
+    row_bytes = None
 
     def __init__(self, columns: Columns, about: Mapping[str, object]) -> None:
         fields = [(name, arrow_type(kind)) for name, kind in columns.items()]

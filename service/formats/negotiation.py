@@ -1,24 +1,20 @@
 """Which format an answer has: `format` first, then Accept, then the resource's default."""
 
-import re
 from collections.abc import Mapping, Sequence
 
+from grokprobe.preferences import preferences
 from service.errors import FormatNotOffered
 from service.formats.registry import Format
 
-QUALITY = re.compile(r"0(\.\d*)?|1(\.0*)?")
 
+def media_ranges(header: str) -> dict[str, float]:
+    """The media ranges of an Accept header; `*` alone is every type, as old clients mean it."""
 
-def qualities(header: str) -> dict[str, float]:
-    """The entries of an Accept or Accept-Encoding header and their quality, 0..1.
-
-    An unreadable quality is 0.
-    """
-    found = {}
-    for item in header.lower().split(","):
-        name, *parameters = (part.strip() for part in item.split(";"))
-        quality = next((p[2:] for p in parameters if p.startswith("q=")), "1")
-        found[name] = float(quality) if QUALITY.fullmatch(quality) else 0.0
+    found: dict[str, float] = {}
+    for name, quality in preferences(header).items():
+        kind, slash, subtype = (whole := "*/*" if name == "*" else name).partition("/")
+        if slash and (kind != "*" or subtype == "*"):
+            found[whole] = max(quality, found.get(whole, 0.0))
     return found
 
 
@@ -42,7 +38,9 @@ def negotiate(named: str | None, header: str, offered: Sequence[Format]) -> Form
         return found
     if header in ("", "*/*"):
         return offered[0]
-    ranges = qualities(header.strip() or "*/*")
+    ranges = media_ranges(header)
+    if not ranges:
+        return offered[0]
     best = max(offered, key=lambda known: _quality(ranges, known.media_type))  # ties: the first
     if _quality(ranges, best.media_type) == 0:
         raise FormatNotOffered(header, [known.media_type for known in offered])

@@ -21,9 +21,9 @@ class NpyRows:
         return npy_head(self._shape, self._dtype)
 
     @property
-    def size(self) -> int:
-        """Bytes of the whole file."""
-        return len(self.head()) + math.prod(self._shape) * self._dtype.itemsize
+    def row_bytes(self) -> int:
+        """Bytes of each row."""
+        return math.prod(self._shape[1:]) * self._dtype.itemsize
 
     def rows(self, block: Block) -> bytes:
         """The rows as they lie in memory."""

@@ -5,9 +5,9 @@ block by block in constant memory, a small one is one block.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, get_type_hints
+from typing import Any, NamedTuple, Protocol, get_type_hints
 
 import msgspec
 import numpy as np
@@ -29,11 +29,22 @@ class Table:
     about: Mapping[str, object]
 
 
+class Blocks(NamedTuple):
+    """The rows of a large answer: how many, how many in a block, the last of which may be shorter.
+
+    `of` gives the blocks from a number on; those before cost nothing.
+    """
+
+    length: int
+    size: int
+    of: Callable[[int], AsyncIterator[Block]]
+
+
 class Encoder(Protocol):
-    """Writes a table; `size` is the bytes of the whole, where they are known before."""
+    """Writes a table; `row_bytes` are those of each row, where all rows have as many."""
 
     @property
-    def size(self) -> int | None: ...
+    def row_bytes(self) -> int | None: ...
     def head(self) -> bytes: ...
     def rows(self, block: Block) -> bytes: ...
     def tail(self) -> bytes: ...

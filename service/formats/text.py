@@ -14,7 +14,7 @@ from service.formats.tables import Block, Columns, to_json
 class CsvRows:
     """A header and a line for each row, cells written as JSON writes them; None is empty."""
 
-    size = None
+    row_bytes = None
 
     def __init__(self, columns: Columns) -> None:
         self._columns = list(columns)
@@ -51,7 +51,7 @@ def _cell(value: Any) -> Any:
 class JsonRows:
     """The JSON of an answer whose last field is its list of rows, empty in `answer`."""
 
-    size = None
+    row_bytes = None
 
     def __init__(self, answer: msgspec.Struct) -> None:
         self._frame = to_json(answer)

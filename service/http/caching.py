@@ -2,8 +2,9 @@
 
 What a numbered checkpoint alone determines never changes. What rests on the run's key frequencies
 changes until the run has ended, and a label or a list whenever something is published: those are
-asked for again each time, by an ETag that covers all that the answer is made of. The tags of
-computed answers are weak: another encoding, or another machine, may differ in bytes.
+asked for again each time, by an ETag that covers all that the answer is made of. Tags are strong:
+they cover what the last digits and the encoding depend on, so that equal tags have equal bytes.
+Those of groups and of lists of runs are weak: nobody reads these by parts.
 """
 
 from collections.abc import Iterable
@@ -18,31 +19,56 @@ ONE_YEAR = "max-age=31536000, immutable"
 
 
 def etag(
-    target: Target, rests_on: RestsOn, query: Iterable[tuple[str, str]], chosen: Format
+    target: Target,
+    rests_on: RestsOn,
+    query: Iterable[tuple[str, str]],
+    chosen: Format,
+    arithmetic: str,
 ) -> str:
-    """The ETag of an answer, from records alone: no model is loaded for it."""
+    """The ETag of an answer, from records alone: no model is loaded for it.
+
+    `arithmetic` is the runtime's.
+    """
     if rests_on == "file":
         return f'"{target.checkpoint.model.sha256}"'
     parts = [
         str(ANALYSIS_VERSION),
+        arithmetic,
         target.path,
+        str(target.view.manifest.created_at),  # a name may come to mean another run
         repr(sorted(query)),
         chosen.name,
         *_stands_on(target, rests_on),
     ]
-    return weak_tag("\0".join(parts).encode())
+    return strong_tag("\0".join(parts).encode())
+
+
+def strong_tag(content: bytes) -> str:
+    """A strong ETag of what determines an answer's bytes."""
+    return f'"{blake2b(content, digest_size=16).hexdigest()}"'
 
 
 def weak_tag(content: bytes) -> str:
-    """A weak ETag of what determines an answer."""
-    return f'W/"{blake2b(content, digest_size=16).hexdigest()}"'
+    """A weak ETag, for what is never read by parts."""
+    return f"W/{strong_tag(content)}"
 
 
 def _stands_on(target: Target, rests_on: RestsOn) -> Iterable[str]:
     if target.step is None or rests_on == "run":
         return (target.view.digest,)
-    checkpoint = target.checkpoint.model.sha256
-    return (checkpoint, target.view.key_digest) if rests_on == "keys" else (checkpoint,)
+    checkpoint = (target.checkpoint.model.sha256, str(target.checkpoint.created_at))
+    return (*checkpoint, target.view.key_digest) if rests_on == "keys" else checkpoint
+
+
+def never_changes(target: Target, rests_on: RestsOn) -> bool:
+    """Whether the address has this answer for ever, so that it can be read by parts.
+
+    No step, label or key of a run that has ended moves any more.
+    """
+    if target.view.completion is not None:
+        return True
+    numbered = target.step is not None and not target.label
+    return rests_on == "file" or (rests_on == "checkpoint" and numbered)
 
 
 def cache_control(target: Target, rests_on: RestsOn, authorised: bool) -> str:
@@ -53,7 +79,17 @@ def cache_control(target: Target, rests_on: RestsOn, authorised: bool) -> str:
     return f"{'private' if authorised else 'public'}, {ONE_YEAR}"
 
 
-def same(if_none_match: str, tag: str) -> bool:
-    """Whether a client's If-None-Match names this ETag, by the weak comparison; `*` names all."""
-    known = [given.strip().removeprefix("W/") for given in if_none_match.split(",")]
-    return tag.removeprefix("W/") in known or known == ["*"]
+def named(if_none_match: str, tag: str) -> str | None:
+    """This ETag as a client's If-None-Match names it, strong or weak; `*` names all; else None."""
+    known = [given.strip() for given in if_none_match.split(",")]
+    if known == ["*"]:
+        return tag
+    is_same = (given for given in known if given.removeprefix("W/") == tag.removeprefix("W/"))
+    found = next(is_same, None)
+    return tag if found and tag.startswith("W/") else found
+
+
+def very_same(if_match: str, tag: str) -> bool:
+    """Whether a client's If-Match names this ETag, by the strong comparison; `*` names all."""
+    known = [given.strip() for given in if_match.split(",")]
+    return tag in known or known == ["*"]

@@ -52,17 +52,20 @@ def offering(
 ) -> dict[str, Any]:
     """A route's formats, its problems and what its answers rest on: the work and the document.
 
-    With a body it is a POST, whose answer has no ETag.
+    With a body it is a POST, whose answer has no ETag. What rests on something that is known can be
+    read by parts once that does not change any more.
     """
-    validated = body is None
+    validated, by_parts = body is None, rests_on is not None
+    more = {**({304: NOT_MODIFIED} if validated else {}), **(OF_PARTS if by_parts else {})}
     return {
         "opt": {"resource": Resource(formats, rests_on, takes_body=body is not None)},
-        "responses": {**statuses, **({304: NOT_MODIFIED} if validated else {})},
-        "operation_class": operation(formats, validated, body),
+        "responses": {**statuses, **more},
+        "operation_class": operation(formats, validated, by_parts, body),
     }
 
 
 NOT_MODIFIED = ResponseSpec(None, description="What If-None-Match names still stands.")
+OF_PARTS = documented(412, 416)
 OF_A_LIST = documented(400, 406, 503, 504)
 OF_A_RUN = documented(400, 404, 406, 500, 503, 504)
 OF_A_GROUP = documented(400, 404, 406, 413, 500, 503, 504)
@@ -70,6 +73,7 @@ OF_A_CHECKPOINT = documented(400, 404, 406, 500, 503, 504)
 
 
 TEXT = Schema(type=OpenAPIType.STRING)
+BYTES = "The bytes asked for, where the answer never changes."
 
 
 def _header(name: str, description: str) -> Parameter:
@@ -79,14 +83,14 @@ def _header(name: str, description: str) -> Parameter:
 IF_NONE_MATCH = _header("If-None-Match", "The ETag of an answer that you have: 304 if it stands.")
 RANGES = [
     _header("Range", "One range of bytes."),
-    _header("If-Range", "The ETag of the file whose part you have; another is sent whole."),
+    _header("If-Range", "The ETag of the answer whose part you have; another is sent whole."),
 ]
 
 
 def operation(
-    formats: Formats, validated: bool, body: RequestBody | None = None
+    formats: Formats, validated: bool, by_parts: bool, body: RequestBody | None = None
 ) -> type[Operation]:
-    """The entry of a route that offers these formats, with an ETag or without.
+    """The entry of a route that offers these formats, with an ETag or without, or ranges.
 
     `body` is of a kind that the framework does not decode.
     """
@@ -105,9 +109,10 @@ def operation(
             if validated:
                 parameters.append(IF_NONE_MATCH)
                 answer.headers = {"ETag": OpenAPIHeader(schema=TEXT)}
-            if not formats:  # a file
+            if by_parts:
                 parameters += RANGES
-                responses["206"] = replace(answer, description="The bytes asked for.")
+                parts = dict.fromkeys(answer.content, OpenAPIMediaType())
+                responses["206"] = replace(answer, content=parts, description=BYTES)
             self.parameters = [*parameters]
 
     return Described

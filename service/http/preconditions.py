@@ -7,14 +7,17 @@ from litestar import Response
 from litestar.types import Receive, Scope, Send
 
 from service.context import Context
+from service.errors import PreconditionFailed
+from service.formats.answers import NO_HEADERS, KeptAnswer
 from service.formats.negotiation import negotiate
 from service.formats.registry import JSON, Format
 from service.http.asgi import NO_BODY, AnyRequest, AnyResponse
-from service.http.caching import cache_control, etag, same
+from service.http.caching import cache_control, etag, named, never_changes, very_same
 from service.http.queries import FORMAT, Query, check_query
+from service.http.ranges import Parts, content_range
 from service.http.resources import Resource, RestsOn
 from service.http.target import Target, find
-from service.telemetry.requests import header
+from service.telemetry.requests import header, state_of
 
 
 class Reply(NamedTuple):
@@ -24,10 +27,12 @@ class Reply(NamedTuple):
     headers: dict[str, str]
     known: str  # If-None-Match: the ETags of answers that the client has
     is_get: bool
+    parts: Parts | None = None  # what is asked of an answer that never changes
 
-    def stands(self, headers: Mapping[str, str]) -> bool:
-        """Whether the client has the answer that these are the headers of."""
-        return bool(self.known) and "ETag" in headers and same(self.known, headers["ETag"])
+    def not_modified(self, headers: Mapping[str, str]) -> "NotModified | None":
+        """304 where the client has the answer that these are the headers of, named as it was."""
+        tag = named(self.known, headers["ETag"]) if self.known and "ETag" in headers else None
+        return NotModified({**headers, "ETag": tag}) if tag else None
 
 
 class SettledRequest(AnyRequest):
@@ -62,10 +67,33 @@ class NotModified(Response[bytes]):
         await send(NO_BODY)
 
 
-async def settle(context: Context, request: AnyRequest) -> AnyResponse | None:
-    """Check the query, agree on the format, find the run and step; 304 for what still stands.
+def send(
+    reply: Reply, body: bytes, media_type: str, own: Mapping[str, str] = NO_HEADERS
+) -> AnyResponse:
+    """An answer whose bytes are at hand, with headers of its own: whole, or the part asked for.
 
-    Raises InvalidInput, FormatNotOffered, Overloaded, RunNotFound, StepNotFound, LabelNotReached.
+    Raises RangeNotSatisfiable.
+    """
+    headers = {**reply.headers, **own}
+    if unchanged := reply.not_modified(headers):
+        return unchanged
+    if reply.parts is None:
+        return Response(body, media_type=media_type, headers=headers)
+    headers["Accept-Ranges"] = "bytes"
+    part = reply.parts.of(headers["ETag"], len(body))
+    if part is None:
+        return Response(body, media_type=media_type, headers=headers)
+    headers |= content_range(part, len(body))
+    body = body[part.start : part.stop]
+    return Response(body, status_code=206, media_type=media_type, headers=headers)
+
+
+async def settle(context: Context, request: AnyRequest) -> AnyResponse | None:
+    """Check the query, agree on the format, find the run and step.
+
+    Answers what needs no work: 304 for what still stands, and what is kept for readers by parts.
+    Raises InvalidInput, FormatNotOffered, Overloaded, RunNotFound, StepNotFound, LabelNotReached,
+    PreconditionFailed, RangeNotSatisfiable.
     """
     if request.method == "OPTIONS":
         return _options(request)
@@ -79,14 +107,32 @@ async def settle(context: Context, request: AnyRequest) -> AnyResponse | None:
         headers["Vary"] = "Accept, Accept-Encoding"
     if resource.takes_body:
         context.inference.admission.check()
-    is_get = request.method == "GET"
+    is_get, parts = request.method == "GET", None
     if "run" in request.path_params:
         request.target = await find(context, request)
-        if is_get and resource.rests_on:
-            headers |= _validators(request, resource.rests_on, query, chosen)
-    request.reply = reply = Reply(chosen, headers, header(request.scope, b"if-none-match"), is_get)
+        if is_get and (rests_on := _rests_on(resource, query)):
+            rest = [item for item in query if item[0] != FORMAT]
+            tag = etag(request.target, rests_on, rest, chosen, context.runtime.arithmetic)
+            headers |= {"ETag": tag, **_kept_for(request, rests_on)}
+            if never_changes(request.target, rests_on):
+                parts = _parts(context, request)
+    known = header(request.scope, b"if-none-match")
+    request.reply = reply = Reply(chosen, headers, known, is_get, parts)
+    return _without_work(request, reply)
+
+
+def _without_work(request: AnyRequest, reply: Reply) -> AnyResponse | None:
+    """What can be answered already, if anything can. Raises PreconditionFailed."""
+    expected, tag = header(request.scope, b"if-match"), reply.headers.get("ETag", "")
+    if expected and tag and not very_same(expected, tag):
+        raise PreconditionFailed(expected, tag)
     # Whether `*` names anything is known only after the work.
-    return NotModified(headers) if reply.known != "*" and reply.stands(headers) else None
+    if reply.known != "*" and (unchanged := reply.not_modified(reply.headers)):
+        return unchanged
+    kept = reply.parts.answers.known(tag) if reply.parts else KeptAnswer(None)
+    if kept.body is None:
+        return None
+    return send(reply, kept.body, reply.format.media_type, kept.headers)
 
 
 def _options(request: AnyRequest) -> Response[None]:
@@ -96,19 +142,23 @@ def _options(request: AnyRequest) -> Response[None]:
     return Response(None, status_code=204, headers={"Allow": ", ".join(sorted(methods))})
 
 
-def _validators(
-    request: SettledRequest, rests_on: RestsOn, query: Query, chosen: Format
-) -> dict[str, str]:
-    """ETag, Cache-Control and, for a label, the Content-Location of the numbered resource."""
-    if rests_on == "keys" and dict(query).get("keys", "final") != "final":
-        rests_on = "checkpoint"  # the request names other frequencies than the run's
-    target, rest = request.target, [item for item in query if item[0] != FORMAT]
-    headers = {
-        "ETag": etag(target, rests_on, rest, chosen),
-        "Cache-Control": cache_control(
-            target, rests_on, bool(header(request.scope, b"authorization"))
-        ),
-    }
+def _rests_on(resource: Resource, query: Query) -> RestsOn | None:
+    """What an answer to this query is made of."""
+    if resource.rests_on == "keys" and dict(query).get("keys", "final") != "final":
+        return "checkpoint"  # the request names other frequencies than the run's
+    return resource.rests_on
+
+
+def _parts(context: Context, request: SettledRequest) -> Parts:
+    given = state_of(request.scope)
+    asked, if_range = header(request.scope, b"range"), header(request.scope, b"if-range")
+    return Parts(context.answers, given.is_head, asked, if_range)
+
+
+def _kept_for(request: SettledRequest, rests_on: RestsOn) -> dict[str, str]:
+    """Cache-Control and, for a label, the Content-Location of the numbered resource."""
+    target, authorised = request.target, bool(header(request.scope, b"authorization"))
+    headers = {"Cache-Control": cache_control(target, rests_on, authorised)}
     if target.label:
         text = request.scope["query_string"].decode("latin-1")
         headers["Content-Location"] = f"{target.path}?{text}" if text else target.path

@@ -54,6 +54,7 @@ TABLE: dict[type[errors.GrokprobeError], tuple[int, str]] = {
     service_errors.FormatNotOffered: (406, "format-not-offered"),
     service_errors.IncompleteBody: (408, "incomplete-body"),
     service_errors.ClientGone: (408, "client-gone"),
+    service_errors.PreconditionFailed: (412, "precondition-failed"),
     service_errors.TooLarge: (413, "too-large"),
     service_errors.EncodedBody: (415, "encoded-body"),
     service_errors.RateExceeded: (429, "rate-exceeded"),

@@ -42,13 +42,17 @@ class Inference:
         self._threads = ThreadPoolExecutor(2 * allowed_cpus())
 
     async def outputs(
-        self, checkpoint: Checkpoint, names: Sequence[str], asked: Residues
+        self, checkpoint: Checkpoint, names: Sequence[str], asked: Residues, shared: bool = True
     ) -> list[NDArray[np.float32]]:
         """The named outputs for pairs (n, 2). Raises OutputMissing."""
         checkpoint.check(names)
         of_pairs = [name for name in names if checkpoint.varies(name)]
         work = partial(checkpoint.outputs, of_pairs)
-        ran = await self.by_pair(checkpoint, tuple(of_pairs), work, asked) if of_pairs else []
+        ran = (
+            await self.by_pair(checkpoint, tuple(of_pairs), work, asked, shared=shared)
+            if of_pairs
+            else []
+        )
         found = dict(zip(of_pairs, ran, strict=True))
         return [found[name] if name in found else checkpoint.matrix(name) for name in names]
 
@@ -59,16 +63,20 @@ class Inference:
         work: Work,
         asked: Residues,
         large: bool = False,
+        shared: bool = True,
     ) -> list[Any]:
         """What `work` says of each pair (n, 2); `what` names the work among the checkpoint's.
 
         Small work shares a run with what others ask of the same kind at the same time; work is
-        large by its number of pairs, or because the caller says so.
+        large by its number of pairs, or because the caller says so. Last digits depend on how many
+        pairs a run has: what must be the same each time is not shared.
         """
         began = time.perf_counter()
         with span("inference", pairs=len(asked)):
             if large or len(asked) > INLINE_PAIRS:
                 ran = await self._in_parts(work, asked)
+            elif not shared:
+                ran = run_timed(work, asked)
             else:
                 key = (checkpoint.manifest.run, checkpoint.manifest.step, what)
                 ran = await self._batches.run(key, work, asked)
@@ -76,7 +84,7 @@ class Inference:
         return ran.columns
 
     async def _in_parts(self, work: Work, asked: Residues) -> BatchRun:
-        parts = np.array_split(asked, -(-len(asked) // PART_PAIRS))
+        parts = [asked[start : start + PART_PAIRS] for start in range(0, len(asked), PART_PAIRS)]
         rans = await asyncio.gather(*(self.apart(partial(run_timed, work, part)) for part in parts))
         columns = zip(*(ran.columns for ran in rans), strict=True)
         return BatchRun(
@@ -99,31 +107,36 @@ class Inference:
         found = dict(zip(kept, map(npy_array, await self.files(checkpoint, kept)), strict=True))
         others = [name for name in names if name not in found]
         asked = pairs(checkpoint.table.task.modulus)
-        found |= zip(others, await self.outputs(checkpoint, others, asked), strict=True)
+        found |= zip(others, await self.outputs(checkpoint, others, asked, False), strict=True)
         return [found[name] for name in names]
 
     async def files(self, checkpoint: Checkpoint, names: Sequence[str]) -> list[bytes]:
         """The same as npy, of outputs that are kept: the very bytes. Raises OutputMissing."""
         asked = pairs(checkpoint.table.task.modulus)
         return await self._grids.get(
-            checkpoint, names, lambda missing: self.outputs(checkpoint, missing, asked)
+            checkpoint, names, lambda missing: self.outputs(checkpoint, missing, asked, False)
         )
 
     async def blocks(
-        self, checkpoint: Checkpoint, name: str, size: int
+        self, checkpoint: Checkpoint, name: str, size: int, first: int = 0
     ) -> AsyncIterator[NDArray[np.float32]]:
         """An output for all pairs, `size` rows at a time: of the kept, or computed as it is taken.
 
-        Raises OutputMissing.
+        Begins with the block of number `first`. The size divides PART_PAIRS or is a multiple of
+        it: whatever it is, the runs are those that a whole grid takes. Raises OutputMissing.
         """
         asked = pairs(checkpoint.table.task.modulus)
         whole = await self.grid(checkpoint, [name]) if self.keeps(checkpoint, name) else None
-        for start in range(0, len(asked), size):
-            rows = slice(start, start + size)
-            [block] = (
-                [whole[0][rows]] if whole else await self.outputs(checkpoint, [name], asked[rows])
+        step, start = max(size, PART_PAIRS), first * size
+        for begin in range(start - start % step, len(asked), step):
+            run = slice(begin, begin + step)
+            [part] = (
+                [whole[0][run]]
+                if whole
+                else await self.outputs(checkpoint, [name], asked[run], False)
             )
-            yield block
+            for offset in range(max(0, start - begin), len(part), size):
+                yield part[offset : offset + size]
 
     async def apart(self, work: Callable[[], T]) -> T:
         """Run what takes milliseconds in a thread, so that others are answered."""

@@ -1,8 +1,9 @@
 """Results that cost more than a few milliseconds: computed once, kept here and in Redis.
 
-A result is a function of a checkpoint's file, of its name and parameters, and of the formulas:
-ANALYSIS_VERSION stands for the last, and a changed formula raises it. Nothing ever expires here
-but by room; Redis forgets after KEPT_S.
+A result is a function of a checkpoint's file, of its name and parameters, of the formulas, for
+which ANALYSIS_VERSION stands, as a changed formula raises it, and in its last digits of the
+runtime's arithmetic: who computes alike shares results. Nothing ever expires here but by room;
+Redis forgets after KEPT_S.
 """
 
 from collections.abc import Awaitable, Callable
@@ -22,17 +23,19 @@ MAX_RESULTS = 2_048  # the largest, of 512 neurons, takes about 50 kB
 KEPT_S = 7 * 24 * 3600
 
 
-def key_of(checkpoint: CheckpointManifest, what: str) -> str:
+def key_of(checkpoint: CheckpointManifest, what: str, arithmetic: str) -> str:
     """The key of a result; `what` holds its name and all of its parameters."""
-    return f"grokprobe:derived:{ANALYSIS_VERSION}:{checkpoint.model.sha256}:{what}"
+    of = f"{ANALYSIS_VERSION}:{arithmetic}:{checkpoint.model.sha256}"
+    return f"grokprobe:derived:{of}:{what}"
 
 
 class Results:
     """The cache; `get` answers from memory, from Redis, or computes."""
 
-    def __init__(self, source: Source, metrics: Metrics) -> None:
+    def __init__(self, source: Source, metrics: Metrics, arithmetic: str) -> None:
         self._source = source
         self._metrics = metrics
+        self._arithmetic = arithmetic
         self._kept: Cache[str, Any] = Cache(MAX_RESULTS)
 
     async def get(
@@ -43,7 +46,7 @@ class Results:
         compute: Callable[[], Awaitable[T]],
     ) -> T:
         """A result of type `kind`. Raises what `compute` raises, to all who wait for it."""
-        key = key_of(checkpoint, what)
+        key = key_of(checkpoint, what, self._arithmetic)
         if key in self._kept:
             self._metrics.derived.inc("memory")
         found: T = await self._kept.get(key, lambda: self._find(key, kind, compute))
@@ -55,10 +58,10 @@ class Results:
             found: T = msgspec.msgpack.decode(data or b"", type=kind)
             self._metrics.derived.inc("redis")
         except msgspec.MsgspecError:  # nothing there, or nothing of ours
-            found = await compute()
+            encoded = msgspec.msgpack.encode(await compute())
             self._metrics.derived.inc("computed")
-            encoded = msgspec.msgpack.encode(found)
             await self._source.either(lambda: self._write(key, encoded), _nothing)
+            found = msgspec.msgpack.decode(encoded, type=kind)  # as whoever reads it from Redis
         return found
 
     async def _read(self, key: str) -> bytes | None:

@@ -1,8 +1,12 @@
 """ONNX Runtime: its providers, its threads, and opening a session."""
 
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import onnxruntime as ort
 import threadpoolctl
 from onnx import TensorProto, helper
@@ -10,12 +14,30 @@ from onnx import TensorProto, helper
 from grokprobe.errors import CheckpointCorrupt
 from grokprobe.safety import check_model
 
+PACKAGES = ("grokprobe", "msgspec", "numpy", "pyarrow")  # ONNX Runtime's has several names
+
 
 @dataclass(frozen=True)
 class Runtime:
     """How sessions are created: on which providers."""
 
     providers: tuple[str, ...] = ("CPUExecutionProvider",)
+
+    @cached_property
+    def arithmetic(self) -> str:
+        """A digest of what the last digits of a figure, and the bytes that hold it, depend on.
+
+        Processes that have the same one give the same bytes: the same packages on processors, and
+        GPUs, of a kind.
+        """
+        packages = [f"{name} {version(name)}" for name in PACKAGES]
+        simd = np.show_config(mode="dicts")["SIMD Extensions"]
+        libraries = threadpoolctl.threadpool_info()
+        blas = {str(lib.get("architecture")) for lib in libraries if lib["user_api"] == "blas"}
+        found = [(one.ep_name, one.device) for one in ort.get_ep_devices()]
+        devices = [(name, device.vendor_id, device.device_id) for name, device in found]
+        depends_on = (packages, ort.__version__, self.providers, simd, sorted(blas), devices)
+        return blake2b(repr(depends_on).encode(), digest_size=8).hexdigest()
 
     def open(self, model: bytes, where: str) -> Any:
         """A session over a model that passes its checks. Raises CheckpointCorrupt."""

@@ -14,7 +14,7 @@ from typing import Protocol
 import zstandard
 from litestar.types import HTTPScope, Message, Receive, Send
 
-from service.formats.negotiation import qualities
+from grokprobe.preferences import OPENMETRICS, preferences
 from service.formats.registry import FORMATS
 from service.telemetry.requests import HTTPApp, state_of
 
@@ -24,9 +24,9 @@ GZIP_LEVEL, ZSTD_LEVEL = 4, 3
 PAGES = ("text/html", "text/plain", "text/css", "image/svg+xml")
 SCRIPTS = ("text/javascript", "application/javascript", "application/vnd.oai.openapi")
 ANSWERS = (known.media_type for known in FORMATS.values() if known.is_text)
-TYPES = tuple(name.encode() for name in (*ANSWERS, *PAGES, *SCRIPTS))
+TYPES = tuple(name.encode() for name in (*ANSWERS, *PAGES, *SCRIPTS, OPENMETRICS))
 UNTOUCHED = "/v2"
-LONGEST = 256  # bytes of an Accept-Encoding: choices are kept
+SHORT = 256  # bytes of an Accept-Encoding whose choice is kept
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -38,13 +38,27 @@ class Packer(Protocol):
     def flush(self) -> bytes: ...
 
 
-@lru_cache
 def choose_encoding(header: str) -> str | None:
-    """The encoding of an answer by Accept-Encoding, zstd where both are as welcome; or none."""
-    wanted = qualities(header)
+    """The encoding of an answer by Accept-Encoding, zstd where both are as welcome; or none.
+
+    Who names `identity` with a higher quality than both gets it.
+    """
+    wanted = preferences(header)
     others = wanted.get("*", 0.0)
-    best = max(("zstd", "gzip"), key=lambda name: wanted.get(name, others))
-    return best if wanted.get(best, others) > 0 else None
+    welcome = {
+        "zstd": wanted.get("zstd", others),
+        "gzip": wanted.get("gzip", wanted.get("x-gzip", others)),  # RFC 9110, section 8.4.1.3
+    }
+    best = max(welcome, key=lambda name: welcome[name])
+    return best if welcome[best] > 0 and welcome[best] >= wanted.get("identity", 0.0) else None
+
+
+_kept_choice = lru_cache(choose_encoding)
+
+
+def _choice(header: bytes) -> str | None:
+    choose = _kept_choice if len(header) <= SHORT else choose_encoding
+    return choose(header.decode("latin-1")) if header else None
 
 
 def compressor(encoding: str) -> Packer:
@@ -67,11 +81,11 @@ def _is_worth(headers: Headers) -> bool:
 
 
 def _repacked(headers: Headers, encoding: str) -> Headers:
-    """The headers of an answer in an encoding: a strong ETag would be that of its plain bytes."""
+    """The headers of an answer in an encoding: strong ETag and ranges are of the plain bytes."""
     kept = [
         (name, b"W/" + value if name == b"etag" and not value.startswith(b"W/") else value)
         for name, value in headers
-        if name not in (b"content-length", b"vary")
+        if name not in (b"content-length", b"vary", b"accept-ranges")
     ]
     vary = b"Accept, Accept-Encoding" if b"vary" in dict(headers) else b"Accept-Encoding"
     return [*kept, (b"content-encoding", encoding.encode()), (b"vary", vary)]
@@ -81,11 +95,10 @@ def compress(app: HTTPApp) -> HTTPApp:
     """`app` with its text compressed as the client asks, in pieces as they come."""
 
     async def compressed(scope: HTTPScope, receive: Receive, send: Send) -> None:
-        accepted = state_of(scope).headers.get(b"accept-encoding", b"")
-        encoding = (
-            choose_encoding(accepted.decode("latin-1")) if 0 < len(accepted) <= LONGEST else None
-        )
-        if encoding is None or scope["path"].startswith(UNTOUCHED):
+        headers = state_of(scope).headers
+        encoding = _choice(headers.get(b"accept-encoding", b""))
+        # A range is one of the plain bytes: whoever asks for one is answered in them.
+        if encoding is None or b"range" in headers or scope["path"].startswith(UNTOUCHED):
             return await app(scope, receive, send)
         packer: Packer | None = None
 

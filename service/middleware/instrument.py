@@ -26,7 +26,7 @@ def instrument(app: HTTPApp, metrics: Metrics) -> HTTPApp:
             answered = asyncio.Event()
             scope, receive = _as_get(scope), partial(_ended, answered)
         headers = dict(scope["headers"])
-        state = RequestState(request_id(headers.get(b"x-request-id")), headers)
+        state = RequestState(request_id(headers.get(b"x-request-id")), headers, head)
         scope.setdefault("state", {})[KEY] = state
         current_request.set(scope)  # each request runs in a task of its own
 

@@ -85,6 +85,9 @@ class Metrics:
         self.derived = self._by_source("derived", "Results of analysis")
         self.grids = self._by_source("grids", "Outputs over all pairs")
         self.grid_cache_bytes = self._gauge("grid_cache_bytes", "Outputs over all pairs, kept.")
+        self.answer_cache_bytes = self._gauge(
+            "answer_cache_bytes", "Answers kept for who reads them by parts."
+        )
         self.refusals = self._counts("refusals", "Requests refused before any work.", "reason")
         self.in_flight = self._gauge("in_flight", "Requests that hold a permit.")
         self.listeners = self._gauge("event_listeners", "Open streams of events.")

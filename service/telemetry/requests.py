@@ -45,6 +45,7 @@ class RequestState:
 
     request_id: str
     headers: dict[bytes, bytes]  # by their names, as they came
+    is_head: bool = False  # HEAD: the scope says GET
     timing: Timing = field(default_factory=Timing)
     begun: bool = False  # the answer has
     unfinished: GrokprobeError | None = None  # at a deadline, where what is done stays

@@ -14,7 +14,7 @@ from service.formats.tables import Table
 from service.http.asgi import AnyRequest, AnyResponse
 from service.http.caching import weak_tag
 from service.http.openapi import OF_A_GROUP, offering
-from service.http.preconditions import NotModified, Reply, SettledRequest
+from service.http.preconditions import Reply, SettledRequest
 from service.http.queries import in_order
 from service.http.responses import respond
 from service.runs.groups import Group, MemberRow
@@ -23,13 +23,14 @@ from service.v1.group_answer import GroupEmergenceAnswer, answer_group, table_of
 GroupPath = Annotated[str, PathParameter(description="The group's name.")]
 
 
-def _headers(request: AnyRequest, reply: Reply, group: Group) -> dict[str, str]:
+def _headers(request: AnyRequest, reply: Reply, group: Group, arithmetic: str) -> dict[str, str]:
     """The ETag, from how far the members are: nothing has been read for it.
 
     Never kept unasked, though all may have ended: another member may be published at any time.
     """
     rest = [item for item in in_order(request) if item[0] != "format"]
-    made_of = (ANALYSIS_VERSION, group.name, sorted(rest), reply.format.name, group.states)
+    question = (group.name, sorted(rest), reply.format.name)
+    made_of = (ANALYSIS_VERSION, arithmetic, question, group.states)
     return {"ETag": weak_tag(msgspec.json.encode(made_of)), "Cache-Control": "no-cache"}
 
 
@@ -54,9 +55,10 @@ async def get_group_emergence(
     A member that has not generalised is later than it was watched: counted as censored, in no mean.
     """
     found = await context.members.group(group)
-    headers = _headers(request, request.reply, found)
-    if request.reply.stands(headers):
-        unchanged: AnyResponse = NotModified({**request.reply.headers, **headers})
+    headers = _headers(request, request.reply, found, context.runtime.arithmetic)
+    answer_headers = {**request.reply.headers, **headers}
+    unchanged: AnyResponse | None = request.reply.not_modified(answer_headers)
+    if unchanged:
         return unchanged
     rows = await context.members.rows(found)
     answer, table = await asyncio.to_thread(_answer, group, rows)

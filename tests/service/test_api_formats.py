@@ -192,7 +192,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
     async def publish() -> None:
         async with open_backends(settings) as opened:
-            await tiny_run("wide", modulus=251, steps=[0]).publish(opened)
+            await tiny_run("wide", modulus=251, steps=[0, 10]).publish(opened)
 
     asyncio.run(publish())
     with serving(settings, folder) as served:

@@ -35,7 +35,7 @@ class Work:
 def started(opened: Backends) -> Results:
     """A cache with nothing in memory, as a process has that has just started."""
     metrics = Metrics()
-    return Results(Source(opened.catalogue, opened.archive), metrics)
+    return Results(Source(opened.catalogue, opened.archive), metrics, "here")
 
 
 @asynccontextmanager
@@ -74,7 +74,9 @@ async def test_rubbish_in_redis_is_computed_again(tmp_path: Path) -> None:
     """A value that is not of the kind counts as none."""
     async with published(tmp_path) as (opened, checkpoint):
         work = Work()
-        await opened.catalogue.connection.send(("SET", key_of(checkpoint, "x"), b"\x00rubbish"))
+        await opened.catalogue.connection.send(
+            ("SET", key_of(checkpoint, "x", "here"), b"\x00rubbish")
+        )
         assert await started(opened).get(checkpoint, "x", Result, work) == {"a": 1.5, "b": None}
         assert work.done == 1
 

@@ -77,10 +77,12 @@ def test_floats_and_small_answers_are_not(client: httpx.Client, path: str) -> No
 
 
 def test_etags_of_encodings_are_weak(client: httpx.Client) -> None:
-    """An answer in another encoding is the same answer: one weak ETag, which either may name."""
-    tags = {raw(client, f"{LAST}/spectrum", e)[0].headers["etag"] for e in ("gzip", "identity")}
-    [tag] = tags
-    assert tag.startswith("W/")
+    """Packed bytes are others, and the answer the same: the weak form of the ETag."""
+    packed, plain = (raw(client, f"{LAST}/spectrum", e)[0] for e in ("gzip", "identity"))
+    tag = plain.headers["etag"]
+    assert packed.headers["etag"] == f"W/{tag}"
+    assert not tag.startswith("W/")
+    assert (plain.headers["accept-ranges"], packed.headers.get("accept-ranges")) == ("bytes", None)
 
 
 @pytest.mark.parametrize(("path", "encoding"), [("/v2/models/m/infer", None), ("/v1/x", "gzip")])
@@ -292,3 +294,45 @@ def test_a_stream_that_nobody_reads_ends(client: httpx.Client, served: Served) -
         gone.recv(100)
     assert client.get("/livez").status_code == 200
     assert '"level":"error"' not in served.log.read_text()
+
+
+# -- what an answer is ---------------------------------------------------------------------------
+
+TYPES = {
+    "/livez": "application/json",
+    "/readyz": "application/json",
+    "/metrics": "text/plain; version=0.0.4; charset=utf-8",
+    "/schema": "text/html; charset=utf-8",
+    "/schema/openapi.json": "application/vnd.oai.openapi+json",
+    "/schema/openapi.yaml": "application/vnd.oai.openapi",
+    "/static/swagger-ui.css": "text/css; charset=utf-8",
+    "/static/swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+    "/v2": "application/json",
+    "/nothing": "application/problem+json",
+    "/static/nothing": "application/problem+json",
+    f"{RUN}/events": "text/event-stream; charset=utf-8",
+    f"{LAST}/model.onnx": "application/octet-stream",
+    f"{LAST}/logits": "application/x-npy",
+    f"{LAST}/logits?format=json": "application/json",
+    f"{LAST}/logits?format=csv": "text/csv; charset=utf-8",
+    f"{LAST}/spectrum?format=csv": "text/csv; charset=utf-8",
+    f"{LAST}/spectrum?format=arrow": "application/vnd.apache.arrow.stream",
+    f"{LAST}/spectrum?format=parquet": "application/vnd.apache.parquet",
+    f"{LAST}/spectrum?format=xml": "application/problem+json",
+}
+
+
+@pytest.mark.parametrize("path", TYPES)
+def test_content_types(client: httpx.Client, path: str) -> None:
+    """Each is said once, with what belongs to it: of whole answers, parts and HEAD."""
+    answers = [client.get(path), client.head(path), client.get(path, headers={"Range": "bytes=0-"})]
+    for answer in answers:
+        assert answer.headers.get_list("content-type") == [TYPES[path]]
+
+
+def test_no_content_without_a_type(client: httpx.Client) -> None:
+    """And no type where there is no content."""
+    etag = client.get(LAST).headers["etag"]
+    unchanged = client.get(LAST, headers={"If-None-Match": etag})
+    for answer in (client.options(RUN), client.options("/livez"), unchanged):
+        assert (answer.content, answer.headers.get("content-type")) == (b"", None)

@@ -32,6 +32,8 @@ QUICK = tiny_config(local_learning_coefficient={})
 HOT = tiny_config(
     local_learning_coefficient={}, optimiser={"learning_rate": 1.0, "weight_decay": 1000.0}
 )
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
 Samples = dict[str, float]  # by name and the labels other than the run
 
 
@@ -205,6 +207,24 @@ def test_a_client_that_says_nothing_is_cut_off(
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
             assert answer.headers["Content-Type"].startswith("text/plain")
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ("*/*; q=.2", TEXT),
+        ("application/openmetrics-text; version=abc", OPENMETRICS),
+        ("text/plain;q=0.5, application/openmetrics-text;version=1.0.0", OPENMETRICS),
+        ("application/openmetrics-text;q=0.1, text/plain", TEXT),
+    ],
+)
+def test_metrics_in_the_form_that_is_asked_for(accept: str, expected: str) -> None:
+    """As the service's own: by Accept, and never refused."""
+    with served(Settings(trainer_metrics_port=free_port()), TrainerMetrics()) as port:
+        url = f"http://127.0.0.1:{port}/metrics"
+        asked = urllib.request.Request(url, headers={"Accept": accept})
+        with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
+            assert answer.headers.get_all("Content-Type") == [expected]
 
 
 @pytest.mark.parametrize(

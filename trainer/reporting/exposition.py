@@ -15,6 +15,7 @@ from prometheus_client import (
 )
 
 from grokprobe.errors import SettingError
+from grokprobe.preferences import accepted_exposition
 from grokprobe.settings import Settings, variable
 from trainer.reporting.metrics import MeteredReporter, TrainerMetrics
 from trainer.reporting.progress import Reporter
@@ -34,6 +35,11 @@ class Scrape(WSGIRequestHandler):
         """Answer the request."""
         with suppress(OSError):
             super().handle()
+
+    def get_environ(self) -> dict[str, str]:
+        """What the answer is made from; prometheus_client fails on some versions in Accept."""
+        found: dict[str, str] = super().get_environ()
+        return found | {"HTTP_ACCEPT": accepted_exposition(found.get("HTTP_ACCEPT", ""))}
 
     def log_message(self, *_: object) -> None:
         """Log no scrape."""

@@ -1,16 +1,18 @@
 """The logits of all pairs."""
 
+from functools import partial
+
 import msgspec
 import numpy as np
-from litestar import Response, get
+from litestar import get
 
 from service.context import FromContext
 from service.formats.registry import ARRAY
-from service.formats.tables import about, array_table
+from service.formats.tables import Blocks, about, array_table
 from service.http.asgi import AnyResponse
 from service.http.openapi import OF_A_CHECKPOINT, offering
 from service.http.parameters import RunPath
-from service.http.preconditions import SettledRequest
+from service.http.preconditions import SettledRequest, send
 from service.http.responses import stream
 from service.http.target import open_checkpoint
 
@@ -24,9 +26,9 @@ class LogitsAnswer(msgspec.Struct):
     logits: list[list[float]]
 
 
-# Numbers in a block that is written as text: encoding more would keep everybody else waiting.
-TEXT_VALUES = 50_000
-BLOCK = 2_048  # pairs in any other
+# Pairs in a block that is written as text: encoding more would keep everybody else waiting.
+TEXT_BLOCK = 256
+BLOCK = 2_048  # in any other
 
 
 @get(
@@ -46,10 +48,10 @@ async def get_logits(
         chosen, checkpoint = request.reply.format, opened.checkpoint
         if chosen.is_kept and context.inference.keeps(checkpoint, "logits"):
             [file] = await context.inference.files(checkpoint, ["logits"])
-            return Response(file, media_type=chosen.media_type, headers=request.reply.headers)
+            return send(request.reply, file, chosen.media_type)
         p = checkpoint.table.task.modulus
-        size = max(1, TEXT_VALUES // p) if chosen.is_text else BLOCK
-        blocks = context.inference.blocks(checkpoint, "logits", size)
+        size = TEXT_BLOCK if chosen.is_text else BLOCK
+        blocks = partial(context.inference.blocks, checkpoint, "logits", size)
         answer = LogitsAnswer(run, opened.step, p, [])
         table = array_table(np.empty((0, p), np.float32), about(answer, "logits"))
-        return await stream(request.reply, answer, table, blocks, p * p)
+        return await stream(request.reply, answer, table, Blocks(p * p, size, blocks))

@@ -77,10 +77,13 @@ async def _keys(
     return await choose_keys_of(context, source, rule, threshold)
 
 
-async def _measured(context: Context, opened: Opened, keys: KeyRecord | None) -> dict[str, Measure]:
-    """The key-dependent measures: those stored, if these keys are the run's, or computed."""
+async def _measured(
+    context: Context, opened: Opened, wanted: str, keys: KeyRecord | None
+) -> dict[str, Measure]:
+    """The key-dependent measures: those stored, if the run's keys are wanted, or computed."""
     completion, stored = opened.view.completion, opened.view.key_measures.get(opened.step)
-    if completion is not None and keys == completion.keys and stored is not None:
+    final = wanted == "final" and completion is not None and keys == completion.keys
+    if final and stored is not None:
         return stored
     used = keys.frequencies if keys else []
     return await measured_with(context, opened.checkpoint.manifest, used)
@@ -131,7 +134,7 @@ async def get_measures(
     with context.inference.permit():
         opened = await open_checkpoint(context, request.target)
         chosen = await _keys(context, opened, keys, key_rule, key_threshold)
-        measured = await _measured(context, opened, chosen)
+        measured = await _measured(context, opened, keys, chosen)
         against = await _key_share_null(context, opened, chosen, null, seed) if null else None
     manifest = opened.checkpoint.manifest
     answer = MeasuresAnswer(

@@ -11,7 +11,7 @@ from grokprobe.analysis.measures import surprise
 from grokprobe.errors import InvalidInput
 from grokprobe.task import UNDEFINED, Residues, pairs
 from service.context import Context
-from service.formats.tables import columns_of
+from service.formats.tables import Blocks, columns_of
 from service.http.bodies import refused
 from service.http.target import Opened
 from service.inference.checkpoints import Checkpoint, PairTable
@@ -95,6 +95,7 @@ class Question(NamedTuple):
     pairs: Residues | None
     top: int = 0
     include: tuple[Extra, ...] = ()
+    shared: bool = True  # a run with others; False where the answer has an ETag
 
     @property
     def columns(self) -> dict[str, Any]:
@@ -141,24 +142,29 @@ def empty_answer(opened: Opened) -> PredictionAnswer:
     return PredictionAnswer(run, opened.step, task.operation, task.modulus, [])
 
 
-async def predict(
-    context: Context, opened: Opened, wanted: Question
-) -> AsyncIterator[list[Prediction]]:
-    """The predictions in blocks. Raises OutputMissing."""
+def predict(context: Context, opened: Opened, wanted: Question) -> Blocks:
+    """The predictions in blocks, whose making raises OutputMissing."""
     if wanted.pairs is None:
-        async for block in _predict_all(context, opened.checkpoint):
-            yield block
-        return
-    for start in range(0, len(wanted.pairs), wanted.block):
-        yield await predict_block(
-            context, opened, wanted, wanted.pairs[start : start + wanted.block]
-        )
+        checkpoint = opened.checkpoint
+        every = checkpoint.table.task.modulus**2
+        return Blocks(every, BLOCK, partial(_predict_all, context, checkpoint))
+    some = partial(_predict_some, context, opened, wanted, wanted.pairs)
+    return Blocks(len(wanted.pairs), wanted.block, some)
 
 
-async def _predict_all(context: Context, checkpoint: Checkpoint) -> AsyncIterator[list[Prediction]]:
-    known, start = checkpoint.table, 0
+async def _predict_some(
+    context: Context, opened: Opened, wanted: Question, given: Residues, first: int
+) -> AsyncIterator[list[Prediction]]:
+    for start in range(first * wanted.block, len(given), wanted.block):
+        yield await predict_block(context, opened, wanted, given[start : start + wanted.block])
+
+
+async def _predict_all(
+    context: Context, checkpoint: Checkpoint, first: int
+) -> AsyncIterator[list[Prediction]]:
+    known, start = checkpoint.table, first * BLOCK
     every = pairs(known.task.modulus)
-    async for logits in context.inference.blocks(checkpoint, "logits", BLOCK):
+    async for logits in context.inference.blocks(checkpoint, "logits", BLOCK, first):
         part = every[start : start + BLOCK]
         yield await context.inference.apart(partial(describe_predictions, known, part, logits))
         start += BLOCK
@@ -175,6 +181,7 @@ async def predict_block(
         partial(_predictions, checkpoint, wanted.top, wanted.include),
         part,
         wanted.is_wide(checkpoint, len(part)),
+        wanted.shared,
     )
     return list(predictions)
 

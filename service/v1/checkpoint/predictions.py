@@ -63,7 +63,7 @@ async def answer_predictions(
     table = table_of(answer, "predictions", wanted.columns)
     if wanted.is_long:
         return await stream(reply, answer, table, blocks)
-    answer.predictions += await anext(blocks)
+    answer.predictions += await anext(blocks.of(0))
     wide = wanted.is_wide(opened.checkpoint, len(answer.predictions))
     return await respond(reply, answer, table, apart=wide)
 
@@ -106,4 +106,5 @@ async def get_predictions(
         opened = await open_checkpoint(context, request.target)
         every = a is None and b is None
         given = None if every else one_pair(a, b, opened.checkpoint.table.task.modulus)
-        return await answer_predictions(context, request.reply, opened, Question(given))
+        wanted = Question(given, shared=False)
+        return await answer_predictions(context, request.reply, opened, wanted)
