@@ -20,6 +20,7 @@ Positive = Annotated[int, msgspec.Meta(gt=0)]
 ORIGINS = r"^(\*|https?://[^/,\s]+(\s*,\s*https?://[^/,\s]+)*)?$"
 PROM_FILE = r"^(.*\.prom)?$"  # the collector of node_exporter reads no other
 GATEWAY = r"^(https?://[^/@\s]+(/[^@\s]*)?)?$"
+DAY_S = 86_400
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
@@ -32,6 +33,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     redis_url: str = "embedded"
     host: str = "127.0.0.1"
     port: Port = 8000
+    keep_alive_s: Annotated[int, msgspec.Meta(ge=1, le=DAY_S)] = 75
     session_cache_bytes: Positive = 1_073_741_824
     grid_cache_bytes: Positive = 268_435_456
     answer_cache_bytes: Positive = 134_217_728

@@ -19,7 +19,7 @@ from grokprobe.store.backends import open_backends
 from service.app import create_app, create_context
 from service.inference.runtime import start_runtime
 from service.middleware.auth import open_keys
-from service.server import Server
+from service.server.server import Server
 from service.telemetry.logs import configure_logs
 from service.telemetry.tracing import tracing
 
@@ -64,7 +64,8 @@ async def serve(settings: Settings) -> None:
     with bind(settings) as listener, tracing(settings.tracing) as layer:
         async with open_backends(settings) as backends:
             context = create_context(settings, backends, start_runtime())
-            server = Server(layer(create_app(context, keys)), context.stop)
+            app = layer(create_app(context, keys))
+            server = Server(app, context.stop, settings.keep_alive_s)
             # Now: one that comes before the server has begun stops it then.
             for signum in SIGNALS:
                 signal.signal(signum, server.handle_exit)

@@ -13,6 +13,7 @@ from grokprobe.text import utf8
 from service.context import Context
 from service.errors import EncodedBody, IncompleteBody, TooLarge
 from service.http.asgi import AnyRequest
+from service.telemetry.requests import header
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -23,7 +24,7 @@ MSGPACK_TYPES = ("application/msgpack", "application/x-msgpack", "application/vn
 
 async def read_body(request: AnyRequest, context: Context) -> bytes:
     """The whole body, uncompressed. Raises EncodedBody and what `read_encoded_body` does."""
-    if request.headers.get("content-encoding", "identity") != "identity":
+    if header(request.scope, b"content-encoding") not in ("", "identity"):
         raise EncodedBody("the body is compressed; send it as it is, without Content-Encoding")
     return await read_encoded_body(request, context)
 

@@ -11,7 +11,10 @@ from functools import partial
 from litestar.types import HTTPScope, Message, Receive, Send
 from litestar.types.asgi_types import HTTPDisconnectEvent, RawHeaders
 
+from grokprobe.errors import InvalidInput
 from service.http.asgi import NO_BODY
+from service.http.problems import send_problem
+from service.telemetry.headers import ONCE, by_name, doubled
 from service.telemetry.metrics import Metrics
 from service.telemetry.requests import KEY, HTTPApp, RequestState, current_request, request_id
 
@@ -25,7 +28,7 @@ def instrument(app: HTTPApp, metrics: Metrics) -> HTTPApp:
         if head:
             answered = asyncio.Event()
             scope, receive = _as_get(scope), partial(_ended, answered)
-        headers = dict(scope["headers"])
+        headers = by_name(scope["headers"])
         state = RequestState(request_id(headers.get(b"x-request-id")), headers, head)
         scope.setdefault("state", {})[KEY] = state
         current_request.set(scope)  # each request runs in a task of its own
@@ -46,11 +49,22 @@ def instrument(app: HTTPApp, metrics: Metrics) -> HTTPApp:
                 await send(message)
 
         try:
+            if error := _ambiguity(scope, headers):
+                return await send_problem(scope, watch, error)
             return await app(scope, receive, watch)
         finally:
             metrics.observe(scope, method, status, time.perf_counter() - started)
 
     return instrumented
+
+
+def _ambiguity(scope: HTTPScope, headers: dict[bytes, bytes]) -> InvalidInput | None:
+    """The error for a header that must come once and comes on several lines."""
+    lines = [*scope["headers"]]
+    if len(headers) == len(lines):
+        return None
+    names = [name.decode().title() for name in doubled(lines) if name in ONCE]
+    return InvalidInput(names[0], "comes on several lines: send it once") if names else None
 
 
 def _as_get(scope: HTTPScope) -> HTTPScope:

@@ -44,7 +44,7 @@ class RequestState:
     """What every layer may know of a request."""
 
     request_id: str
-    headers: dict[bytes, bytes]  # by their names, as they came
+    headers: dict[bytes, bytes]  # as `by_name` has them
     is_head: bool = False  # HEAD: the scope says GET
     timing: Timing = field(default_factory=Timing)
     begun: bool = False  # the answer has

@@ -15,6 +15,7 @@ from litestar.types import HTTPScope, Message, Receive, Send
 from grokprobe import spans
 from grokprobe.errors import SettingError
 from grokprobe.settings import variable
+from service.telemetry.headers import by_name
 from service.telemetry.requests import HTTPApp
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def _around(tracer: "Tracer", app: HTTPApp) -> HTTPApp:
     from opentelemetry.trace import SpanKind, Status, StatusCode
 
     async def traced(scope: HTTPScope, receive: Receive, send: Send) -> None:
-        headers = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
+        found = by_name(scope["headers"])
+        headers = {name.decode(): value.decode("latin-1") for name, value in found.items()}
         caller, method = extract(headers), scope["method"]
         facts = {"http.request.method": method, "url.path": scope["path"]}
         with tracer.start_as_current_span(

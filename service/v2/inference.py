@@ -7,6 +7,7 @@ from service.http.asgi import AnyRequest, AnyResponse
 from service.http.bodies import read_encoded_body
 from service.http.parameters import RunPath, StepPath
 from service.inference.batching import INLINE_PAIRS
+from service.telemetry.requests import header
 from service.v2.encodings import FORMATS, pack, unpack
 from service.v2.openapi import BINARY, JSON, WithTensors
 from service.v2.outputs import choose_outputs, compute, encode_outputs
@@ -30,12 +31,13 @@ async def infer(
     step: StepPath = LATEST,
 ) -> Response[InferAnswer]:
     """The outputs of the pairs in the body, which may be packed by gzip or deflate."""
-    headers, body = request.headers, await read_encoded_body(request, context)
+    body = await read_encoded_body(request, context)
     with context.inference.permit():
         number = await step_of_version(context, run, step)
         with context.statistics.request(run, number) as watch:
-            body = await unpack(context, body, headers.get("content-encoding", "identity"))
-            wanted = read_request(context, body, headers.get(JSON_LENGTH))
+            encoding = header(request.scope, b"content-encoding") or "identity"
+            body = await unpack(context, body, encoding)
+            wanted = read_request(context, body, request.headers.get(JSON_LENGTH))
             del body  # unpacked it is much larger than the pairs may be
             watch.lap("compute_input")
             checkpoint = await context.checkpoints.get(run, number)
@@ -47,9 +49,8 @@ async def infer(
 
             def respond() -> AnyResponse:
                 answer = InferAnswer(run, str(number), [], wanted.id)
-                return _response(
-                    *encode_outputs(answer, outputs, found), headers.get("accept-encoding", "")
-                )
+                accepted = header(request.scope, b"accept-encoding")
+                return _response(*encode_outputs(answer, outputs, found), accepted)
 
             small = len(wanted.pairs) <= INLINE_PAIRS
             response = respond() if small else await context.inference.apart(respond)

@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from grokprobe.settings import PREFIX, Settings, read_settings
 from service import health
 from service.middleware.auth import PROBED
-from service.server import CLOSE_S, DRAIN_S
+from service.server.server import CLOSE_S, DRAIN_S
 from trainer.__main__ import parse_arguments
 from trainer.config.schema import load_config, preset
 

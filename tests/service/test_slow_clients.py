@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from service import server
-from service.server import HEAD_BYTES, Server
+from service.server import protocol
+from service.server.heads import HEAD_BYTES
+from service.server.server import Server
 from tests.support.served import PATIENCE_S, Served, have_read
 from tests.support.stores import with_loop
 
@@ -88,13 +89,11 @@ async def test_a_head_that_is_late(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, sent: bytes, expected: bytes
 ) -> None:
     """After HEAD_S the connection is closed, with one line in the log where a request had begun."""
-    monkeypatch.setattr(server, "HEAD_S", 0.1)
-    monkeypatch.setattr(
-        server, "KEEP_ALIVE_S", 0.1 if not sent or sent.endswith(b"\n\r\n\r\n") else 60.0
-    )
+    monkeypatch.setattr(protocol, "HEAD_S", 0.1)
+    is_idle = not sent or sent.endswith(b"\n\r\n\r\n")
     caplog.set_level("INFO", "grokprobe.service")
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        running = Server(_silent, lambda: None)
+        running = Server(_silent, lambda: None, 1 if is_idle else 60)
         serving = asyncio.create_task(running.serve(sockets=[listener]))
         reader, writer = await asyncio.open_connection(*listener.getsockname()[:2])
         writer.write(sent)

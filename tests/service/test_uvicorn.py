@@ -1,15 +1,17 @@
-"""The inside of uvicorn that service/server.py stands on: these fail where a new version moves it.
+"""The inside of uvicorn and httptools that service/server stands on: what a new version may move.
 
-`Protocol` overrides methods and reads attributes, `Server` too, and `Joined` knows how a head is
-written. Look at all three before the bound on uvicorn in pyproject.toml is raised.
+`Protocol` overrides methods and reads attributes, `Server` too, `Joined` knows how a head is
+written and `ReadAhead` what pauses. Look at all four before a bound in pyproject.toml is raised.
 """
 
 import asyncio
 import inspect
 from typing import Any
 
+import httptools
 import pytest
 import uvicorn
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
@@ -18,8 +20,11 @@ from tests.support.stores import with_loop
 SIGNATURES = {
     HttpToolsProtocol.connection_made: "(self, transport: 'asyncio.Transport') -> 'None'",
     HttpToolsProtocol.data_received: "(self, data: 'bytes') -> 'None'",
+    HttpToolsProtocol.on_header: "(self, name: 'bytes', value: 'bytes') -> 'None'",
+    HttpToolsProtocol.on_headers_complete: "(self) -> 'None'",
+    HttpToolsProtocol.on_message_complete: "(self) -> 'None'",
     HttpToolsProtocol.on_response_complete: "(self) -> 'None'",
-    HttpToolsProtocol.send_400_response: "(self, msg: 'str') -> 'None'",
+    FlowControl.resume_reading: "(self) -> None",
     uvicorn.Server.__init__: "(self, config: 'Config') -> 'None'",
     uvicorn.Server.on_tick: "(self, counter: 'int') -> 'bool'",
     uvicorn.Server.main_loop: "(self) -> 'None'",
@@ -74,7 +79,7 @@ def test_what_is_read_of_the_server() -> None:
 async def test_head_and_body_are_two_writes() -> None:
     """The head names the length in small letters and is whole; the body follows it at once."""
     found, transport = protocol(), Recorded()
-    assert (found.scope, found.cycle) == (None, None)
+    assert found.cycle is None
     found.connection_made(transport)
     found.data_received(REQUEST)
     await asyncio.gather(*found.tasks)
@@ -86,16 +91,57 @@ async def test_head_and_body_are_two_writes() -> None:
 
 
 @with_loop
-async def test_scope_and_cycle_tell_how_far_a_request_is() -> None:
-    """A head that has begun has a scope and no cycle; a whole one a cycle of that scope."""
+async def test_a_cycle_tells_how_far_a_request_is() -> None:
+    """There is none before a head is whole; its answer is then begun, and complete."""
     found = protocol()
     found.connection_made(Recorded())
     found.data_received(REQUEST[:10])
-    assert (found.scope is not None, found.cycle) == (True, None)
+    assert [found.cycle] == [None]
     found.data_received(REQUEST[10:])
-    assert found.cycle.scope is found.scope
-    assert not found.cycle.response_complete
+    first = found.cycle
+    assert (first.response_started, first.response_complete) == (False, False)
+    assert (first.disconnected, first.message_event.is_set()) == (False, True)
+    assert first.scope["headers"] is found.headers
     await asyncio.gather(*found.tasks)
-    assert found.cycle.response_complete
+    assert first.response_complete
     found.data_received(REQUEST[:10])
-    assert found.cycle.scope is not found.scope
+    assert found.cycle is first
+
+
+class Told:
+    """What a parser of httptools tells."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.parser = httptools.HttpRequestParser(self)
+
+    def on_headers_complete(self) -> None:
+        """Stop here, if it is an upgrade."""
+        self.told.append("headers")
+        if self.parser.should_upgrade():
+            raise LookupError
+
+    def on_chunk_header(self) -> None:
+        """A size."""
+        self.told.append("size")
+
+    def on_message_complete(self) -> None:
+        """The end."""
+        self.told.append("end")
+
+
+def test_when_the_parser_tells() -> None:
+    """A size at the end of its line, a message at its last byte; an error of ours is the cause."""
+    found = Told()
+    head = b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
+    for text, told in ((head, "headers"), (b"3;a\r\n", "size"), (b"abc", ""), (b"\r\n", "")):
+        found.told = []
+        found.parser.feed_data(text)
+        assert found.told == [told][: len(told)]
+    for text, expected in ((b"0\r\n", ["size"]), (b"a: b\r\n", []), (b"\r\n", ["end"])):
+        found.told = []
+        found.parser.feed_data(text)
+        assert found.told == expected
+    with pytest.raises(httptools.HttpParserCallbackError) as caught:
+        Told().parser.feed_data(b"GET / HTTP/1.1\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n")
+    assert isinstance(caught.value.__context__, LookupError)

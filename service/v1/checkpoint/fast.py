@@ -58,7 +58,6 @@ def _is_common(scope: HTTPScope) -> bool:
         and headers.get(b"accept") in COMMON_ACCEPT
         and b"content-encoding" not in headers
         and b"msgpack" not in headers.get(b"content-type", b"").lower()
-        and len(headers) == len([*scope["headers"]])  # none came twice
     )
 
 
