@@ -45,7 +45,7 @@ openapi: .venv/.installed-dev
 clean:
 	@test ! -S .grokprobe/redis/redis.sock || { \
 	  echo "error: something still uses .grokprobe (a demo, a service, a trainer); stop it first" >&2; exit 1; }
-	rm -rf .venv .grokprobe .cache site
+	rm -rf .venv .kserve .grokprobe .cache site
 
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { \

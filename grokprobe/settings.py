@@ -4,14 +4,16 @@ One table for trainer and service, because either must refuse a name that neithe
 """
 
 import difflib
-import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import unquote
 
 import msgspec
 
+from grokprobe.addresses import http_url, is_loopback, parse_host
 from grokprobe.errors import SettingError
 
 PREFIX = "GROKPROBE_"
@@ -21,6 +23,8 @@ ORIGINS = r"^(\*|https?://[^/,\s]+(\s*,\s*https?://[^/,\s]+)*)?$"
 PROM_FILE = r"^(.*\.prom)?$"  # the collector of node_exporter reads no other
 GATEWAY = r"^(https?://[^/@\s]+(/[^@\s]*)?)?$"
 DAY_S = 86_400
+# Segments of a URL's path, without what means something in HTML or in headers.
+ROOT_PATH = re.compile(r"(/([A-Za-z0-9._~!$+,=:@-]|%[0-9A-Fa-f]{2})+)*/?")
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
@@ -34,6 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     host: str = "127.0.0.1"
     port: Port = 8000
     keep_alive_s: Annotated[int, msgspec.Meta(ge=1, le=DAY_S)] = 75
+    root_path: str = ""  # what a proxy puts before our own paths; empty: nothing
     session_cache_bytes: Positive = 1_073_741_824
     grid_cache_bytes: Positive = 268_435_456
     answer_cache_bytes: Positive = 134_217_728
@@ -53,6 +58,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pushgateway_url: Annotated[str, msgspec.Meta(pattern=GATEWAY)] = ""
     log_format: Literal["auto", "text", "json"] = "auto"
 
+    def __post_init__(self) -> None:
+        """Host and root path are kept in one spelling. Raises SettingError for what is none."""
+        msgspec.structs.force_setattr(self, "host", parse_host(self.host))
+        msgspec.structs.force_setattr(self, "root_path", _root_path(self.root_path))
+
+    @property
+    def url(self) -> str:
+        """Where the service is found, such as http://127.0.0.1:8000."""
+        return http_url(self.host, self.port)
+
     @property
     def origins(self) -> frozenset[str]:
         """The origins whose pages may read the service; `*` is all of them."""
@@ -61,10 +76,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def on_loopback(self) -> bool:
         """Whether nobody but this machine reaches `host`."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return is_loopback(self.host)
 
     @property
     def home_path(self) -> Path:
@@ -79,6 +91,18 @@ ALLOWED = {
     "GROKPROBE_PUSHGATEWAY_URL": "expected an address such as http://pushgateway:9091, no password",
     "GROKPROBE_TRAINER_METRICS_FILE": "expected a path that ends in .prom",
 }
+
+
+def _root_path(text: str) -> str:
+    """A path without its last slash. Raises SettingError for what is none."""
+    names = unquote(text).split("/")
+    if not ROOT_PATH.fullmatch(text) or "." in names or ".." in names:
+        raise SettingError(
+            variable("root_path"),
+            "expected a path such as /grokprobe, as it stands in URLs (percent-encoded, without "
+            f"host or query), got {text!r}",
+        )
+    return text.removesuffix("/")
 
 
 def variable(field: str) -> str:

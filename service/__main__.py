@@ -1,20 +1,25 @@
-"""`python -m service`: serve until SIGTERM or Ctrl-C."""
+"""`python -m service`: answer over HTTP for every published checkpoint, until SIGTERM or Ctrl-C."""
 
+import argparse
 import asyncio
-import errno
 import gc
 import logging
 import resource
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from importlib.metadata import version
 
+import msgspec
 import uvloop
 
+from grokprobe.addresses import listen
 from grokprobe.cpus import allowed_cpus
-from grokprobe.errors import GrokprobeError, SettingError
-from grokprobe.settings import Settings, read_settings
+from grokprobe.errors import GrokprobeError
+from grokprobe.settings import Settings, read_settings, variable
 from grokprobe.store.backends import open_backends
 from service.app import create_app, create_context
 from service.inference.runtime import start_runtime
@@ -25,29 +30,20 @@ from service.telemetry.tracing import tracing
 
 logger = logging.getLogger("grokprobe.service")
 
+BACKLOG = 2048  # connections that wait to be taken
 SILENCE_S = 60  # of a client that has something to read or to acknowledge
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 stopping: list[int] = []  # signals that came when there was no server
 
 
-def bind(settings: Settings) -> socket.socket:
-    """The listening socket. Raises SettingError if the address cannot be had."""
-    address = (settings.host, settings.port)
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        listener = socket.create_server(address, family=family, backlog=2048)
-    except OSError as error:
-        taken = error.errno in (errno.EADDRINUSE, errno.EACCES)
-        what = f"cannot listen on {settings.host}:{settings.port}"
-        reason = (error.strerror or str(error)).lower()
-        if taken:
-            advice = "stop what listens there or choose another port"
-            raise SettingError("GROKPROBE_PORT", f"{what} ({reason}); {advice}") from None
-        raise SettingError("GROKPROBE_HOST", f"{what} ({reason}); it is no address here") from None
-    # Inherited by every connection: a client that neither reads nor answers is cut.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_S * 1000)
-    return listener
+def bind(settings: Settings) -> list[socket.socket]:
+    """The listening sockets. Raises SettingError if an address cannot be had."""
+    listeners = listen(settings.host, settings.port, variable("port"), BACKLOG)
+    for listener in listeners:
+        # Inherited by every connection: a client that neither reads nor answers is cut.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_S * 1000)
+    return listeners
 
 
 def allow_open_files() -> None:
@@ -61,7 +57,9 @@ async def serve(settings: Settings) -> None:
     keys = open_keys(settings)
     # asyncio's own default counts the CPUs of the machine; more than ours, as in Inference.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(allowed_cpus() + 4))
-    with bind(settings) as listener, tracing(settings.tracing) as layer:
+    with ExitStack() as opened:
+        listeners = [opened.enter_context(listener) for listener in bind(settings)]
+        layer = opened.enter_context(tracing(settings.tracing))
         async with open_backends(settings) as backends:
             context = create_context(settings, backends, start_runtime())
             app = layer(create_app(context, keys))
@@ -76,8 +74,8 @@ async def serve(settings: Settings) -> None:
             gc.freeze()
             gc.set_threshold(10_000)
             async with context.feed.following():
-                logger.info("serving on http://%s:%d", settings.host, listener.getsockname()[1])
-                await server.serve(sockets=[listener])
+                logger.info("serving on %s", settings.url)
+                await server.serve(sockets=listeners)
 
 
 def _note(signum: int, _frame: object) -> None:
@@ -85,8 +83,29 @@ def _note(signum: int, _frame: object) -> None:
     stopping.append(signum)
 
 
-def main() -> int:
+def parse_arguments(arguments: Sequence[str] | None) -> None:
+    """There are none but --help and --version; argparse exits with status 2 for any other."""
+    defaults = (
+        f"  {variable(name)}={value}" for name, value in msgspec.structs.asdict(Settings()).items()
+    )
+    parser = argparse.ArgumentParser(
+        prog="python -m service",
+        description=__doc__,
+        epilog="\n".join(
+            ["settings, from the environment (docs/operations.md), and their defaults:", *defaults]
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"grokprobe {version('grokprobe')}")
+    if others := parser.parse_known_args(arguments)[1]:
+        given = " ".join(others)
+        parser.error(f"takes no arguments, got {given!r}: settings come from the environment")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0 after a graceful stop, 2 for a problem that a person can solve."""
+    parse_arguments(arguments)
     for signum in SIGNALS:
         signal.signal(signum, _note)
     try:

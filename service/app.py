@@ -4,6 +4,7 @@ from pathlib import Path
 
 from litestar import Litestar, Router, get
 from litestar.di import Provide
+from litestar.exceptions import NotFoundException
 from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
 
@@ -14,10 +15,12 @@ from service.context import Context
 from service.events.feed import Feed
 from service.formats.answers import KeptAnswers
 from service.http.asgi import AnyRequest, AnyResponse
+from service.http.links import link
 from service.http.openapi import openapi_config
 from service.http.preconditions import SettledRequest, settle
 from service.http.problems import problem_response
 from service.http.queries import check_query
+from service.http.routing import BY_SETTING, Routes
 from service.inference.checkpoints import Checkpoints
 from service.inference.engine import Inference
 from service.inference.results import Results
@@ -36,12 +39,13 @@ from service.v1.routes import V1
 from service.v2.routes import V2
 
 STATIC = Path(__file__).parent / "static"
+FILES = {path.name for path in STATIC.iterdir()}
 
 
-@get("/", include_in_schema=False)
-async def home() -> Redirect:
+@get("/", include_in_schema=False, opt=BY_SETTING)
+async def home(request: AnyRequest) -> Redirect:
     """A browser lands on the reader of the API."""
-    return Redirect("/schema")
+    return Redirect(link(request.scope, "/schema"))
 
 
 def create_context(settings: Settings, backends: Backends, runtime: Runtime) -> Context:
@@ -74,6 +78,12 @@ def create_context(settings: Settings, backends: Backends, runtime: Runtime) -> 
     )
 
 
+async def _refuse_unknown(request: AnyRequest) -> None:
+    """What is no file there is not found; the framework fails where a name goes on after a file."""
+    if request.path_params["file_path"].removeprefix("/") not in FILES:
+        raise NotFoundException
+
+
 async def _check_query(request: AnyRequest) -> AnyResponse | None:
     check_query(request)
     return None
@@ -88,7 +98,13 @@ def create_app(context: Context, keys: ApiKeys | None) -> HTTPApp:
     async def before_request(request: AnyRequest) -> AnyResponse | None:
         return await settle(context, request)
 
-    static = create_static_files_router("/static", directories=[STATIC], include_in_schema=False)
+    static = create_static_files_router(
+        "/static",
+        directories=[STATIC],
+        include_in_schema=False,
+        opt=BY_SETTING,
+        before_request=_refuse_unknown,
+    )
     app = Litestar(
         route_handlers=[
             home,
@@ -107,10 +123,11 @@ def create_app(context: Context, keys: ApiKeys | None) -> HTTPApp:
         dependencies={"context": Provide(lambda: context, sync_to_thread=False)},
         exception_handlers={Exception: problem_response},
         request_max_body_size=context.settings.max_body_bytes,
-        openapi_config=openapi_config(),
+        openapi_config=openapi_config(context.settings.root_path),
         logging_config=None,
     )
+    routes = Routes(app, context.settings.root_path)
     served: HTTPApp = Deadlines(fast_path(app, context))
     if keys is not None:
-        served = protect(served, keys, context.metrics, context.settings.open_metrics)
-    return edge(served, context.metrics, context.settings.origins)
+        served = protect(served, keys, context.metrics, routes, context.settings.open_metrics)
+    return edge(served, context.metrics, context.settings.origins, routes)

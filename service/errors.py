@@ -17,7 +17,6 @@ GrokprobeError
 |-- Unfinished
 |-- Stopping
 |-- TooManyListeners
-|-- NotReady
 `-- Overloaded
 """
 
@@ -123,10 +122,6 @@ class TooManyListeners(GrokprobeError):
     def __init__(self, listeners: int) -> None:
         super().__init__(f"{listeners} listen to events (GROKPROBE_MAX_LISTENERS); try again later")
         self.retry_after_s = 30
-
-
-class NotReady(GrokprobeError):
-    """The process may not take traffic."""
 
 
 class Overloaded(GrokprobeError):

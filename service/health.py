@@ -17,8 +17,9 @@ from grokprobe.preferences import OPENMETRICS, TEXT, accepted_exposition
 from grokprobe.store.archive.names import RUNS
 from service.context import Context, FromContext
 from service.http.asgi import AnyRequest
+from service.http.openapi import HEALTH
 from service.http.openapi import TEXT as STRING
-from service.http.openapi import Keyless
+from service.http.routing import BY_SETTING
 from service.telemetry.requests import header
 
 logger = logging.getLogger("grokprobe.service")
@@ -41,7 +42,7 @@ ANSWER_S = 2.0  # a dependency that takes longer is down for a probe, whose own 
 NOT_INDEXED = "it holds no whole index; run `python -m grokprobe reindex`"
 
 
-@get("/livez", summary="The process runs", tags=["operations"], operation_class=Keyless)
+@get("/livez", summary="The process runs", tags=["operations"], **HEALTH)
 async def livez() -> Liveness:
     """Answers 200 as long as the event loop turns."""
     return Liveness()
@@ -122,7 +123,7 @@ async def readiness(context: Context) -> Readiness:
     "/readyz",
     summary="The process may take traffic",
     tags=["operations"],
-    operation_class=Keyless,
+    **HEALTH,
     responses={
         503: ResponseSpec(Readiness, description="Not ready: it stops, or no required GPU works.")
     },
@@ -153,6 +154,7 @@ class Exposition(Operation):
     tags=["operations"],
     media_type=TEXT,
     operation_class=Exposition,
+    opt=BY_SETTING,
 )
 async def metrics(request: AnyRequest, context: FromContext) -> Response[bytes]:
     """The metrics of this process, in Prometheus' text format or, by Accept, as OpenMetrics."""

@@ -142,7 +142,7 @@ def picture(run: str) -> dict[str, Any]:
 def main() -> int:
     """Write the picture; exit code 2 if nobody answers."""
     settings = read_settings()
-    default = f"http://{settings.host}:{settings.port}/v1/runs/quickstart"
+    default = f"{settings.url}/v1/runs/quickstart"
     run = sys.argv[1] if len(sys.argv) > 1 else default
     try:
         TARGET.write_text(vl_convert.vegalite_to_svg(picture(run)))

@@ -84,7 +84,7 @@ def facts(url: str) -> str:
 def main() -> int:
     """Write the picture and print the table; exit code 2 if nobody answers."""
     settings = read_settings()
-    base = sys.argv[1] if len(sys.argv) > 1 else f"http://{settings.host}:{settings.port}"
+    base = sys.argv[1] if len(sys.argv) > 1 else settings.url
     urls = {run: f"{base}/v1/runs/{run}" for run in RUNS}
     try:
         charts = [accuracies(urls[run], title) for run, title in RUNS.items()]

@@ -6,7 +6,6 @@ A second start serves the finished run, or resumes an interrupted one.
 import contextlib
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,9 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from grokprobe.addresses import listen
 from grokprobe.cli.programs import command_line, environment
 from grokprobe.errors import GrokprobeError, SettingError
-from grokprobe.settings import Settings, read_settings
+from grokprobe.settings import Settings, read_settings, variable
 
 RUN = "quickstart"
 START_S = 30
@@ -87,12 +87,8 @@ def running(module: str, *arguments: str, log: Path | None = None) -> Iterator[A
 
 def check_free(settings: Settings) -> None:
     """Raise SettingError if something listens already: it would answer in the service's place."""
-    try:
-        socket.create_server((settings.host, settings.port)).close()
-    except OSError as error:
-        message = f"{settings.host}:{settings.port} cannot be had ({error.strerror})"
-        advice = "stop what listens there, or choose another, such as GROKPROBE_PORT=8001"
-        raise SettingError("GROKPROBE_PORT", f"{message}; {advice}") from None
+    for listener in listen(settings.host, settings.port, variable("port")):
+        listener.close()
 
 
 def wait_until_live(base: str, service: Any, log: Path) -> bool:
@@ -119,7 +115,7 @@ def train(v1: str) -> int:
 
 def show(settings: Settings) -> int:
     """Serve, train, print what to try, and wait."""
-    base = f"http://{settings.host}:{settings.port}"
+    base = settings.url
     v1 = f"{base}/v1/runs/{RUN}"
     check_free(settings)
     try:

@@ -20,6 +20,7 @@ from litestar.openapi.spec import (
     RequestBody,
     Schema,
     SecurityScheme,
+    Server,
 )
 from litestar.openapi.spec.enums import OpenAPIType
 
@@ -29,6 +30,7 @@ from service.http.asgi import AnyRequest
 from service.http.parameters import PATH
 from service.http.queries import FORMAT
 from service.http.resources import Resource, RestsOn
+from service.http.routing import ANYBODY, BY_SETTING
 
 
 def documented(*statuses: int) -> dict[int, ResponseSpec]:
@@ -127,6 +129,10 @@ class Keyless(Operation):
         self.security = []
 
 
+# What a route for anybody states, for the work and for the document.
+HEALTH: dict[str, Any] = {"opt": ANYBODY, "operation_class": Keyless}
+
+
 def _offered(found: dict[str, OpenAPIMediaType], formats: Formats) -> dict[str, OpenAPIMediaType]:
     """Every media type of an answer; those of a file are known already."""
     types = [known.media_type for known in formats] or list(found)
@@ -176,11 +182,15 @@ async def _refuse_unknown(request: AnyRequest) -> None:
         raise NotFoundException
 
 
-def openapi_config() -> OpenAPIConfig:
-    """The document and its reader, whose files are served from here: it works offline."""
+def openapi_config(root: str) -> OpenAPIConfig:
+    """The document and its reader, whose files are served from here: it works offline.
+
+    `root` is what a proxy puts before our paths.
+    """
     return OpenAPIConfig(
         title="grokprobe",
         version="1",
+        servers=[Server(root or "/")],
         description=(
             "Predictions, embedding coordinates and spectra of every checkpoint. With the header "
             "X-Request-Timeout-Ms any request is answered within that time, by 504 at the latest."
@@ -193,13 +203,14 @@ def openapi_config() -> OpenAPIConfig:
             "/schema",
             route_handlers=[],
             include_in_schema=False,
+            opt=BY_SETTING,
             before_request=_refuse_unknown,
         ),
         render_plugins=[
             SwaggerRenderPlugin(
-                js_url="/static/swagger-ui-bundle.js",
-                css_url="/static/swagger-ui.css",
-                standalone_preset_js_url="/static/swagger-ui-standalone-preset.js",
+                js_url=f"{root}/static/swagger-ui-bundle.js",
+                css_url=f"{root}/static/swagger-ui.css",
+                standalone_preset_js_url=f"{root}/static/swagger-ui-standalone-preset.js",
                 favicon='<link rel="icon" href="data:,">',
                 path=["/", "/swagger"],
             ),

@@ -13,6 +13,7 @@ from service.formats.negotiation import negotiate
 from service.formats.registry import JSON, Format
 from service.http.asgi import NO_BODY, AnyRequest, AnyResponse
 from service.http.caching import cache_control, etag, named, never_changes, very_same
+from service.http.links import link
 from service.http.queries import FORMAT, Query, check_query
 from service.http.ranges import Parts, content_range
 from service.http.resources import Resource, RestsOn
@@ -161,5 +162,5 @@ def _kept_for(request: SettledRequest, rests_on: RestsOn) -> dict[str, str]:
     headers = {"Cache-Control": cache_control(target, rests_on, authorised)}
     if target.label:
         text = request.scope["query_string"].decode("latin-1")
-        headers["Content-Location"] = f"{target.path}?{text}" if text else target.path
+        headers["Content-Location"] = link(request.scope, target.path, text)
     return headers

@@ -11,13 +11,14 @@ from litestar.types import HTTPScope, Send
 from grokprobe import errors
 from service import errors as service_errors
 from service.http.asgi import AnyRequest, send_whole
+from service.http.links import link
 from service.telemetry.requests import state_of
 
 logger = logging.getLogger("grokprobe.service")
 
 MEDIA_TYPE = "application/problem+json"
 # Nothing here is wrong, though the status says that something is.
-EXPECTED = {"store-unavailable", "not-ready", "stopping", "unfinished", "deadline-exceeded"}
+EXPECTED = {"store-unavailable", "stopping", "unfinished", "deadline-exceeded"}
 RETRY_AFTER_S = 2  # object storage: long enough for a reconnect, short enough for a person
 
 
@@ -62,7 +63,6 @@ TABLE: dict[type[errors.GrokprobeError], tuple[int, str]] = {
     service_errors.RangeNotSatisfiable: (416, "range-not-satisfiable"),
     service_errors.Overloaded: (429, "overloaded"),
     errors.CheckpointCorrupt: (500, "checkpoint-corrupt"),
-    service_errors.NotReady: (503, "not-ready"),
     errors.StoreUnavailable: (503, "store-unavailable"),
     errors.CatalogueUnavailable: (503, "catalogue-unavailable"),
     service_errors.Unfinished: (503, "unfinished"),
@@ -111,12 +111,13 @@ def _describe(error: Exception) -> tuple[int, str, str, list[FieldError]]:
 
 def _detail_of_unmatched(scope: HTTPScope, status: int, detail: str) -> str:
     """The framework says "Not Found"; a person wants to know what was not found."""
+    path = link(scope, scope["path"])
     if status == 404 and detail == "Not Found":
         if scope["path"].startswith("/v2/"):
-            return f"{scope['path']} is not offered; GET /v2 lists the extensions that are"
-        return f"no such resource: {scope['path']}; /schema lists those that exist"
+            return f"{path} is not offered; GET {link(scope, '/v2')} lists the extensions that are"
+        return f"no such resource: {path}; {link(scope, '/schema')} lists those that exist"
     if status == 405:
-        return f"{scope['method']} is not allowed on {scope['path']}"
+        return f"{scope['method']} is not allowed on {path}"
     return detail
 
 
@@ -130,7 +131,7 @@ def problem(scope: HTTPScope, error: Exception) -> tuple[int, dict[str, str], by
         title=HTTPStatus(status).phrase,
         status=status,
         detail=detail,
-        instance=scope["path"],  # never the URL: a strange Host header breaks it
+        instance=link(scope, scope["path"]),
         error=detail,
         request_id=state_of(scope).request_id,
         errors=found,

@@ -12,6 +12,7 @@ from service.formats.answers import NO_HEADERS
 from service.formats.tables import AnyArray, Blocks, Encoder, Table
 from service.http.asgi import AnyRequest, AnyResponse
 from service.http.caching import weak_tag
+from service.http.links import link
 from service.http.preconditions import Reply, send
 from service.http.queries import in_order
 from service.http.ranges import content_range
@@ -133,4 +134,4 @@ def next_link(request: AnyRequest, cursor: str | int | None) -> dict[str, str]:
         return {}
     others = [item for item in in_order(request) if item[0] != "after"]
     query = urlencode([*others, ("after", cursor)])
-    return {"Link": f'<{request.scope["path"]}?{query}>; rel="next"'}
+    return {"Link": f'<{link(request.scope, request.scope["path"], query)}>; rel="next"'}

@@ -26,6 +26,7 @@ from grokprobe.settings import Settings, variable
 from grokprobe.text import read_text
 from service.errors import RateExceeded, Unauthorised
 from service.http.problems import send_problem
+from service.http.routing import Access, Routes
 from service.telemetry.metrics import Metrics
 from service.telemetry.requests import HTTPApp, header, state_of
 
@@ -33,9 +34,6 @@ logger = logging.getLogger("grokprobe.service")
 
 LINE = re.compile(r"(\S+)\s+([0-9a-fA-F]{64})(?:\s+(\d+(?:\.\d+)?)/s)?")
 CHECK_S = 1.0  # between two looks at the file
-PROBED = ("/livez", "/readyz")
-DESCRIBING = ("/metrics", "/", "/schema")
-READER = ("/schema/", "/static/")  # of the OpenAPI document
 
 
 @dataclass
@@ -158,18 +156,20 @@ def open_keys(settings: Settings) -> ApiKeys | None:
     )
 
 
-def protect(app: HTTPApp, keys: ApiKeys, metrics: Metrics, open_metrics: bool) -> HTTPApp:
+def protect(
+    app: HTTPApp, keys: ApiKeys, metrics: Metrics, routes: Routes, open_metrics: bool
+) -> HTTPApp:
     """`app` for those who have a key; health for all, and what describes the service by setting.
 
-    It stands outside the framework, so that no route can be forgotten. A browser's preflight
-    (OPTIONS) carries no key and is told nothing but methods.
+    It stands outside the framework, so that no route can be forgotten; which are open is said by
+    the routes themselves. A browser's preflight (OPTIONS) carries no key and is told nothing but
+    methods.
     """
-    paths, prefixes = (PROBED + DESCRIBING, READER) if open_metrics else (PROBED, ())
+    free: tuple[Access, ...] = ("anybody", "by-setting") if open_metrics else ("anybody",)
 
     async def protected(scope: HTTPScope, receive: Receive, send: Send) -> None:
-        if scope["method"] == "OPTIONS":
-            return await app(scope, receive, send)
-        if scope["path"] in paths or scope["path"].startswith(prefixes):
+        method = scope["method"]
+        if method == "OPTIONS" or routes.access(scope["path"], method) in free:
             return await app(scope, receive, send)
         try:
             key = keys.identify(header(scope, b"authorization"))

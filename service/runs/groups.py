@@ -136,7 +136,7 @@ def _check_size(name: str, runs: Sequence[str]) -> None:
     if len(runs) > MAX_MEMBERS:
         raise TooLarge(
             f"group {name!r} has more than {MAX_MEMBERS} members, the most that one answer holds; "
-            f"list them by /v1/runs?group={name} and ask each for its /emergence"
+            f"list them by runs?group={name} and ask each for its emergence"
         )
 
 

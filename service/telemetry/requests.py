@@ -47,6 +47,7 @@ class RequestState:
     headers: dict[bytes, bytes]  # as `by_name` has them
     is_head: bool = False  # HEAD: the scope says GET
     timing: Timing = field(default_factory=Timing)
+    root: str = ""  # what a proxy puts before our paths: see service/http/links.py
     begun: bool = False  # the answer has
     unfinished: GrokprobeError | None = None  # at a deadline, where what is done stays
     may_stay: Callable[[], bool] = lambda: True  # an answer without end asks: keys are revoked

@@ -37,7 +37,7 @@ async def infer(
         with context.statistics.request(run, number) as watch:
             encoding = header(request.scope, b"content-encoding") or "identity"
             body = await unpack(context, body, encoding)
-            wanted = read_request(context, body, request.headers.get(JSON_LENGTH))
+            wanted = read_request(context, run, body, request.headers.get(JSON_LENGTH))
             del body  # unpacked it is much larger than the pairs may be
             watch.lap("compute_input")
             checkpoint = await context.checkpoints.get(run, number)

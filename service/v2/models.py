@@ -6,10 +6,11 @@ from service.context import FromContext
 from service.http.openapi import documented
 from service.http.parameters import RunPath, StepPath
 from service.inference.checkpoints import Checkpoint
-from service.v2.paths import EMPTY, LATEST, OF_A_MODEL, TAGS, of_a_model, open_version
+from service.v2.paths import LATEST, OF_A_MODEL, TAGS, of_a_model, open_version
 from service.v2.records import (
     ModelConfig,
     ModelMetadata,
+    ModelReady,
     StatisticsAnswer,
     TensorConfig,
     TensorMetadata,
@@ -36,16 +37,11 @@ async def get_metadata(
     return ModelMetadata(run, [str(step) for step in view.steps], PLATFORM, inputs, outputs)
 
 
-@get(
-    of_a_model("/ready"),
-    media_type=EMPTY,
-    summary="A model is ready",
-    tags=TAGS,
-    responses=OF_A_MODEL,
-)
-async def get_ready(context: FromContext, run: RunPath, step: StepPath = LATEST) -> None:
+@get(of_a_model("/ready"), summary="A model is ready", tags=TAGS, responses=OF_A_MODEL)
+async def get_ready(context: FromContext, run: RunPath, step: StepPath = LATEST) -> ModelReady:
     """200 once the checkpoint is loaded, which this does; else why it cannot be."""
     await open_version(context, run, step)
+    return ModelReady(run, ready=True)
 
 
 @get(of_a_model("/config"), summary="A model's configuration", tags=TAGS, responses=OF_A_MODEL)

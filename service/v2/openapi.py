@@ -38,6 +38,7 @@ OUTPUT = _object(["name"], name=TEXT, parameters=PARAMETERS)
 REQUEST = _object(
     ["inputs"],
     id=TEXT,
+    model_name=TEXT,
     inputs=_list(PAIRS, min_items=1, max_items=1),
     outputs=_list(OUTPUT),
     parameters=PARAMETERS,

@@ -19,6 +19,26 @@ class ServerMetadata(msgspec.Struct):
     extensions: list[str]
 
 
+class ServerLive(msgspec.Struct):
+    """The process runs."""
+
+    live: bool
+
+
+class ServerReady(msgspec.Struct, omit_defaults=True):
+    """Whether the process may take traffic; if not, why."""
+
+    ready: bool
+    error: str = ""
+
+
+class ModelReady(msgspec.Struct):
+    """A model that is loaded."""
+
+    name: str
+    ready: bool
+
+
 class TensorMetadata(msgspec.Struct):
     """An input or output of a model."""
 
@@ -132,10 +152,11 @@ class RequestedOutput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class InferRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A request; without outputs all of the model's are given."""
+    """A request; without outputs all of the model's are given. KServe's client names the model."""
 
     inputs: list[InputTensor]
     outputs: list[RequestedOutput] = []
+    model_name: str | None = None
     id: str = ""
     parameters: RequestParameters = RequestParameters()
 

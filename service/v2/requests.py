@@ -39,9 +39,12 @@ class PairsRequest:
     binary: bool  # for outputs that say nothing of their own
 
 
-def read_request(context: Context, body: bytes, json_length: str | None) -> PairsRequest:
-    """A request from its body and that header. Raises InvalidInput, TooLarge."""
+def read_request(context: Context, run: str, body: bytes, json_length: str | None) -> PairsRequest:
+    """A request for a run from its body and that header. Raises InvalidInput, TooLarge."""
     request, binary = _decode(body, json_length)
+    if request.model_name is not None and request.model_name != run:
+        message = f"must be {run!r}, as in the path, got {request.model_name[:60]!r}"
+        raise InvalidInput("$.model_name", message)
     if request.parameters.sequence_id not in (0, ""):
         raise InvalidInput("$.parameters.sequence_id", "models here keep no state; leave it out")
     tensor = _the_input(request.inputs)

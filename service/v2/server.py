@@ -2,14 +2,16 @@
 
 from importlib.metadata import version
 
-from litestar import get
+from litestar import Response, get
+from litestar.openapi.datastructures import ResponseSpec
 
 from service.context import FromContext
-from service.errors import NotReady
 from service.health import readiness
-from service.http.openapi import documented
-from service.v2.paths import EMPTY, TAGS
-from service.v2.records import ServerMetadata
+from service.http.asgi import AnyRequest
+from service.http.links import link
+from service.http.openapi import HEALTH
+from service.v2.paths import TAGS
+from service.v2.records import ServerLive, ServerMetadata, ServerReady
 
 EXTENSIONS = [
     "binary_tensor_data",
@@ -26,20 +28,23 @@ async def get_server() -> ServerMetadata:
     return ServerMetadata("grokprobe", version("grokprobe"), EXTENSIONS)
 
 
-@get("/health/live", media_type=EMPTY, summary="The process runs", tags=TAGS)
-async def get_live() -> None:
+@get("/health/live", summary="The process runs", tags=TAGS, **HEALTH)
+async def get_live() -> ServerLive:
     """Answers 200 as long as the event loop turns."""
+    return ServerLive(live=True)
 
 
 @get(
     "/health/ready",
-    media_type=EMPTY,
     summary="The process may take traffic",
     tags=TAGS,
-    responses=documented(503),
+    responses={503: ResponseSpec(ServerReady, description="Not ready, as `/readyz` says.")},
+    **HEALTH,
 )
-async def get_ready(context: FromContext) -> None:
-    """200 or 503, as `/readyz` says."""
+async def get_ready(request: AnyRequest, context: FromContext) -> Response[ServerReady]:
+    """200 or 503, as `/readyz` says; some clients read the status, others the JSON."""
     found = await readiness(context)
-    if found.status == "unready":
-        raise NotReady("the service may not take traffic; /readyz says why")
+    if found.status != "unready":
+        return Response(ServerReady(ready=True))
+    why = f"the service may not take traffic; {link(request.scope, '/readyz')} says why"
+    return Response(ServerReady(ready=False, error=why), status_code=503)

@@ -32,7 +32,9 @@ def test_a_port_in_use(tmp_path: Path) -> None:
         port = str(listener.getsockname()[1])
         done = run(["-m", "grokprobe", "demo"], settings, GROKPROBE_PORT=port)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: GROKPROBE_PORT: 127.0.0.1:" + port)
+    assert done.stderr.startswith(
+        f"error: GROKPROBE_PORT: cannot listen on http://127.0.0.1:{port} "
+    )
     assert not (tmp_path / "home").exists()
 
 

@@ -117,6 +117,9 @@ def last(composite: httpx.Client, request: pytest.FixtureRequest) -> Last:
     return Last(composite, request.param)
 
 
+ABSENT = ("embedding_b", "effective_embedding", "effective_embedding_b")
+
+
 def routes() -> list[tuple[str, list[tuple[str, list[str]]]]]:
     """Every GET of the API, with each parameter that has a list of values."""
     return [
@@ -128,7 +131,10 @@ def routes() -> list[tuple[str, list[tuple[str, list[str]]]]]:
 
 
 def test_every_route_answers(last: Last) -> None:
-    """Each route as it comes, with each of its values, and in each of its formats: 200."""
+    """Each route as it comes, with each of its values, and in each of its formats: 200.
+
+    But for matrices that a transformer of one vocabulary does not have.
+    """
     names = {"run": last.run, "step": "latest", "group": "composite", "name": "W_E"}
     refused = set()
     for path, choices in routes():
@@ -136,7 +142,8 @@ def test_every_route_answers(last: Last) -> None:
         every = [{}, *({name: value} for name, values in choices for value in values)]
         for query in every[: None if last.p < 100 else 1]:  # all pairs of a large one are long
             answer = last.client.get(url, params=query)
-            if answer.status_code != 200:
+            absent = answer.status_code == 404 and query.get("of") in ABSENT
+            if answer.status_code != 200 and not absent:
                 refused.add((path, str(query), answer.status_code))
     assert refused == set()
     body = {"pairs": pairs(last.p).tolist(), "top": last.p}

@@ -313,4 +313,4 @@ def test_a_group_that_is_too_large(copied: Settings, tmp_path: Path) -> None:
     with serving(copied, tmp_path) as served:
         change(copied, add)
         answer = served.client.get("/v1/groups/crowd/emergence")
-        check_problem(answer, 413, f"more than {MAX_MEMBERS} members", "/v1/runs?group=crowd")
+        check_problem(answer, 413, f"more than {MAX_MEMBERS} members", "runs?group=crowd")

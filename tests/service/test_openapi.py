@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from service.middleware.auth import PROBED
+from tests.service.test_access import HEALTH
 from tests.support.served import Served
 
 ROOT = Path(__file__).parents[2]
@@ -25,11 +25,11 @@ def test_the_document_is_the_reviewed_one(client: httpx.Client) -> None:
 
 
 def test_what_needs_no_key_says_so() -> None:
-    """Both probes, and nothing else: their entries override the document's security."""
+    """Health, and nothing else: their entries override the document's security."""
     paths = json.loads(KEPT.read_text())["paths"]
     entries = {(path, way): entry for path in paths for way, entry in paths[path].items()}
     open_to_all = {where for where, entry in entries.items() if entry.get("security") == []}
-    assert open_to_all == {(path, "get") for path in PROBED}
+    assert open_to_all == {(path, "get") for path in HEALTH}
 
 
 def test_the_service_keeps_to_the_document(served: Served, tmp_path: Path) -> None:

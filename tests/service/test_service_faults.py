@@ -221,7 +221,7 @@ def test_a_stop_is_clean(trained: Trained, tmp_path: Path, signum: signal.Signal
         ({"GROKPROBE_HOME": "/proc/nowhere"}, "GROKPROBE_HOME"),
         (
             {"GROKPROBE_HOST": "203.0.113.1", "GROKPROBE_ALLOW_ANONYMOUS": "true"},
-            "GROKPROBE_HOST: cannot listen on 203.0.113.1",
+            "GROKPROBE_HOST: cannot listen on http://203.0.113.1:",
         ),
         ({"GROKPROBE_HOME": ""}, "GROKPROBE_HOME"),
     ],

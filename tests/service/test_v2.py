@@ -95,6 +95,27 @@ def test_what_is_offered(call: Client, name: str) -> None:
     assert call(name, *OFFERED[name]) is not False
 
 
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("/v2/health/live", {"live": True}),
+        ("/v2/health/ready", {"ready": True}),
+        ("/v2/models/tiny/ready", {"name": "tiny", "ready": True}),
+        ("/v2/models/tiny/versions/40/ready", {"name": "tiny", "ready": True}),
+    ],
+)
+def test_what_is_ready_says_so_in_json(
+    client: httpx.Client, path: str, says: dict[str, object]
+) -> None:
+    """As the protocol has it: some clients read the status, others the body."""
+    for spelt in (path, f"{path}/"):
+        answer = client.get(spelt)
+        assert (answer.status_code, answer.json()) == (200, says)
+        assert answer.headers["content-type"] == "application/json"
+        head = client.head(spelt)
+        assert (head.status_code, head.content) == (200, b"")
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_refused(call: Client, name: str) -> None:
     """Each call gets an error that the client can read."""

@@ -85,6 +85,7 @@ def test_json_with_a_byte_order_mark(client: httpx.Client) -> None:
         ({"inputs": [GOOD], "output": []}, 400, "output"),
         ({"inputs": [GOOD], "id": 7}, 400, "$.id"),
         ({"inputs": [GOOD], "parameters": {"sequence_id": 7}}, 400, "keep no state"),
+        ({"inputs": [GOOD], "model_name": "x"}, 400, "model_name: must be 'tiny', as in the path"),
         ({"inputs": [GOOD], "parameters": {"binary_data_output": 1}}, 400, "bool"),
         (wanting("logits") | {"outputs": [{"name": "x"}]}, 404, "it has logits, neurons"),
         (wanting("logits") | {"outputs": [{"name": "logits"}] * 2}, 400, "more than once"),
@@ -263,8 +264,9 @@ def test_a_service_that_is_not_ready(trained: Trained, tmp_path: Path) -> None:
         with triton.InferenceServerClient(served.url.removeprefix("http://")) as client:
             assert client.is_server_live()
             assert not client.is_server_ready()
-        answer = check_problem(served.client.get("/v2/health/ready"), 503, "/readyz")
-        assert answer["type"] == "urn:grokprobe:not-ready"
+        answer = served.client.get("/v2/health/ready")
+        why = "the service may not take traffic; /readyz says why"
+        assert (answer.status_code, answer.json()) == (503, {"ready": False, "error": why})
 
 
 def test_a_corrupt_checkpoint(trained: Trained, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A real service in a process of its own, over a published run."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -11,11 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import pytest
 
 from grokprobe.settings import Settings, variable
 
 # What a test waits for an event at most: for ever, as far as a slow or busy machine is concerned.
 PATIENCE_S = 600.0
+
+
+def has_ipv6() -> bool:
+    """Whether this machine has a loopback address of IPv6."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 
 
 @dataclass(frozen=True)
@@ -119,7 +133,8 @@ def _start(
         )
     assert eventually(lambda: "serving on" in log.read_text() or process.poll() is not None)
     if process.poll() is None:
-        return process, f"http://127.0.0.1:{port}", log
+        [url] = re.findall(r'serving on (http://[^\s"]+)', log.read_text())
+        return process, url, log
     assert "error: GROKPROBE_PORT: cannot listen" in log.read_text(), log.read_text()
     return _start(settings, folder, changes)
 

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from grokprobe.errors import SettingError
 from grokprobe.settings import Settings, read_settings
 from grokprobe.store.records import CheckpointManifest
-from tests.support.served import PATIENCE_S, free_port
+from tests.support.served import PATIENCE_S, free_port, needs_ipv6
 from tests.support.trained import TINY_STEPS, events, settings_at, tiny_config
 from trainer.config.schema import Config
 from trainer.jobs.opening import RunFailed
@@ -188,7 +188,9 @@ def test_a_port_in_use_is_an_error_before_training(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         settings = msgspec.structs.replace(settings_at(tmp_path), trainer_metrics_port=port)
-        with pytest.raises(SettingError, match=f"METRICS_PORT: 127.0.0.1:{port} cannot be had"):
+        with pytest.raises(
+            SettingError, match=f"METRICS_PORT: cannot listen on http://127.0.0.1:{port} "
+        ):
             train(settings, QUICK, JsonReporter())
     assert not (tmp_path / "store").exists()
 
@@ -207,6 +209,20 @@ def test_a_client_that_says_nothing_is_cut_off(
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
             assert answer.headers["Content-Type"].startswith("text/plain")
     assert capfd.readouterr() == ("", "")
+
+
+@needs_ipv6
+@pytest.mark.parametrize("host", ["localhost", "::"])
+def test_every_address_of_the_host_is_scraped(host: str) -> None:
+    """Both kinds of address have the same metrics, and none once it is over."""
+    with served(Settings(host=host, trainer_metrics_port=free_port()), TrainerMetrics()) as port:
+        urls = [f"http://{address}:{port}/metrics" for address in ("127.0.0.1", "[::1]")]
+        for url in urls:
+            with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
+                assert b"process_cpu_seconds_total" in answer.read()
+    for url in urls:
+        with pytest.raises(OSError):
+            urllib.request.urlopen(url, timeout=PATIENCE_S)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +246,7 @@ def test_metrics_in_the_form_that_is_asked_for(accept: str, expected: str) -> No
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"host": "192.0.2.1"}, "METRICS_PORT: 192.0.2.1:9 cannot be had"),
+        ({"host": "192.0.2.1"}, "HOST: cannot listen on http://192.0.2.1:9 "),
         ({"host": "0.0.0.0", "open_metrics": False}, "asks for no key on 0.0.0.0"),
         ({"trainer_metrics_port": 0, "trainer_metrics_file": "/none/x.prom"}, "its folder is not"),
     ],

@@ -1,5 +1,6 @@
 """Where the metrics of a training can be had: on a port, in a file, at a Pushgateway."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -8,12 +9,15 @@ from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler
 
 from prometheus_client import (
+    CollectorRegistry,
     ProcessCollector,
+    make_wsgi_app,
     pushadd_to_gateway,
-    start_http_server,
     write_to_textfile,
 )
+from prometheus_client.exposition import ThreadingWSGIServer
 
+from grokprobe.addresses import listen
 from grokprobe.errors import SettingError
 from grokprobe.preferences import accepted_exposition
 from grokprobe.settings import Settings, variable
@@ -45,9 +49,21 @@ class Scrape(WSGIRequestHandler):
         """Log no scrape."""
 
 
+class Server(ThreadingWSGIServer):
+    """prometheus_client's own, on a socket that listens already."""
+
+    def __init__(self, listener: socket.socket, registry: CollectorRegistry) -> None:
+        super().__init__(listener.getsockname()[:2], Scrape, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+        self.server_name, self.server_port = listener.getsockname()[:2]
+        self.setup_environ()
+        self.set_app(make_wsgi_app(registry))
+
+
 @contextmanager
 def served(settings: Settings, metrics: TrainerMetrics) -> Iterator[int]:
-    """Serve the metrics from a thread; gives the port. Raises SettingError if it cannot be had."""
+    """Serve the metrics from threads; gives the port. Raises SettingError if it cannot be had."""
     host, port = settings.host, settings.trainer_metrics_port
     name = variable("trainer_metrics_port")
     if not (settings.open_metrics or settings.on_loopback):
@@ -55,18 +71,14 @@ def served(settings: Settings, metrics: TrainerMetrics) -> Iterator[int]:
         raise SettingError(name, message)
     registry = metrics.registry
     ProcessCollector(registry=registry)
-    try:
-        server, thread = start_http_server(port, host, registry)
-    except OSError as error:
-        message = f"{host}:{port} cannot be had ({error.strerror}); choose another port"
-        raise SettingError(name, message) from None
-    with server:
-        server.RequestHandlerClass = Scrape
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
+    with ExitStack() as opened:
+        for listener in listen(host, port, name):
+            server = opened.enter_context(Server(listener, registry))
+            thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
+            thread.start()
+            opened.callback(thread.join)
+            opened.callback(server.shutdown)
+        yield port
 
 
 class MetricsWriter:
