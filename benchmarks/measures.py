@@ -27,6 +27,7 @@ from grokprobe.store.backends import open_backends
 from grokprobe.task import pairs
 from service.inference.checkpoints import Checkpoint
 from service.inference.runtime import start_runtime
+from service.runs.view import read_view
 
 ROUNDS = 12
 KEYS = [1, 5, 21, 42, 53]  # as many as the mainline ends with
@@ -70,8 +71,9 @@ async def measure(settings: Settings) -> dict[str, list[float]]:
     runtime = start_runtime()
     async with open_backends(settings) as backends:
         cache = new_cache(backends, runtime)
+        view = await read_view(backends.archive, "mainline", None)
         for step in range(ROUNDS):
-            checkpoint = await cache.get("mainline", step)
+            checkpoint = await cache.get(view, step)
             began = time.perf_counter()
             probe = read(checkpoint)
             row = {"inference over all pairs": (time.perf_counter() - began) * 1e3}

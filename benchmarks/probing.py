@@ -24,6 +24,7 @@ from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends, open_backends
 from service.inference.checkpoints import Checkpoint, Checkpoints
 from service.inference.runtime import Runtime, start_runtime
+from service.runs.view import RunView, read_view
 from service.telemetry.metrics import Metrics
 from service.v1.checkpoint.predict import describe_predictions
 
@@ -78,11 +79,11 @@ async def time_async(work: Callable[[], Awaitable[object]]) -> float:
     return (time.perf_counter() - began) * 1e3
 
 
-async def cold(cache: Checkpoints, step: int) -> float:
+async def cold(cache: Checkpoints, view: RunView, step: int) -> float:
     """Milliseconds from a request for a checkpoint that nobody has asked for to its prediction."""
 
     async def work() -> None:
-        predict(await cache.get("mainline", step))
+        predict(await cache.get(view, step))
 
     return await time_async(work)
 
@@ -99,7 +100,8 @@ async def measure(settings: Settings) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {}
     runtime = start_runtime()
     async with open_backends(settings) as backends:
-        hot = await new_cache(backends, runtime).get("mainline", 0)
+        view = await read_view(backends.archive, "mainline", None)
+        hot = await new_cache(backends, runtime).get(view, 0)
         matrix = hot.matrix("embedding").astype(np.float64)
         works: dict[str, Callable[[], object]] = {
             "one pair, ONNX Runtime alone": lambda: hot.outputs(["logits"], PAIR),
@@ -110,7 +112,7 @@ async def measure(settings: Settings) -> dict[str, list[float]]:
         }
         for step in range(ROUNDS):
             name = "cold checkpoint to first prediction"
-            times.setdefault(name, []).append(await cold(new_cache(backends, runtime), step))
+            times.setdefault(name, []).append(await cold(new_cache(backends, runtime), view, step))
             for name, work in works.items():
                 times.setdefault(name, []).append(in_process(work))
     return times

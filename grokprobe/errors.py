@@ -11,6 +11,7 @@
     |-- PublicationError      what a trainer wanted to write contradicts what is there
     |   |-- RunExists
     |   |-- RunDeleted
+    |   |-- NameKept
     |   |-- PublicationConflict
     |   `-- Superseded
     |-- CheckpointCorrupt     what was read is not what was published, or is not safe to load
@@ -98,10 +99,20 @@ class RunExists(PublicationError):
 
 
 class RunDeleted(PublicationError):
-    """The name carries a tombstone and is never used again."""
+    """The name carries a tombstone: it is taken."""
 
     def __init__(self, run: str) -> None:
-        super().__init__(f"run {run!r} was deleted; its name is never used again, choose another")
+        super().__init__(
+            f"run {run!r} was deleted and its name is taken; choose another (or free it with "
+            f"`python -m grokprobe delete {run} --free-name`, if nobody can have relied on the run)"
+        )
+
+
+class NameKept(PublicationError):
+    """The name of a run on which somebody may rely is never used again."""
+
+    def __init__(self, run: str, reason: str) -> None:
+        super().__init__(f"the name {run!r} cannot be freed: {reason}")
 
 
 class PublicationConflict(PublicationError):

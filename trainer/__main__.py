@@ -17,7 +17,7 @@ from grokprobe.errors import (
     SettingError,
 )
 from grokprobe.settings import Settings, read_settings
-from grokprobe.store.records import check_run_name
+from grokprobe.store.records import check_group_name, check_run_name
 from grokprobe.task import Operation
 from trainer.config import ensemble
 from trainer.config.schema import preset
@@ -48,7 +48,10 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     resume.add_argument("run", metavar="RUN")
     _add_sweep(commands)
     _add_imports(commands)
-    return parser.parse_args(arguments)
+    parsed = parser.parse_args(arguments)
+    if parsed.command == "import" and not parsed.inspect and not (parsed.layout and parsed.run):
+        parser.error("import needs --layout and --run; --inspect alone shows what a file holds")
+    return parsed
 
 
 def _add_assignments(parser: argparse.ArgumentParser, example: str) -> None:
@@ -84,7 +87,10 @@ def _count(text: str) -> int:
 
 def _add_imports(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     weights = commands.add_parser("import", help="publish weights that others trained")
-    weights.add_argument("--layout", metavar="NAME|FILE.toml", required=True)
+    weights.add_argument("--layout", metavar="NAME|FILE.toml", help="how the files are read")
+    weights.add_argument(
+        "--inspect", action="store_true", help="list tensors and fields, publish nothing"
+    )
     _add_assignments(weights, "task.operation=sub")
     models = commands.add_parser("import-onnx", help="publish ONNX files that others made")
     models.add_argument("--operation", choices=IMPORTED, required=True)
@@ -100,8 +106,16 @@ def _add_imports(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     for parser in (weights, models):
         parser.add_argument("files", metavar="FILE", type=Path, nargs="+")
-        parser.add_argument("--run", metavar="RUN", required=True, help="its name")
-        parser.add_argument("--step", metavar="N", type=int, help="the step of a single file")
+        parser.add_argument("--run", metavar="RUN", required=parser is models, help="its name")
+        parser.add_argument("--group", metavar="NAME", help="the runs that it is studied with")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="say what would be published, write nothing"
+        )
+        step = parser.add_mutually_exclusive_group()
+        step.add_argument("--step", metavar="N", type=int, help="the step of a single file")
+        step.add_argument(
+            "--steps", metavar="N,N,...|PATTERN", help="of each file; or a pattern of their names"
+        )
 
 
 # What a command does once it has a reporter. Each checks what it can before it imports torch, which
@@ -155,21 +169,32 @@ def sweep_here(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def prepare_import(arguments: argparse.Namespace, settings: Settings) -> Act:
     """Prepare `import`: weights by a layout."""
-    layout = load_layout(arguments.layout, arguments.assignments, arguments.step)
-    run = check_run_name(arguments.run)
-    from trainer.importing.weight_files import import_files
+    run, group = check_run_name(arguments.run), check_group_name(arguments.group)
+    layout = load_layout(arguments.layout, arguments.assignments, arguments.step, arguments.steps)
+    from trainer.importing.checkpoints import find_run
 
-    return lambda reporter: import_files(settings, arguments.files, layout, run, reporter)
+    found = find_run(arguments.files, layout, settings.max_model_bytes)
+    from trainer.importing.weight_files import import_run, rehearse_run
+
+    if arguments.dry_run:
+        return lambda _: rehearse_run(settings, found, run, group)
+    return lambda reporter: import_run(settings, found, run, reporter, group)
 
 
 def prepare_import_onnx(arguments: argparse.Namespace, settings: Settings) -> Act:
     """Prepare `import-onnx`: models as they are."""
     stated = LayoutTask(**{name: getattr(arguments, name) for name in LayoutTask.__struct_fields__})
     stated.check()
-    run, step = check_run_name(arguments.run), arguments.step
+    run, group = check_run_name(arguments.run), check_group_name(arguments.group)
+    files, steps = arguments.files, [arguments.step] * len(arguments.files)
+    if arguments.steps is not None:
+        from trainer.importing.steps_and_split import steps_of_files
+
+        steps = steps_of_files(arguments.steps, files)
     from trainer.importing.onnx_files import import_onnx
 
-    return lambda reporter: import_onnx(settings, arguments.files, stated, step, run, reporter)
+    kind: dict[str, Any] = {"group": group, "dry_run": arguments.dry_run}
+    return lambda reporter: import_onnx(settings, files, stated, steps, run, reporter, **kind)
 
 
 PREPARE = {
@@ -193,12 +218,22 @@ def _one_cell(arguments: argparse.Namespace) -> bool:
 def work(arguments: argparse.Namespace) -> int:
     """Do what the command line says; return the exit status."""
     settings = read_settings()
+    if getattr(arguments, "inspect", False):
+        from trainer.importing.inspection import inspect_file
+
+        for path in arguments.files:
+            print(*inspect_file(path, settings.max_model_bytes), sep="\n")
+        return 0
     if settings.store_url.startswith("memory:"):
         message = "a run in memory would be gone when this program ends; choose a store that stays"
         raise SettingError("GROKPROBE_STORE_URL", message)
     if arguments.command == "sweep" and not _one_cell(arguments):
         return sweep_here(arguments, settings)
     act = PREPARE[arguments.command](arguments, settings)
+    if getattr(arguments, "dry_run", False):
+        from trainer.reporting.progress import make_reporter
+
+        return act(make_reporter(settings))  # and no metrics: nothing is written
     from trainer.reporting.exposition import metered
     from trainer.reporting.progress import make_reporter
 

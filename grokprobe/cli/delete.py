@@ -1,19 +1,35 @@
-"""`grokprobe delete`: removes a run for ever."""
+"""`grokprobe delete`: removes a run for ever, or as if its name had never been used."""
 
 import sys
 
 from grokprobe.errors import InvalidInput
 from grokprobe.settings import Settings
+from grokprobe.store.archive.freeing import check_may_be_freed
 from grokprobe.store.backends import open_backends
 
+FREED = (
+    "caches may hold its answers for up to a year: browsers, proxies, notebooks; whoever asked it "
+    "anything should reload"
+)
 
-async def delete(settings: Settings, run: str) -> int:
-    """Delete a run: tombstone, index, records, all else, so that nobody finds half of it."""
+
+async def delete(settings: Settings, run: str, free_name: bool) -> int:
+    """Delete a run: tombstone, index, records, all else, so that nobody finds half of it.
+
+    Last of all the tombstone, if its name is to be free: till then the run stays deleted. Raises
+    NameKept, before anything is deleted, if somebody may rely on the run.
+    """
     async with open_backends(settings) as backends:
+        if free_name:
+            await check_may_be_freed(backends.archive, run)
         await backends.publisher.mark_deleted(run)
         await backends.catalogue.remove_run(run)
         await backends.publisher.delete(run)
-    print(f"deleted {run}; the name is never used again")
+        if free_name:
+            await backends.publisher.free_name(run)
+    if free_name:
+        print(f"warning: {FREED}", file=sys.stderr)
+    print(f"deleted {run}; the name is {'free' if free_name else 'never used again'}")
     return 0
 
 

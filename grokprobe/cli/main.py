@@ -127,14 +127,19 @@ def reindex() -> int:
 @commands.command()
 @click.argument("run")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def delete(run: str, yes: bool) -> int:
-    """Delete RUN for ever."""
+@click.option("--free-name", is_flag=True, help="Let another run have its name.")
+def delete(run: str, yes: bool, free_name: bool) -> int:
+    """Delete RUN for ever.
+
+    Its name is never used again; but --free-name frees that of a run on which nobody can rely:
+    deleted within a day, and imported or not trained to its end.
+    """
     from grokprobe.cli.delete import confirm, delete
 
     def work(settings: Settings) -> Coroutine[Any, Any, int]:
         if not yes:
             confirm(run)
-        return delete(settings, run)
+        return delete(settings, run, free_name)
 
     return finish(work)
 

@@ -175,13 +175,6 @@ class StateRecord(Record, frozen=True, kw_only=True):
     environment: dict[str, str | int]  # what the bits of a result depend on
 
 
-class Tombstone(Record, frozen=True, kw_only=True):
-    """`deleted.json`: the run is gone and its name is never used again."""
-
-    run: str
-    created_at: datetime
-
-
 R = TypeVar("R", bound=Record)
 
 
@@ -203,16 +196,25 @@ def task_of(manifest: RunManifest) -> Task:
 
 def check_run_name(run: str) -> str:
     """Return `run`, or raise InvalidInput if it is not a valid name."""
-    if not is_name(run):
-        raise InvalidInput("run", f"{run!r} is not a run name, which is {RUN_NAME.pattern}")
-    return run
+    return _check_name(run, "run", "run name")
 
 
 def check_group_name(group: str | None) -> str | None:
     """Return `group`, or raise InvalidInput if it is neither None nor a valid name."""
-    if group is not None and not is_name(group):
-        raise InvalidInput("group", f"{group!r} is not a group's name: {RUN_NAME.pattern}")
-    return group
+    return None if group is None else _check_name(group, "group", "group's name")
+
+
+def _check_name(text: str, path: str, what: str) -> str:
+    if not is_name(text):
+        near = slug(text).rstrip("-")
+        hint = f"; {near} would do" if near else ""
+        raise InvalidInput(path, f"{text!r} is not a {what}, which is {RUN_NAME.pattern}{hint}")
+    return text
+
+
+def slug(text: str) -> str:
+    """A text as a name: `My Sweep` -> `my-sweep`; empty where nothing of it can be in one."""
+    return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).lstrip("._-")[:63]
 
 
 def is_name(text: str) -> bool:

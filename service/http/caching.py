@@ -4,7 +4,8 @@ What a numbered checkpoint alone determines never changes. What rests on the run
 changes until the run has ended, and a label or a list whenever something is published: those are
 asked for again each time, by an ETag that covers all that the answer is made of. Tags are strong:
 they cover what the last digits and the encoding depend on, so that equal tags have equal bytes.
-Those of groups and of lists of runs are weak: nobody reads these by parts.
+Those of groups and of lists of runs are weak: nobody reads these by parts. Every tag covers the
+run's identity too, since a name that is freed may be used again; a file's is its digest.
 """
 
 from collections.abc import Iterable
@@ -34,8 +35,8 @@ def etag(
     parts = [
         str(ANALYSIS_VERSION),
         arithmetic,
+        target.view.identity,
         target.path,
-        str(target.view.manifest.created_at),  # a name may come to mean another run
         repr(sorted(query)),
         chosen.name,
         *_stands_on(target, rests_on),

@@ -59,5 +59,5 @@ async def find(context: Context, request: AnyRequest) -> Target:
 
 async def open_checkpoint(context: Context, target: Target) -> Opened:
     """The checkpoint that a path names. Raises CheckpointCorrupt and StoreUnavailable."""
-    run, step = target.view.manifest.run, target.number
-    return Opened(target.view, step, await context.checkpoints.get(run, step))
+    view, step = target.view, target.number
+    return Opened(view, step, await context.checkpoints.get(view, step))

@@ -15,12 +15,18 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from grokprobe.errors import CatalogueUnavailable
 from grokprobe.store.archive.reader import ArchiveReader
-from grokprobe.store.records import CheckpointManifest, task_of
+from grokprobe.store.records import (
+    CheckpointManifest,
+    RunManifest,
+    task_of,
+)
 from grokprobe.task import Mask, Residues, Task, answers
 from service.cache import Cache
 from service.errors import OutputMissing
 from service.inference.runtime import Runtime
+from service.runs.view import RunView, checkpoint_identity, identity_of
 from service.telemetry.metrics import Metrics
 
 SESSION_OVERHEAD = 1.6  # measured: 1.45-1.6 times the file (benchmarks.sessions)
@@ -50,6 +56,7 @@ class Checkpoint:
     manifest: CheckpointManifest
     table: PairTable
     session: Any  # onnxruntime.InferenceSession: thread-safe, releases the interpreter lock
+    identity: str  # of its run and its file: what is computed of it is kept by this
 
     @cached_property
     def shapes(self) -> dict[str, list[int]]:
@@ -104,43 +111,56 @@ class Checkpoints:
         self._runtime = runtime
         self._metrics = metrics
         self._max_model_bytes = max_model_bytes
-        self._loaded: Cache[tuple[str, int], Checkpoint] = Cache(
+        # By run, the run's identity, and step.
+        self._loaded: Cache[tuple[str, str, int], Checkpoint] = Cache(
             budget_bytes, _cost, metrics.cache_evictions.inc
         )
         metrics.cache_bytes.set_function(lambda: self._loaded.size)
         # A table lives as long as a loaded checkpoint of its run does.
         self._tables: WeakValueDictionary[str, PairTable] = WeakValueDictionary()
 
-    async def get(self, run: str, step: int) -> Checkpoint:
-        """The checkpoint, loaded. Raises StepNotFound, CheckpointCorrupt, StoreUnavailable."""
-        key = (run, step)
+    async def get(self, view: RunView, step: int) -> Checkpoint:
+        """The checkpoint of that very run, loaded.
+
+        Raises StepNotFound, CheckpointCorrupt, StoreUnavailable, or CatalogueUnavailable if another
+        run has taken the name since the view was read.
+        """
+        run = view.manifest.run
+        key = (run, view.identity, step)
         if loaded := self._loaded.known(key):
             self._metrics.cache_hits.inc()
             return loaded
         self._metrics.cache_misses.inc()
-        return await self._loaded.get(key, partial(self._load, run, step))
+        return await self._loaded.get(key, partial(self._load, *key))
 
     def drop(self, run: str, step: int | None = None) -> None:
         """Forget a loaded checkpoint, or all of a run; who works with it keeps it until done."""
         for key in self._loaded:
-            if key[0] == run and step in (None, key[1]):
+            if key[0] == run and step in (None, key[2]):
                 self._loaded.drop(key)
 
-    async def _load(self, run: str, step: int) -> Checkpoint:
+    async def _load(self, run: str, identity: str, step: int) -> Checkpoint:
         # The digest comes from the manifest in object storage, never from the index.
-        manifest = await self._archive.checkpoint(run, step)
+        published, manifest = await asyncio.gather(
+            self._archive.run(run), self._archive.checkpoint(run, step)
+        )
+        if identity_of(published) != identity:
+            raise CatalogueUnavailable(
+                f"the name {run!r} has just been taken by another run; ask again, and if this "
+                "stays so, run `python -m grokprobe reindex`"
+            )
         model = await self._archive.model(manifest, self._max_model_bytes)
         session = await asyncio.to_thread(self._runtime.open, model, f"run {run!r} step {step}")
-        table = await self._table(run)
+        table = await self._table(published, identity)
         self._metrics.cache_loads.inc()
-        return Checkpoint(manifest, table, session)
+        return Checkpoint(manifest, table, session, checkpoint_identity(identity, manifest))
 
-    async def _table(self, run: str) -> PairTable:
-        known = self._tables.get(run)
+    async def _table(self, published: RunManifest, identity: str) -> PairTable:
+        known = self._tables.get(identity)
         if known is None:
-            task = task_of(await self._archive.run(run))
-            known = PairTable(task, answers(task), await self._archive.train_mask(run))
-            self._tables[run] = known
+            task = task_of(published)
+            known = PairTable(task, answers(task), await self._archive.train_mask(published.run))
+            self._tables[identity] = known
         return known
 
 

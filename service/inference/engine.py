@@ -78,8 +78,7 @@ class Inference:
             elif not shared:
                 ran = run_timed(work, asked)
             else:
-                key = (checkpoint.manifest.run, checkpoint.manifest.step, what)
-                ran = await self._batches.run(key, work, asked)
+                ran = await self._batches.run((checkpoint.identity, what), work, asked)
         self._metrics.inferred(ran.began - began, ran.ended - ran.began)
         return ran.columns
 

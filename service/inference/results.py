@@ -1,9 +1,9 @@
 """Results that cost more than a few milliseconds: computed once, kept here and in Redis.
 
-A result is a function of a checkpoint's file, of its name and parameters, of the formulas, for
-which ANALYSIS_VERSION stands, as a changed formula raises it, and in its last digits of the
-runtime's arithmetic: who computes alike shares results. Nothing ever expires here but by room;
-Redis forgets after KEPT_S.
+A result is a function of a run and a checkpoint's file, of its name and parameters, of the
+formulas, for which ANALYSIS_VERSION stands, as a changed formula raises it, and in its last digits
+of the runtime's arithmetic: who computes alike shares results. Nothing ever expires here but by
+room; Redis forgets after KEPT_S.
 """
 
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 import msgspec
 
 from grokprobe.analysis import ANALYSIS_VERSION
-from grokprobe.store.records import CheckpointManifest
 from service.cache import Cache
 from service.runs.source import Source
 from service.telemetry.metrics import Metrics
@@ -23,10 +22,9 @@ MAX_RESULTS = 2_048  # the largest, of 512 neurons, takes about 50 kB
 KEPT_S = 7 * 24 * 3600
 
 
-def key_of(checkpoint: CheckpointManifest, what: str, arithmetic: str) -> str:
-    """The key of a result; `what` holds its name and all of its parameters."""
-    of = f"{ANALYSIS_VERSION}:{arithmetic}:{checkpoint.model.sha256}"
-    return f"grokprobe:derived:{of}:{what}"
+def key_of(identity: str, what: str, arithmetic: str) -> str:
+    """The key of a result of a checkpoint; `what` holds its name and all of its parameters."""
+    return f"grokprobe:derived:{ANALYSIS_VERSION}:{arithmetic}:{identity}:{what}"
 
 
 class Results:
@@ -39,14 +37,13 @@ class Results:
         self._kept: Cache[str, Any] = Cache(MAX_RESULTS)
 
     async def get(
-        self,
-        checkpoint: CheckpointManifest,
-        what: str,
-        kind: Any,
-        compute: Callable[[], Awaitable[T]],
+        self, identity: str, what: str, kind: Any, compute: Callable[[], Awaitable[T]]
     ) -> T:
-        """A result of type `kind`. Raises what `compute` raises, to all who wait for it."""
-        key = key_of(checkpoint, what, self._arithmetic)
+        """A result of type `kind`, of the checkpoint that is known by this identity.
+
+        Raises what `compute` raises, to all who wait for it.
+        """
+        key = key_of(identity, what, self._arithmetic)
         if key in self._kept:
             self._metrics.derived.inc("memory")
         found: T = await self._kept.get(key, lambda: self._find(key, kind, compute))

@@ -52,6 +52,14 @@ AT_ONCE = 4  # runs that are read, whoever asks
 
 
 @dataclass(frozen=True)
+class _Kept:
+    """The row of a run, and how far the run was then."""
+
+    state: RunState
+    row: MemberRow
+
+
+@dataclass(frozen=True)
 class Group:
     """The members of a group in the order of their names."""
 
@@ -64,7 +72,7 @@ class GroupMembers:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._kept: Cache[str, MemberRow] = Cache(MAX_KEPT)
+        self._kept: Cache[str, _Kept] = Cache(MAX_KEPT)
         self._turn = asyncio.Semaphore(AT_ONCE)
 
     async def group(self, name: str) -> Group:
@@ -95,11 +103,12 @@ class GroupMembers:
         return [state for state in await gather(self._state, runs) if state]
 
     async def _state(self, run: str) -> RunState | None:
-        known = self._kept.known(run)
-        if known and known.status != "running":
-            return _state_of(known)
+        known, archive = self._kept.known(run), self._source.archive
         try:
-            return await self._source.archive.state(run)
+            ended = known and known.state.status != "running"
+            if known and ended and known.state.created_at == await archive.created_at(run):
+                return known.state
+            return await archive.state(run)
         except RunNotFound:
             return None
 
@@ -123,13 +132,13 @@ class GroupMembers:
                 self._kept.drop(state.run)
                 return None
             row = await asyncio.to_thread(_row, view)
-        self._kept.keep(state.run, row)
+        self._kept.keep(state.run, _Kept(_state_of(view), row))
         return row
 
     def _current(self, state: RunState) -> MemberRow | None:
         """The kept row of a run that is just as far."""
         known = self._kept.known(state.run)
-        return known if known and _state_of(known) == state else None
+        return known.row if known and known.state == state else None
 
 
 def _check_size(name: str, runs: Sequence[str]) -> None:
@@ -140,12 +149,13 @@ def _check_size(name: str, runs: Sequence[str]) -> None:
         )
 
 
-def _state_of(row: MemberRow) -> RunState:
+def _state_of(view: RunView) -> RunState:
     return RunState(
-        run=row.run,
-        status=row.status,
-        checkpoint_count=row.checkpoint_count,
-        latest_step=row.latest_step,
+        run=view.manifest.run,
+        created_at=view.manifest.created_at,
+        status=view.status,
+        checkpoint_count=len(view.checkpoints),
+        latest_step=view.latest.step if view.latest else None,
     )
 
 

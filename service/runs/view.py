@@ -21,12 +21,23 @@ from grokprobe.store.records import (
     Measure,
     RunManifest,
     Status,
+    encode_record,
     sha256,
     status_of,
 )
 
 MAX_DIGITS = 100  # more is no step of anybody, and slow to read
 LABELS = ("first", "latest", "memorised", "generalised")
+
+
+def identity_of(manifest: RunManifest) -> str:
+    """What a run is known by: one that takes the name of another later differs from it."""
+    return sha256(encode_record(manifest))
+
+
+def checkpoint_identity(run: str, checkpoint: CheckpointManifest) -> str:
+    """What a checkpoint is known by, and what is computed of it: its run's identity, its file."""
+    return sha256(f"{run} {checkpoint.model.sha256}".encode())
 
 
 class RunReader(Protocol):
@@ -54,6 +65,11 @@ class RunView:
     checkpoints: dict[int, CheckpointManifest]
     read_at: float = field(default_factory=time.monotonic)
     given: GivenKeys | None = None  # in place of the run's own
+
+    @cached_property
+    def identity(self) -> str:
+        """What the run is known by: names alone are not enough, a freed one may be used again."""
+        return identity_of(self.manifest)
 
     @cached_property
     def steps(self) -> list[int]:
@@ -173,6 +189,8 @@ def _key_share(checkpoint: CheckpointManifest, keys: Sequence[int]) -> float | N
 async def read_view(source: RunReader, run: str, known: RunView | None) -> RunView:
     """The view of a run, of whose checkpoints only those are read that are not known."""
     manifest = await source.run(run)
+    if known and known.manifest != manifest:  # of a run that had the name before
+        known = None
     # Asked before the steps: of a run that has ended all of them are there.
     completion = (known and known.completion) or await source.completion(run)
     have = known.checkpoints if known else {}

@@ -8,10 +8,11 @@ from grokprobe.analysis.fourier import frequencies
 from grokprobe.analysis.measures_table import key_measures
 from grokprobe.analysis.probe import Probe, choose_keys
 from grokprobe.errors import InvalidInput
-from grokprobe.store.records import CheckpointManifest, KeyRecord, Measure
+from grokprobe.store.records import KeyRecord, Measure
 from grokprobe.task import Task
 from service.context import Context
 from service.inference.checkpoints import Checkpoint
+from service.runs.view import RunView, checkpoint_identity
 
 
 async def read_probe(
@@ -41,7 +42,7 @@ async def choose_keys_of(
         return KeyRecord(**asdict(keys), source_step=source) if keys else None
 
     what = f"keys:{rule}:{threshold}"
-    return await context.derived.get(checkpoint.manifest, what, KeyRecord | None, compute)
+    return await context.derived.get(checkpoint.identity, what, KeyRecord | None, compute)
 
 
 def given_keys(named: str, task: Task, sets: Sequence[str]) -> KeyRecord:
@@ -67,7 +68,7 @@ def given_keys(named: str, task: Task, sets: Sequence[str]) -> KeyRecord:
 
 
 async def measured_with(
-    context: Context, manifest: CheckpointManifest, keys: Sequence[int]
+    context: Context, view: RunView, step: int, keys: Sequence[int]
 ) -> dict[str, Measure]:
     """The measures of a checkpoint that depend on these keys, computed once for each set.
 
@@ -75,9 +76,10 @@ async def measured_with(
     """
 
     async def compute() -> dict[str, Measure]:
-        checkpoint = await context.checkpoints.get(manifest.run, manifest.step)
+        checkpoint = await context.checkpoints.get(view, step)
         probe = await read_probe(context, checkpoint)
         return await context.inference.apart(lambda: key_measures(probe, keys))
 
     what = f"measures:{','.join(map(str, keys))}"
-    return await context.derived.get(manifest, what, dict[str, Measure], compute)
+    identity = checkpoint_identity(view.identity, view.checkpoints[step])
+    return await context.derived.get(identity, what, dict[str, Measure], compute)

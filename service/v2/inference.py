@@ -11,7 +11,7 @@ from service.telemetry.requests import header
 from service.v2.encodings import FORMATS, pack, unpack
 from service.v2.openapi import BINARY, JSON, WithTensors
 from service.v2.outputs import choose_outputs, compute, encode_outputs
-from service.v2.paths import LATEST, OF_A_BODY, OF_A_MODEL, TAGS, of_a_model, step_of_version
+from service.v2.paths import LATEST, OF_A_BODY, OF_A_MODEL, TAGS, of_a_model
 from service.v2.records import InferAnswer
 from service.v2.requests import JSON_LENGTH, check_pairs, read_request
 
@@ -33,14 +33,15 @@ async def infer(
     """The outputs of the pairs in the body, which may be packed by gzip or deflate."""
     body = await read_encoded_body(request, context)
     with context.inference.permit():
-        number = await step_of_version(context, run, step)
+        view = await context.views.get(run)
+        number = view.step_of(step)
         with context.statistics.request(run, number) as watch:
             encoding = header(request.scope, b"content-encoding") or "identity"
             body = await unpack(context, body, encoding)
             wanted = read_request(context, run, body, request.headers.get(JSON_LENGTH))
             del body  # unpacked it is much larger than the pairs may be
             watch.lap("compute_input")
-            checkpoint = await context.checkpoints.get(run, number)
+            checkpoint = await context.checkpoints.get(view, number)
             watch.lap("queue")
             check_pairs(wanted.pairs, checkpoint.table.task.modulus)
             outputs = choose_outputs(context, checkpoint, wanted)

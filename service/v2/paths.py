@@ -19,12 +19,12 @@ def of_a_model(what: str, under: str = "") -> list[str]:
     return [f"{model}{what}", f"{model}/versions/{{step:str}}{what}"]
 
 
-async def step_of_version(context: Context, run: str, version: str) -> int:
-    """The step that a version names. Raises RunNotFound, StepNotFound, LabelNotReached."""
-    return (await context.views.get(run)).step_of(version)
-
-
 async def open_version(context: Context, run: str, version: str) -> Checkpoint:
-    """A version, loaded under a permit. Raises CheckpointCorrupt, StoreUnavailable, Overloaded."""
+    """A version, loaded under a permit.
+
+    Raises RunNotFound, StepNotFound, LabelNotReached, CheckpointCorrupt, StoreUnavailable,
+    Overloaded.
+    """
     with context.inference.permit():
-        return await context.checkpoints.get(run, await step_of_version(context, run, version))
+        view = await context.views.get(run)
+        return await context.checkpoints.get(view, view.step_of(version))

@@ -18,7 +18,7 @@ from grokprobe.store.archive import names
 from grokprobe.store.archive.opening import open_store
 from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.backends import open_backends
-from tests.support.tiny import tiny_run
+from tests.support.tiny import tiny_run, young
 
 TINY = tiny_run()
 COMMAND = [sys.executable, "-m", "grokprobe"]
@@ -93,6 +93,31 @@ def test_delete_leaves_the_tombstone_and_may_be_repeated(
             return await backends.catalogue.runs()
 
     assert asyncio.run(indexed()) == []
+
+
+def test_a_name_is_freed_where_nobody_can_rely_on_it(
+    archive: ArchiveReader, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A warning of caches, and the name is as if never used; or why not, and nothing is deleted."""
+    assert main(["reindex"]) == 0
+    assert main(["delete", "tiny", "--free-name", "--yes"]) == 2
+    said = capsys.readouterr()
+    assert "the name 'tiny' cannot be freed: its run was there for a day or more" in said.err
+    assert asyncio.run(archive.runs()) == ["tiny"]
+    new = young(tiny_run("new", config={"files": ["digest"]}))
+    for before in ([], ["delete", "new", "--yes"]):
+        asyncio.run(new.publish(archive))
+        assert main(["reindex"]) == 0
+        assert not before or main(before) == 0
+        capsys.readouterr()
+        assert main(["delete", "new", "--free-name", "--yes"]) == 0
+        said = capsys.readouterr()
+        assert said.out == "deleted new; the name is free\n"
+        assert "caches may hold its answers for up to a year" in said.err
+        assert main(["delete", "new", "--free-name", "--yes"]) == 2
+        assert "run 'new' is not published here" in capsys.readouterr().err
+        assert main(["verify"]) == 0
+        assert "verified 1 runs, 0 problems" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("archive")

@@ -13,6 +13,7 @@ from grokprobe.errors import CheckpointCorrupt, StepNotFound
 from grokprobe.store.archive.reader import ArchiveReader
 from service.inference.checkpoints import SESSION_OVERHEAD, Checkpoints
 from service.inference.runtime import Runtime
+from service.runs.view import RunView, read_view
 from service.telemetry.metrics import Metrics
 from tests.support.trained import TINY_STEPS, Trained
 
@@ -26,6 +27,12 @@ def make(trained: Trained, budget: int = LIMIT) -> tuple[Checkpoints, Metrics]:
     return Checkpoints(ArchiveReader(store), Runtime(), metrics, budget, LIMIT), metrics
 
 
+def view_of(trained: Trained) -> RunView:
+    """The run `tiny`, as a service knows it."""
+    store = LocalStore(trained.settings.home_path / "store")
+    return asyncio.run(read_view(ArchiveReader(store), "tiny", None))
+
+
 def count(metrics: Metrics, name: str) -> float:
     """A metric's value."""
     value = metrics.registry.get_sample_value(f"grokprobe_session_cache_{name}")
@@ -35,10 +42,10 @@ def count(metrics: Metrics, name: str) -> float:
 
 def test_one_load_for_concurrent_askers(trained: Trained) -> None:
     """A hundred first requests for one checkpoint load it once and share it."""
-    cache, metrics = make(trained)
+    (cache, metrics), view = make(trained), view_of(trained)
 
     async def ask() -> list[Any]:
-        return await asyncio.gather(*(cache.get("tiny", 0) for _ in range(100)))
+        return await asyncio.gather(*(cache.get(view, 0) for _ in range(100)))
 
     assert len({id(found) for found in asyncio.run(ask())}) == 1
     assert count(metrics, "loads_total") == 1
@@ -49,12 +56,12 @@ def test_the_budget_evicts_the_least_recently_used(trained: Trained) -> None:
     """With room for two, the third load drops the one used longest ago."""
     size = (trained.folder / "checkpoints" / "0000000000" / "model.onnx").stat().st_size
     budget = int(2.5 * SESSION_OVERHEAD * size)
-    cache, metrics = make(trained, budget)
+    (cache, metrics), view = make(trained, budget), view_of(trained)
 
     async def ask() -> None:
         first, second, third = TINY_STEPS[:3]
         for step in (first, second, first, third, first):
-            await cache.get("tiny", step)
+            await cache.get(view, step)
 
     asyncio.run(ask())
     assert (count(metrics, "loads_total"), count(metrics, "evictions_total")) == (3, 1)
@@ -63,10 +70,10 @@ def test_the_budget_evicts_the_least_recently_used(trained: Trained) -> None:
 
 def test_a_missing_step_names_the_nearest(trained: Trained) -> None:
     """A step that is not published names its neighbours; the failure is not remembered."""
-    cache, metrics = make(trained)
+    (cache, metrics), view = make(trained), view_of(trained)
     for _ in range(2):
         with pytest.raises(StepNotFound, match="nearest: 40, 60"):
-            asyncio.run(cache.get("tiny", 41))
+            asyncio.run(cache.get(view, 41))
     assert count(metrics, "loads_total") == 0
 
 
@@ -82,11 +89,11 @@ def test_a_flipped_byte_is_never_served(trained: Trained, tmp_path: Path) -> Non
     )
     for _ in range(2):
         with pytest.raises(CheckpointCorrupt, match="not the model that its manifest records"):
-            asyncio.run(_get(cache))
+            asyncio.run(_get(cache, trained))
 
 
-def _get(cache: Checkpoints) -> Coroutine[Any, Any, Any]:
-    return cache.get("tiny", 0)
+def _get(cache: Checkpoints, trained: Trained) -> Coroutine[Any, Any, Any]:
+    return cache.get(view_of(trained), 0)
 
 
 def test_a_model_above_the_limit_is_not_downloaded(trained: Trained) -> None:
@@ -94,4 +101,4 @@ def test_a_model_above_the_limit_is_not_downloaded(trained: Trained) -> None:
     store = LocalStore(trained.settings.home_path / "store")
     cache = Checkpoints(ArchiveReader(store), Runtime(), Metrics(), LIMIT, max_model_bytes=100)
     with pytest.raises(CheckpointCorrupt, match="limit here is 100"):
-        asyncio.run(_get(cache))
+        asyncio.run(_get(cache, trained))

@@ -13,6 +13,7 @@ from service.inference.checkpoints import Checkpoint, Checkpoints
 from service.inference.engine import Inference
 from service.inference.grids import FEWEST
 from service.inference.runtime import Runtime
+from service.runs.view import read_view
 from service.telemetry.metrics import Metrics
 from tests.support.rounding import TINY_ROUNDING, assert_alike
 from tests.support.trained import TINY_STEPS, Trained
@@ -31,7 +32,8 @@ def probe(
     cache = Checkpoints(archive, Runtime(), metrics, 10**7, 10**7)
 
     async def run() -> None:
-        loaded = [await cache.get("tiny", step) for step in TINY_STEPS]
+        view = await read_view(archive, "tiny", None)
+        loaded = [await cache.get(view, step) for step in TINY_STEPS]
         await ask(Inference(metrics, 8, budget), loaded)
 
     asyncio.run(run())

@@ -10,6 +10,7 @@ import torch
 
 from tests.support.trained import Trained
 from trainer.config.schema import TransformerSection
+from trainer.importing.files import read_contents
 from trainer.importing.layout import Layout, load_layout
 from trainer.models.export import Weights
 from trainer.models.transformer import Transformer
@@ -62,6 +63,12 @@ def save(state: State, path: Path) -> Path:
     else:
         torch.save(state, path)
     return path
+
+
+def read_back(state: State, folder: Path) -> State:
+    """A state dictionary as it is read from a file."""
+    [found] = read_contents(save(state, folder / "state.pt"), 10**7).states("", ())
+    return found
 
 
 def weights_of(run: Trained, step: int) -> Weights:

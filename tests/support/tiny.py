@@ -25,6 +25,7 @@ from grokprobe.store.records import (
     RunManifest,
     SpectrumRow,
     TaskRecord,
+    now,
     sha256,
 )
 from grokprobe.task import Mask, Task, answers, pairs, split, split_sha256
@@ -104,14 +105,22 @@ def tiny_run(
     return TinyRun(manifest, train_mask, checkpoints, completion)
 
 
+def young(run: TinyRun) -> TinyRun:
+    """The same run, created just now."""
+    return _created(run, now())
+
+
 def again(run: TinyRun) -> TinyRun:
     """The same run as another process would publish it later: `created_at` alone differs."""
-    later = datetime(2026, 2, 2, tzinfo=UTC)
+    return _created(run, datetime(2026, 2, 2, tzinfo=UTC))
+
+
+def _created(run: TinyRun, moment: datetime) -> TinyRun:
     return TinyRun(
-        msgspec.structs.replace(run.manifest, created_at=later),
+        msgspec.structs.replace(run.manifest, created_at=moment),
         run.train_mask,
-        [(msgspec.structs.replace(m, created_at=later), model) for m, model in run.checkpoints],
-        msgspec.structs.replace(run.completion, created_at=later),
+        [(msgspec.structs.replace(m, created_at=moment), model) for m, model in run.checkpoints],
+        msgspec.structs.replace(run.completion, created_at=moment),
     )
 
 

@@ -1,5 +1,6 @@
 """The published file: DESIGN's ONNX contract, its bytes, its parity with torch."""
 
+import os
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,7 +15,8 @@ from tests.support.rounding import TINY_ROUNDING, assert_alike
 from tests.support.trained import tiny_config
 from trainer.config.schema import TaskSection
 from trainer.learning.data import Grid, draw
-from trainer.measuring.measures import measure, read_outputs, spectrum_row, weight_norms
+from trainer.measuring.measures import measure, read_outputs, spectrum_row
+from trainer.measuring.norms import weight_norms
 from trainer.models import make_network
 from trainer.models.export import (
     OUTPUTS,
@@ -39,6 +41,11 @@ def weights_of(model: Network) -> Weights:
     return {name: w.detach().numpy().copy() for name, w in model.named_parameters()}
 
 
+def resident() -> int:
+    """The bytes of memory that this process has now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
 @pytest.fixture(scope="module")
 def grid() -> Grid:
     return draw(tiny_config().task)
@@ -58,6 +65,16 @@ def test_the_file_computes_what_torch_computes(graph: Graph, grid: Grid, rows: i
     torchs = model(torch.from_numpy(pairs))
     for ours, expected in zip(session.run(OUTPUTS, {"pairs": pairs}), torchs, strict=True):
         assert_alike(ours, expected.detach(), TINY_ROUNDING)
+
+
+def test_a_graph_keeps_none_of_the_weights(graph: Graph) -> None:
+    """However many checkpoints were filled in, which is many where others saved a run."""
+    weights = weights_of(network(0))
+    size = len(graph.fill(weights, 0))
+    before = resident()
+    for step in range(30_000_000 // size):
+        graph.fill(weights, step)
+    assert resident() - before < 15_000_000
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,22 @@ def test_a_file_says_what_it_is_published_as(home: Path, tmp_path: Path) -> None
     assert not [node for node in proto.graph.node if node.doc_string]
 
 
+def test_a_dry_run_and_steps_on_the_command_line(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Figures and steps, and nothing is written; a step for each file, by number or pattern."""
+    paths = files(tmp_path)
+    numbers = ",".join(str(7 - index) for index, _ in enumerate(paths))
+    assert main([*command(*paths), "--steps", numbers, "--group", "g", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "step 6: " in out
+    assert "accuracy" in out
+    assert "run foreign would be published in group g; this was a dry run" in out
+    assert not home.exists()
+    assert main([*command(*paths), "--steps", "1"]) == 2
+    assert f"--steps: names 1 steps, and the files are {len(paths)}" in capsys.readouterr().err
+
+
 def without_step(model: onnx.ModelProto) -> None:
     del model.metadata_props[:]
 

@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from msgspec.structs import replace
 
 from grokprobe.errors import InvalidInput
-from tests.support.foreign import SMALL, State, lens, small
+from tests.support.foreign import SMALL, State, lens, read_back, small
 from trainer.__main__ import parse_arguments
 from trainer.importing.layout import (
     LAYOUTS,
@@ -38,7 +39,11 @@ def test_the_shipped_layout_shows_every_field() -> None:
     text = (LAYOUTS / "transformer_lens.toml").read_text()
     for section, fields in msgspec.to_builtins(lens()).items():
         assert f"[{section}]" in text
-        assert all(f"{field} = " in text for field in fields if field not in ("number", "family"))
+        assert all(
+            f"{field} = " in text
+            for field in fields
+            if field not in ("number", "numbers", "family")
+        )
     stated = lens("step.pattern='(.)'", step=None)
     assert isinstance(stated, TransformerLayout)
     bare = TransformerLayout(step=stated.step, tensors=stated.tensors, file=stated.file)
@@ -55,12 +60,12 @@ def test_the_shipped_layout_shows_every_field() -> None:
         ("model.tokens=abc", "model.tokens: unknown tokens, known: a b =, a b, got 'abc'"),
         ("model.attention_rate=1.5", "model.attention_rate: expected float <= 1.0, got 1.5"),
         ("model.attention_scale=0", "model.attention_scale: expected float > 0.0, got 0"),
-        ("split.kind=half", "split.kind: unknown kind, known: unknown, mask, pairs, shuffle"),
+        ("split.kind=half", "split.kind: unknown kind, known: unknown, mask, pairs, indices"),
         (
             "split.file=x",
             "split.file: is not a field of [split] where kind is unknown; known: kind",
         ),
-        ("split.kind=mask", "split: mask needs a file or a field"),
+        ("split.kind=mask", "split: mask needs a file, or a field"),
         ("split.kind=shuffle", "split: object missing required field train_fraction"),
         ("step.pattern='x'", "step.pattern: must have one group"),
         ("step.pattern='('", "step.pattern: is not a regular expression"),
@@ -86,7 +91,7 @@ def test_a_mistake_in_a_layout_is_named(assignment: str, words: str) -> None:
 )
 def test_one_source_says_the_step(assignments: list[str], got: str) -> None:
     """Neither none nor two; `--step` takes the place of whatever the layout says."""
-    with pytest.raises(InvalidInput, match=f"field or --step says the step, got {got}"):
+    with pytest.raises(InvalidInput, match=f"or --steps says the step, got {got}"):
         lens(*assignments, step=None)
     assert lens(*assignments, step=4).step.number == 4
 
@@ -120,10 +125,10 @@ def test_the_imports_of_the_docs_are_commands() -> None:
     lines = re.findall(r"^\.venv/bin/python -m trainer (import.*)$", text, re.MULTILINE)
     commands = [parse_arguments(shlex.split(line)) for line in lines]
     assert {one.command for one in commands} == {"import", "import-onnx"}
-    layouts = [one for one in commands if one.command == "import"]
+    layouts = [one for one in commands if one.command == "import" and not one.inspect]
     for one in layouts:
         name = "transformer_lens" if one.layout == "mine.toml" else one.layout
-        load_layout(name, one.assignments, one.step)
+        load_layout(name, one.assignments, one.step, one.steps)
     shipped = {path.stem for path in LAYOUTS.glob("*.toml")}
     assert {one.layout for one in layouts} == shipped | {"mine.toml"}
 
@@ -131,10 +136,13 @@ def test_the_imports_of_the_docs_are_commands() -> None:
 def test_a_slice_is_numpy_s() -> None:
     """Integers, p, and nothing left out by guessing."""
     array = np.arange(60).reshape(3, 4, 5)
-    assert np.array_equal(array[index_of("1, :p, -2:", 3)], array[1, :3, -2:])
-    assert array[index_of("", None)] is not None
-    with pytest.raises(InvalidInput, match=r"task\.modulus: must be stated"):
-        index_of(":p", None)
+    assert np.array_equal(array[index_of("1, :p, -2:", {"p": 3})], array[1, :3, -2:])
+    assert array[index_of("", {})] is not None
+    sizes = {"d_model": 2, "heads": 1, "d_head": 2}
+    cut = index_of("0:1, d_model:2*d_model, heads*d_head+1 : -1+3*d_model", sizes)
+    assert cut == (slice(0, 1), slice(2, 4), slice(3, 5))
+    with pytest.raises(InvalidInput, match="slice: d_mod is not a size; did you mean d_model"):
+        index_of(":d_mod", sizes)
 
 
 # -- tensors -------------------------------------------------------------------------------------
@@ -163,10 +171,10 @@ def test_tensors_become_the_parameters(change: Callable[[State], Layout]) -> Non
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
-def test_parameters_of_another_precision_are_read(dtype: torch.dtype) -> None:
+def test_parameters_of_another_precision_are_read(tmp_path: Path, dtype: torch.dtype) -> None:
     """They become float32, which is what is published."""
     state = {name: t.to(dtype) if t.is_floating_point() else t for name, t in small().items()}
-    weights = read_network("m.pt", state, lens()).weights
+    weights = read_network("m.pt", read_back(state, tmp_path), lens()).weights
     assert {weight.dtype for weight in weights.values()} == {np.dtype(np.float32)}
     expected = state["embed.W_E"].to(torch.float32).numpy()
     np.testing.assert_array_equal(weights["W_E"], expected)
@@ -233,8 +241,6 @@ def stated(*assignments: str) -> Callable[[State], ForeignNetwork]:
         (changed("embed.W_E", torch.ones(8, 12).int()), "embed.W_E: holds int32"),
         (changed("embed.W_E", torch.ones(8, 12) * np.nan), "96 of 96 values are not finite"),
         (changed("embed.W_E", torch.ones(8, 12).double() * 1e99), "not finite numbers of float32"),
-        (changed("embed.W_E", torch.ones(8, 12).to_sparse()), "no dense tensor of numbers"),
-        (changed("embed.W_E", torch.ones(8, 12, device="meta")), "no dense tensor of numbers"),
         (changed("embed.W_E", "W_E"), "no dense tensor of numbers but a str"),
         (stated("task.modulus=11"), "makes vocabulary 8, but vocabulary is 12 by task.modulus"),
         (stated("model.heads=3"), "makes heads 2, but heads is 3 by model.heads"),
@@ -250,6 +256,42 @@ def test_a_tensor_that_does_not_fit_is_named(
     assert str(caught.value).startswith("m.pt: ")
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+NO_TENSOR = "is no dense tensor of numbers but"
+
+
+@pytest.mark.parametrize(
+    ("tensor", "words"),
+    [
+        (torch.ones(8, 12).to_sparse(), f"{NO_TENSOR} a sparse_tensor"),
+        (
+            torch.ones(8, 12, device="meta"),
+            f"{NO_TENSOR} a meta_tensor_no_storage",
+        ),
+        (torch.ones(8, 12).to(torch.float8_e4m3fn), "holds float8_e4m3fn, which is not read here"),
+        (
+            torch._neg_view(torch.ones(8, 12)),
+            f"{NO_TENSOR} a torch.Tensor.negative",
+        ),
+        (Path("W"), f"{NO_TENSOR} a pathlib.PosixPath"),
+    ],
+)
+def test_a_tensor_that_has_no_numbers_is_named(tmp_path: Path, tensor: Any, words: str) -> None:
+    """What it is stands there, be it listed in the layout or one too many."""
+    state = read_back(small() | {"embed.W_E": tensor}, tmp_path)
+    with pytest.raises(InvalidInput, match=re.escape(f"m.pt: embed.W_E: {words}")):
+        read_network("m.pt", state, lens())
+
+
+def test_what_is_no_tensor_needs_no_mention(tmp_path: Path) -> None:
+    """Numbers, texts, lists and objects beside the tensors are skipped; a tensor never is."""
+    others = {"step": 3, "loss": [1.0], "path": Path("x"), "name": "x", "lr": np.float64(0.1)}
+    state = read_back(small() | others, tmp_path)
+    assert read_network("m.pt", state, lens()).modulus == 7
+    state = read_back(small() | {"more": torch.eye(2).to_sparse()}, tmp_path)
+    with pytest.raises(InvalidInput, match=r"m\.pt: more is not in the layout"):
+        read_network("m.pt", state, lens())
 
 
 def test_heads_that_no_axis_tells_must_be_stated() -> None:

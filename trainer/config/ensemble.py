@@ -22,7 +22,7 @@ import msgspec
 from grokprobe.errors import InvalidInput
 from grokprobe.store.records import check_run_name
 from trainer.config import toml as sections
-from trainer.config.schema import Config, decode_config, default_run_name, slug
+from trainer.config.schema import Config, decode_config, default_run_name, name_of
 from trainer.config.toml import Section
 
 MOST_MEMBERS = 1024
@@ -101,5 +101,5 @@ def names(stem: str, run: str | None, configs: Sequence[Config]) -> tuple[str, l
     `STEM-sSEED-CONFIG8`.
     """
     digest = hashlib.sha256("".join(config.sha256 for config in configs).encode()).hexdigest()
-    group = run or f"{slug(stem)[:54]}-{digest[:8]}"
+    group = run or f"{name_of(stem)[:54]}-{digest[:8]}"
     return check_run_name(group), [default_run_name(run or stem, config) for config in configs]

@@ -6,7 +6,6 @@ apart by `family`; what a network computes stands at the top of its file in mode
 """
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,7 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from grokprobe.errors import InvalidInput
-from grokprobe.store.records import check_run_name
+from grokprobe.store.records import check_run_name, slug
 from grokprobe.task import Operation, Seed, Task, split
 from trainer.config import toml as sections
 from trainer.config.toml import Section, Sources
@@ -216,12 +215,12 @@ def load_config(path: Path, assignments: Iterable[str] = ()) -> Config:
     return decode_config(raw, path.name, sources)
 
 
-def slug(stem: str) -> str:
+def name_of(stem: str) -> str:
     """A file's stem as a run's name, or its beginning: `My Sweep` -> `my-sweep`."""
-    return (re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).lstrip("._-") or "run")[:63]
+    return slug(stem) or "run"
 
 
 def default_run_name(stem: str, config: Config) -> str:
     """`STEM-sSEED-CONFIG8`: the same configuration always gets the same name."""
     ending = f"-s{config.training.seed}-{config.sha256[:8]}"
-    return check_run_name(slug(stem)[: 63 - len(ending)] + ending)
+    return check_run_name(name_of(stem)[: 63 - len(ending)] + ending)

@@ -20,7 +20,7 @@ from typing import Any
 from grokprobe.errors import InvalidInput
 from grokprobe.store.records import check_run_name
 from trainer.config import toml as sections
-from trainer.config.schema import Config, decode_config, default_run_name, preset, slug
+from trainer.config.schema import Config, decode_config, default_run_name, name_of, preset
 
 MOST_CELLS = 10_000
 MOST_DIGITS = 9  # of an index; far more would be no number to Python
@@ -67,7 +67,7 @@ def load_sweep(path: Path, group: str | None = None) -> Sweep:
     Raises InvalidInput that names the file, the cell and the dotted field.
     """
     raw, _ = sections.read_toml(path)
-    group = check_run_name(group) if group else slug(path.stem)
+    group = check_run_name(group) if group else name_of(path.stem)
     grid = _grid(raw.pop("grid", None), path.name)
     base = _base(raw, path.name)
     cells = [

@@ -1,9 +1,8 @@
 """Sections of TOML, strictly: an error names the file, or `--set`, and the dotted field."""
 
 import difflib
-import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -13,8 +12,6 @@ from grokprobe.errors import InvalidInput
 from grokprobe.text import read_text
 
 MOST_LISTED = 20  # names in one message
-BARE_WORD = re.compile(r"[A-Za-z][\w+.-]*", re.ASCII)
-
 Sources = Mapping[str, str]  # where a dotted field comes from, if not from the file
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -25,7 +22,9 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 def unknown(name: str, known: Iterable[str], what: str) -> str:
     """The message about a name that is not one of those that are known."""
-    known = sorted(known)
+    known = sorted(filter(None, known))
+    if not known:
+        return f"is not a {what}; there is none"
     close = difflib.get_close_matches(name, known, n=1)
     listed = ", ".join(known[:MOST_LISTED]) + (", ..." if len(known) > MOST_LISTED else "")
     hint = f"did you mean {close[0]}?" if close else f"known: {listed}"
@@ -127,7 +126,11 @@ def _complaint(
     given = raw.get(section, {}).get(key)
     if isinstance(given, str) and (words := _admitted(kinds, field)):
         message = f"unknown {key}, known: {', '.join(words)}"
-    return field, f"{message}, got {given!r}" if given is not None else message
+    # The value says more than its type, which msgspec names.
+    return (
+        field,
+        f"{message.partition(', got ')[0]}, got {given!r}" if given is not None else message,
+    )
 
 
 def decode_sections(
@@ -158,24 +161,47 @@ def decode_sections(
     raise InvalidInput(f"{where}: {field}" if field else where, message)
 
 
-def _assignment(text: str) -> tuple[str, str, Any]:
-    """Parse an assignment: `optimiser.weight_decay=0.5` -> (section, field, value)."""
+def texts(kinds: Iterable[type[msgspec.Struct]]) -> frozenset[str]:
+    """The dotted fields of records of sections that hold any text, and nothing but text."""
+    return frozenset(
+        f"{section}.{field}"
+        for kind in kinds
+        for section, parts in get_type_hints(kind).items()
+        for part in (parts, *get_args(parts))
+        if _is_struct(part)
+        for field, hint in get_type_hints(part).items()
+        if hint is str or set(get_args(hint)) == {str, type(None)}
+    )
+
+
+def _assignment(text: str, free: Collection[str]) -> tuple[str, str, Any]:
+    """Parse an assignment: `optimiser.weight_decay=0.5` -> (section, field, value).
+
+    What is no TOML is text as it stands, since the shell eats the quotes that TOML wants; so is
+    all but quoted text where the field, one of the `free`, can hold nothing else.
+    """
     name, equals, value = text.partition("=")
     section, dot, field = name.strip().partition(".")
     if not (equals and dot):
         raise InvalidInput(f"--set {text}", "must read section.field=value")
+    plain = value.strip()
     try:
-        return section, field, tomllib.loads(f"value = {value}")["value"]
+        found = tomllib.loads(f"value = {value}")
     except tomllib.TOMLDecodeError:
-        if BARE_WORD.fullmatch(value.strip()):  # the shell eats the quotes that TOML wants
-            return section, field, value.strip()
-        raise InvalidInput(f"--set {text}", "is neither a TOML value nor a plain word") from None
+        return section, field, plain
+    is_one = found.keys() == {"value"}  # and not more lines of TOML
+    if is_one and (isinstance(found["value"], str) or f"{section}.{field}" not in free):
+        return section, field, found["value"]
+    return section, field, plain
 
 
-def read_toml(path: Path, assignments: Iterable[str] = ()) -> tuple[dict[str, Any], dict[str, str]]:
+def read_toml(
+    path: Path, assignments: Iterable[str] = (), free: Collection[str] = ()
+) -> tuple[dict[str, Any], dict[str, str]]:
     """The tables of a TOML file with `section.field=value` assignments on top, and their sources.
 
-    Raises InvalidInput that names the file or `--set`.
+    `free` are the dotted fields that hold any text (`texts`). Raises InvalidInput that names the
+    file or `--set`.
     """
     try:
         raw = tomllib.loads(read_text(path))
@@ -183,7 +209,7 @@ def read_toml(path: Path, assignments: Iterable[str] = ()) -> tuple[dict[str, An
         raise InvalidInput(str(path), f"is not TOML: {error}") from None
     sources = {}
     for text in assignments:
-        section, field, value = _assignment(text)
+        section, field, value = _assignment(text, free)
         sources[section] = sources[f"{section}.{field}"] = "--set"
         raw = put(raw, section, field, value)
     return raw, sources

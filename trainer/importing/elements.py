@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from grokprobe.errors import InvalidInput
 from grokprobe.task import S5, Operation, Residues
 from trainer.config.toml import unknown
+from trainer.importing.files import read_table
 
 Composition = Literal["left", "right"]
 Word = tuple[int, ...]  # a permutation of 0..4 in one-line notation
@@ -91,8 +92,6 @@ def inverses() -> Residues:
 
 def _listed(file: str, modulus: int) -> Residues:
     """Our rank of each element that a file lists: permutations, or our ranks themselves."""
-    from trainer.importing.files import read_table  # torch comes with it
-
     table = read_table(file, MOST_BYTES)
     if table.dtype.kind not in "iu" or table.shape not in ((modulus,), (len(S5), 5)):
         message = f"must list {modulus} residues or 120 permutations of 5"

@@ -1,43 +1,48 @@
-"""Files of weights: .safetensors, .npz, .pt and .pth, read whole and without executing anything.
+"""What a file of weights holds: its fields and state dictionaries, by paths into it.
 
-What a file holds is one table of dotted names: {"model": {"embed": {"W_E": ...}}} holds
-"model.embed.W_E". Lists are kept whole, as values.
+A path is dotted through dictionaries, objects and networks, with `[0]` for a member of a list:
+"model.embed.W_E", "config.d_model", "state_dicts[3]". Nothing in a file is ever executed, and its
+tensors stay there until they are asked for.
 """
 
+import hashlib
 import io
-import re
-import warnings
-import zipfile
-from collections.abc import Callable, Collection, Mapping
+import stat
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
-import safetensors.torch
-import torch
 from numpy.typing import NDArray
 
 from grokprobe.errors import InvalidInput
 from grokprobe.settings import variable
-from grokprobe.store.records import sha256
 from grokprobe.text import utf8
 from trainer.config.toml import unknown
+from trainer.importing.formats.array_files import METADATA
+from trainer.importing.formats.detect import KINDS, read_value
+from trainer.importing.formats.stored import Stored
+from trainer.importing.plain_values import REBUILD, Record, find, flat, kind_of, numbers
 
 StateTree = dict[str, Any]
 
-# How torch and numpy say that a file is more than data.
-NEEDS_CODE = re.compile(r"GLOBAL ([\w.]+)|(TorchScript)|allow_pickle")
+TENSORS = (REBUILD, "torch.Tensor")  # with which records of tensors begin
+MOST_KNOWN = 1_000  # names among which the one is looked for that was meant
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file holds, and the digest of its bytes."""
+    """What a file holds, its tensors unread, and the digest of its bytes.
+
+    `limit` is how many bytes of a checkpoint are read.
+    """
 
     path: Path
     sha256: str
-    table: StateTree
+    table: Any
+    limit: int = 2**63
 
     @property
     def where(self) -> str:
@@ -45,33 +50,56 @@ class Contents:
         return str(self.path)
 
     def value(self, field: str) -> Any:
-        """What lies under a dotted name, arrays as lists. Raises InvalidInput if nothing does."""
-        if field not in self.table:
-            raise InvalidInput(self.where, f"{field} {unknown(field, self.table, 'field of it')}")
+        """What lies under a path, arrays as lists. Raises InvalidInput if nothing does."""
         try:
-            return _plain(self.table[field])
-        except RuntimeError:  # a tensor without values, such as a sparse one
+            return numbers(self._find(field, "field of it"))
+        except InvalidInput as error:
+            raise InvalidInput(self.where, f"{field} {error.message}") from None
+        except Exception:  # a tensor without values, or whose bytes are damaged
             raise InvalidInput(self.where, f"{field} cannot be read as numbers") from None
 
     def states(self, path: str, besides: Collection[str | None]) -> list[StateTree]:
-        """The state dictionaries under a dotted name, without what lies `besides` them.
+        """The state dictionaries under a path, without what lies `besides` them.
 
-        Raises InvalidInput if there are none.
+        A list is one of each of its members. Raises InvalidInput if there are none.
         """
-        found = self.table.get(path)
-        if isinstance(found, list) and found:
-            return [_flat(item) for item in found]
+        try:
+            found = self._find(path, "state dictionary of it")
+            lists = isinstance(found, list | tuple) and found
+            states = [flat(one) for one in (found if lists else [found])]
+        except InvalidInput as error:
+            raise InvalidInput(self.where, f"file.state {path!r} {error.message}") from None
         prefix = f"{path}." if path else ""
-        state = {
-            name.removeprefix(prefix): leaf
-            for name, leaf in self.table.items()
-            if name.startswith(prefix) and name not in besides
-        }
-        if not state:
-            tops = {name.partition(".")[0] for name in self.table}
-            message = f"file.state {path!r} {unknown(path, tops, 'state dictionary of it')}"
+        states = [
+            {name: leaf for name, leaf in state.items() if prefix + name not in besides}
+            for state in states
+        ]
+        for state in states:
+            self._check_size(state)
+        if not all(states) or any("" in state for state in states):
+            raise InvalidInput(self.where, f"file.state {path!r} is no state dictionary")
+        return states
+
+    def _find(self, path: str, what: str) -> Any:
+        for tried in (path, f"{METADATA}.{path}"):
+            try:
+                return find(self.table, tried)
+            except LookupError:
+                continue
+        raise InvalidInput("", unknown(path, self.names()[:MOST_KNOWN], what))
+
+    def names(self) -> list[str]:
+        """The paths that there are, and the dictionaries on the way to them."""
+        names = list(flat(self.table))
+        tops = dict.fromkeys(name.partition(".")[0] for name in names)
+        return [*tops, *(name for name in names if name not in tops)]
+
+    def _check_size(self, state: StateTree) -> None:
+        size = sum(leaf.nbytes for leaf in state.values() if isinstance(leaf, Stored))
+        if size > self.limit:
+            name = variable("max_model_bytes")
+            message = f"has a checkpoint of more than {self.limit} bytes; raise {name} to read it"
             raise InvalidInput(self.where, message)
-        return [state]
 
 
 def read_file(path: Path, limit: int) -> bytes:
@@ -81,94 +109,69 @@ def read_file(path: Path, limit: int) -> bytes:
             data = file.read(limit + 1)
     except OSError as error:
         raise InvalidInput(str(path), f"cannot be read: {error.strerror}") from None
-    if _size(data) > limit:
+    if len(data) > limit:
         name = variable("max_model_bytes")
         raise InvalidInput(str(path), f"holds more than {limit} bytes; raise {name} to read it")
     return data
 
 
-def _size(data: bytes) -> int:
-    """The bytes of a file, unpacked if it is an archive."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return max(len(data), sum(entry.file_size for entry in archive.infolist()))
-    except Exception:  # no archive, or one that no reader will open either
-        return len(data)
-
-
-def _safetensors(data: bytes) -> Any:
-    return safetensors.torch.load(data)
-
-
-def _npz(data: bytes) -> Any:
-    archive = np.load(io.BytesIO(data), allow_pickle=False)
-    arrays = {name: archive[name] for name in archive.files}
-    if not all(isinstance(array, np.ndarray) for array in arrays.values()):
-        raise ValueError("another kind of zip archive")  # of whose entries numpy gives the bytes
-    return arrays
-
-
-def _torch(data: bytes) -> Any:
-    return torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
-
-
-READERS: dict[str, Callable[[bytes], Any]] = {
-    ".safetensors": _safetensors,
-    ".npz": _npz,
-    ".pt": _torch,
-    ".pth": _torch,
-}
-
-
 def read_contents(path: Path, limit: int) -> Contents:
-    """What a file holds. Raises InvalidInput for all that is not a sound file of its kind."""
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        kinds = ", ".join(READERS)
-        raise InvalidInput(str(path), f"is not a kind of file that is read here, which are {kinds}")
-    data = read_file(path, limit)
+    """What a file holds, whatever it is called. Raises InvalidInput if it is none that is read.
+
+    The file may be larger than `limit` bytes, but nothing that is read at once may.
+    """
     try:
-        with warnings.catch_warnings(action="ignore"):  # of torch, about formats older than itself
-            return Contents(path, sha256(data), _flat(reader(data)))
-    except Exception as error:  # of a broken file any library raises anything
-        raise InvalidInput(str(path), _reason(error, path.suffix)) from None
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            raise InvalidInput(str(path), "is no file; save it to one first")
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InvalidInput(str(path), f"cannot be read: {error.strerror}") from None
+    try:
+        return Contents(path, digest, read_value(path, limit), limit)
+    except InvalidInput as error:
+        raise InvalidInput(str(path), error.message) from None
+    except Exception:  # of a broken file any library raises anything
+        message = f"is no whole file of tensors: cut off, or none of those that are read, {KINDS}"
+        raise InvalidInput(str(path), message) from None
 
 
-def _reason(error: Exception, suffix: str) -> str:
-    found = NEEDS_CODE.search(str(error))
-    if found is None:
-        return f"is no whole {suffix} file of tensors: cut off, or of another kind"
-    what = found[1] or found[2] or "Python objects"
-    return (
-        f"needs {what}, which could execute code, so it is not read; save tensors, numbers, lists "
-        "and dictionaries alone, such as a state dictionary"
+def is_tensor(leaf: Any) -> bool:
+    """Whether a leaf is a tensor, be it one that can be read or not."""
+    return hasattr(leaf, "__array__") or (
+        isinstance(leaf, Record) and leaf.name.startswith(TENSORS)
     )
 
 
-def _flat(value: Any, path: str = "") -> StateTree:
-    """Flatten nested dictionaries into one, with dotted names."""
-    if not isinstance(value, Mapping):
-        return {path: value}
-    parts = (_flat(item, f"{path}.{key}" if path else str(key)) for key, item in value.items())
-    return {name: leaf for part in parts for name, leaf in part.items()}
+def read_array(leaf: Any, where: str) -> NDArray[Any]:
+    """The numbers of a tensor of a file. Raises InvalidInput if there are none to be read."""
+    if not hasattr(leaf, "__array__"):
+        raise InvalidInput(where, f"is no dense tensor of numbers but {kind_of(leaf)}")
+    try:
+        return np.asarray(leaf)
+    except InvalidInput as error:
+        raise InvalidInput(where, error.message) from None
+    except Exception:  # whatever a library says of bytes that are damaged
+        raise InvalidInput(where, "cannot be read: damaged, or the file has changed") from None
 
 
-def _plain(value: Any) -> Any:
-    """Turn tensors and arrays into numbers and lists of them."""
-    if isinstance(value, torch.Tensor | np.ndarray | np.generic):
-        return value.tolist()
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+def read_plain(path: Path, limit: int) -> Any:
+    """What an .npy or a .json file holds. Raises InvalidInput if it is none."""
+    data = read_file(path, limit)
+    try:
+        if path.suffix == ".json":
+            return msgspec.json.decode(utf8(data, str(path)))
+        # Not np.load, which would also open a zip file.
+        return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    except InvalidInput:
+        raise
+    except Exception:  # a broken npy header comes out as anything
+        raise InvalidInput(str(path), "is no whole table, of .npy or of .json") from None
 
 
 def read_table(file: str, limit: int) -> NDArray[Any]:
     """The table of an .npy or a .json file. Raises InvalidInput if it is none."""
-    data = read_file(Path(file), limit)
-    try:  # of an .npy not by np.load, which would also open a zip file
-        if Path(file).suffix == ".json":
-            return np.asarray(msgspec.json.decode(utf8(data, file)))
-        table: NDArray[Any] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    except InvalidInput:
-        raise
-    except Exception:  # a broken npy header comes out as anything
+    try:
+        return np.asarray(read_plain(Path(file), limit))
+    except ValueError:  # rows of different lengths
         raise InvalidInput(file, "is no whole table, of .npy or of .json") from None
-    return table

@@ -3,7 +3,6 @@
 A layout is of one family. Each tensor of a file is described by its axes (tensors.py).
 """
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,11 +10,13 @@ from typing import Annotated, Any
 import msgspec
 
 from grokprobe.errors import InvalidInput
-from grokprobe.task import Operation, Residues, Seed
+from grokprobe.task import Operation, Residues
 from trainer.config import toml as sections
-from trainer.config.schema import Activation, Layers, Positive, Step, TransformerShape
+from trainer.config.schema import Activation, Layers, Positive, TransformerShape
 from trainer.config.toml import Section, Sources
 from trainer.importing.elements import Composition, check_elements, numbers_of
+from trainer.importing.layouts.splits import Split, UnknownSplit, check_split, of_kind
+from trainer.importing.layouts.steps import StepSection, check_step, step_section
 from trainer.importing.tensors import (
     OF_EMBEDDED_MLP,
     OF_LAYER,
@@ -67,42 +68,7 @@ class FileSection(Section, frozen=True, kw_only=True):
 
     state: str = ""  # dotted path of the state dictionary, or of a list: one checkpoint each
     ignore: list[str] = msgspec.field(default_factory=list)  # patterns (fnmatch) of no parameters
-
-
-class StepSection(Section, frozen=True, kw_only=True):
-    """Where the step number is found: one of the fields is set."""
-
-    pattern: str | None = None  # a regular expression on the file's name, its group the number
-    field: str | None = None  # dotted path of the number in the file; of a list where `state` is
-    number: Step | None = None  # what --step says
-
-
-class UnknownSplit(Section, frozen=True, kw_only=True, tag_field="kind", tag="unknown"):
-    """Nobody knows which pairs were trained on: train and test figures are null."""
-
-
-class MaskSplit(Section, frozen=True, kw_only=True, tag_field="kind", tag="mask"):
-    """The train mask: bool, p*p of them in the order a*p + b."""
-
-    file: str | None = None  # an .npy file; else
-    field: str | None = None  # the dotted path in the checkpoint's own file
-
-
-class PairsSplit(Section, frozen=True, kw_only=True, tag_field="kind", tag="pairs"):
-    """The train pairs: a list of [a, b]."""
-
-    file: str | None = None  # an .npy or .json file; else
-    field: str | None = None  # the dotted path in the checkpoint's own file
-
-
-class ShuffleSplit(Section, frozen=True, kw_only=True, tag_field="kind", tag="shuffle"):
-    """The train pairs: the first of all in lexicographic order after Python's random.shuffle."""
-
-    train_fraction: Annotated[float, msgspec.Meta(gt=0, lt=1)]
-    seed: Seed
-
-
-Split = UnknownSplit | MaskSplit | PairsSplit | ShuffleSplit
+    first_layer: Annotated[int, msgspec.Meta(ge=0, le=1)] = 0  # which {layer} names begin with
 
 
 class BaseLayout(Section, frozen=True, kw_only=True):
@@ -141,10 +107,11 @@ class TransformerLayout(BaseLayout, frozen=True, kw_only=True):
     def parameters(self, layers: int) -> dict[str, Tensor]:
         """The tensors of a network of so many layers, by its parameters."""
         if layers == 1 and self.model.layer_norm == "none":
-            return {name: tensor.of_layer(0) for name, tensor in self.listed.items()}
+            first = self.file.first_layer
+            return {name: tensor.of_layer(first) for name, tensor in self.listed.items()}
         others = {name: tensor for name, tensor in self.listed.items() if name not in OF_LAYER}
         return others | {
-            f"blocks.{layer}.{name}": tensor.of_layer(layer)
+            f"blocks.{layer}.{name}": tensor.of_layer(self.file.first_layer + layer)
             for layer in range(layers)
             for name, tensor in self.listed.items()
             if name in OF_LAYER
@@ -172,21 +139,6 @@ Layout = TransformerLayout | MLPLayout
 FAMILIES: dict[str, type[Layout]] = {"transformer": TransformerLayout, "mlp": MLPLayout}
 
 
-def _check_step(step: StepSection) -> None:
-    stated = [name for name in step.__struct_fields__ if getattr(step, name) is not None]
-    if len(stated) != 1:
-        message = (
-            f"one of pattern, field or --step says the step, got {' and '.join(stated) or 'none'}"
-        )
-        raise InvalidInput("step", message)
-    try:
-        groups = re.compile(step.pattern or "()").groups
-    except re.error as error:
-        raise InvalidInput("step.pattern", f"is not a regular expression: {error}") from None
-    if groups != 1:
-        raise InvalidInput("step.pattern", f"must have one group, the number, got {step.pattern!r}")
-
-
 def _check_listed(layout: Layout) -> None:
     """Raise InvalidInput for a tensor that goes with another, or with a LayerNorm, and is alone."""
     for name in layout.canonical:
@@ -211,12 +163,8 @@ def check(layout: Layout) -> None:
     for name, tensor in layout.listed.items():
         check_tensor(name, tensor, layout.canonical[name])
     _check_listed(layout)
-    _check_step(layout.step)
-    split = layout.split
-    if isinstance(split, MaskSplit | PairsSplit) and (split.file is None) == (split.field is None):
-        raise InvalidInput(
-            "split", f"{split.__struct_config__.tag} needs a file or a field, one of them"
-        )
+    check_step(layout.step)
+    check_split(layout.split)
 
 
 def _kind(raw: dict[str, Any], source: str, sources: Sources) -> type[Layout]:
@@ -229,17 +177,30 @@ def _kind(raw: dict[str, Any], source: str, sources: Sources) -> type[Layout]:
     return FAMILIES[family]
 
 
-def load_layout(name: str, assignments: Iterable[str] = (), step: int | None = None) -> Layout:
+def load_layout(
+    name: str,
+    assignments: Iterable[str] = (),
+    step: int | None = None,
+    steps: str | None = None,
+) -> Layout:
     """A layout by the name of a shipped one or from a `.toml` file, changed as `--set` says.
 
-    `step` is that of the command line. Raises InvalidInput that names the file, or `--set`, and the
+    `step` and `steps` are those of the command line: one number, and numbers with commas between
+    them or a pattern of file names. Raises InvalidInput that names the file, or `--set`, and the
     dotted field.
     """
     own = name.endswith(".toml")
     path = Path(name) if own else sections.shipped(name, LAYOUTS, "layout")
-    raw, sources = sections.read_toml(path, assignments)
+    raw, sources = sections.read_toml(path, assignments, sections.texts(FAMILIES.values()))
     if step is not None:
         raw["step"] = {"number": step}
         sources["step.number"] = "--step"
+    if steps is not None:
+        given = msgspec.structs.asdict(step_section(steps))
+        raw["step"] = {name: value for name, value in given.items() if value is not None}
+        sources |= dict.fromkeys(("step.pattern", "step.numbers"), "--steps")
+    if "split.kind" in sources and isinstance(raw["split"], dict):
+        own_split = {field.removeprefix("split.") for field in sources}
+        raw["split"] = of_kind(raw["split"], own_split)
     kind = _kind(raw, path.name, sources)
     return sections.decode_sections(raw, kind, check, path.name, sources)

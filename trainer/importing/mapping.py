@@ -8,13 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import takewhile
-from math import prod
 from typing import Any
 
 import einops
 import msgspec
 import numpy as np
-import torch
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
@@ -28,10 +26,11 @@ from trainer.config.schema import (
 )
 from trainer.config.toml import unknown
 from trainer.importing.elements import in_our_order
+from trainer.importing.files import MOST_KNOWN, is_tensor, read_array
 from trainer.importing.layout import Layout, MLPLayout, TransformerLayout
+from trainer.importing.layouts.sizes import Sizes
 from trainer.importing.tensors import LAYER, LAYER_NORMS, Tensor, index_of
-from trainer.measuring.measures import weight_norms
-from trainer.models.export import Weights
+from trainer.measuring.norms import weight_norms
 
 StateDict = Mapping[str, Any]  # the tensors of one checkpoint, by their names in the file
 
@@ -43,8 +42,9 @@ class ForeignNetwork:
     section: ModelSection  # but for its initialisation, which nobody knows
     modulus: int
     modulus_by: str  # who said so
-    weights: Weights  # all but biases and positions that the file lacks
+    weights: dict[str, NDArray[np.float32]]  # all but biases and positions that the file lacks
     norms: dict[str, float | None]  # of the file's tensors, whole, each once
+    read_from: dict[str, str]  # by parameter: its tensor in the file, with shape and axes
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -67,11 +67,10 @@ def read_network(where: str, state: StateDict, layout: Layout) -> ForeignNetwork
     tensors = _listed(state, layout, where)
     arrays = {t.source: _array(state[t.source], f"{where}: {t.source}") for t in tensors.values()}
     sizes = Sizes(layout, where)
-    ordered = sorted(tensors.items(), key=lambda item: "p" in item[1].slice)  # others may tell p
-    cut = {name: _cut(arrays[t.source], t, sizes, where) for name, t in ordered}
+    cut = _cut_all(tensors, arrays, sizes, where)
     for name, tensor in tensors.items():  # axes that share one, now that all others are known
         _note(tensor, cut[name], sizes, alone=False)
-    distinct = {str(_address(state[source])): array for source, array in arrays.items()}
+    distinct = {_place(state[source], array): array for source, array in arrays.items()}
     axes = {name: layout.canonical[_base(name)] for name in tensors}
     weights = {name: _arranged(cut[name], t, axes[name], sizes) for name, t in tensors.items()}
     numbers = layout.task.numbers(sizes["p"])
@@ -84,6 +83,7 @@ def read_network(where: str, state: StateDict, layout: Layout) -> ForeignNetwork
         sizes.who("p"),
         weights,
         weight_norms(distinct),
+        {name: _who(tensor, arrays[tensor.source]) for name, tensor in tensors.items()},
     )
 
 
@@ -92,7 +92,7 @@ def _base(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def _section(layout: Layout, tensors: Mapping[str, Tensor], sizes: "Sizes") -> ModelSection:
+def _section(layout: Layout, tensors: Mapping[str, Tensor], sizes: Sizes) -> ModelSection:
     """The section of a network that has these parameters."""
     bases = {_base(name) for name in tensors}
     biases = {name for name in bases if name.startswith("b_")}
@@ -114,63 +114,18 @@ def _section(layout: Layout, tensors: Mapping[str, Tensor], sizes: "Sizes") -> M
     return TransformerSection(**facts)
 
 
-class Sizes:
-    """How long each axis is, and who said so first."""
-
-    def __init__(self, layout: Layout, where: str) -> None:
-        self._where, self._equals = where, 0
-        self._known = {"1": (1, "its name")}
-        if isinstance(layout, TransformerLayout):
-            self._equals = int(layout.model.tokens == "a b =")
-            self._known["tokens"] = (2 + self._equals, "model.tokens")
-            if layout.model.heads is not None:
-                self._known["heads"] = (layout.model.heads, "model.heads")
-        if layout.task.modulus is not None:
-            self._know_modulus(layout.task.modulus, "task.modulus")
-
-    def _know_modulus(self, p: int, who: str) -> None:
-        self._known["p"] = (p, who)
-        self._known["vocabulary"] = (p + self._equals, who)
-
-    def __getitem__(self, axis: str) -> int:
-        return self._known[axis][0]
-
-    def who(self, axis: str) -> str:
-        """Who said how long an axis is."""
-        return self._known[axis][1]
-
-    def get(self, axis: str) -> int | None:
-        """The length of an axis; None if nobody has said so yet."""
-        return self[axis] if axis in self._known else None
-
-    def note(self, axes: list[str], length: int, who: str) -> None:
-        """Note that `who` makes axes, multiplied, so long. Raises InvalidInput if others do not."""
-        missing = [axis for axis in axes if axis not in self._known]
-        known = [axis for axis in axes if axis in self._known]
-        rest = prod(self[axis] for axis in known)
-        if len(missing) > 1:
-            message = f"{who} does not tell {' from '.join(missing)}; state model.heads"
-            raise InvalidInput(self._where, message)
-        if length % rest if missing else length != rest:
-            others = " and ".join(dict.fromkeys(self._known[axis][1] for axis in known))
-            message = f"{who} makes {' * '.join(axes)} {length}, but {' * '.join(known)} is {rest}"
-            raise InvalidInput(self._where, f"{message} by {others}")
-        for axis in missing:
-            self._known[axis] = (length // rest, who)
-            if axis in ("p", "vocabulary"):
-                self._know_modulus(length // rest - self._equals * (axis != "p"), who)
-
-
 def _listed(state: StateDict, layout: Layout, where: str) -> dict[str, Tensor]:
     """The tensors of the layout that are there, by parameter."""
     parameters, ignored = _parameters(state, layout), layout.file.ignore
     for name, tensor in parameters.items():
         if tensor.source not in state and not tensor.optional:
-            message = unknown(tensor.source, state, "tensor of this file")
+            message = unknown(tensor.source, list(state)[:MOST_KNOWN], "tensor of this file")
             raise InvalidInput(where, f"{tensor.source}, which is to be {name}, {message}")
     sources = {tensor.source for tensor in parameters.values()}
-    for name in state:
-        if name not in sources and not any(fnmatchcase(name, pattern) for pattern in ignored):
+    for name, leaf in state.items():
+        if name in sources or not is_tensor(leaf):
+            continue
+        if not any(fnmatchcase(name, pattern) for pattern in ignored):
             raise InvalidInput(where, f"{name} {_left_over(name, layout)}")
     return {name: tensor for name, tensor in parameters.items() if tensor.source in state}
 
@@ -190,36 +145,52 @@ def _parameters(state: StateDict, layout: Layout) -> dict[str, Tensor]:
         return layout.listed
     query, layers = layout.tensors.W_Q, layout.model.layers
     if layers is None:
-        names = (query.of_layer(number).source for number in range(MOST_LAYERS))
+        first = layout.file.first_layer
+        names = (query.of_layer(first + number).source for number in range(MOST_LAYERS))
         layers = sum(1 for _ in takewhile(state.__contains__, dict.fromkeys(names)))
     return layout.parameters(max(1, layers))
 
 
-def _address(leaf: Any) -> int:
+def _place(leaf: Any, array: NDArray[Any]) -> str:
     """Where a tensor lies: the same for two names of one tensor."""
-    return int(leaf.data_ptr() if isinstance(leaf, torch.Tensor) else leaf.ctypes.data)
+    return str(getattr(leaf, "place", array.ctypes.data))
 
 
 def _array(leaf: Any, where: str) -> NDArray[Any]:
     """A tensor of a file as it is there. Raises InvalidInput unless it holds finite floats."""
-    if isinstance(leaf, torch.Tensor) and leaf.layout == torch.strided and not leaf.is_meta:
-        half = leaf.is_floating_point() and leaf.itemsize < 4  # numpy does not know bfloat16
-        leaf = leaf.detach().to(torch.float32 if half else leaf.dtype).numpy()
-    if not isinstance(leaf, np.ndarray):
-        raise InvalidInput(where, f"is no dense tensor of numbers but a {type(leaf).__name__}")
-    if not np.issubdtype(leaf.dtype, np.floating):
-        raise InvalidInput(where, f"holds {leaf.dtype}, and parameters are floating-point numbers")
+    array = read_array(leaf, where)
+    if not np.issubdtype(array.dtype, np.floating):
+        raise InvalidInput(where, f"holds {array.dtype}, and parameters are floating-point numbers")
     with np.errstate(over="ignore"):
-        bad = int((~np.isfinite(leaf.astype(np.float32))).sum())
+        bad = int((~np.isfinite(array.astype(np.float32))).sum())
     if bad:
-        raise InvalidInput(where, f"{bad} of {leaf.size} values are not finite numbers of float32")
-    return leaf
+        raise InvalidInput(where, f"{bad} of {array.size} values are not finite numbers of float32")
+    return array
+
+
+def _cut_all(
+    tensors: Mapping[str, Tensor], arrays: StateDict, sizes: Sizes, where: str
+) -> dict[str, NDArray[Any]]:
+    """The parts of all tensors: those first that tell the sizes in the slices of others."""
+    cut: dict[str, NDArray[Any]] = {}
+    while waiting := {name: tensor for name, tensor in tensors.items() if name not in cut}:
+        ready = {n: t for n, t in waiting.items() if not t.needs - sizes.known.keys()}
+        for name, tensor in ready.items():
+            cut[name] = _cut(arrays[tensor.source], tensor, sizes, where)
+        if not ready:
+            name, tensor = next(iter(waiting.items()))
+            lacks = sorted(tensor.needs - sizes.known.keys())[0]
+            stated = {"p": "task.modulus", "vocabulary": "task.modulus", "heads": "model.heads"}
+            message = f"slice {tensor.slice!r} of {name} uses {lacks}, which no tensor tells before"
+            hint = f"; state {stated[lacks]}" if lacks in stated else ""
+            raise InvalidInput(where, message + hint)
+    return cut
 
 
 def _cut(array: NDArray[Any], tensor: Tensor, sizes: Sizes, where: str) -> NDArray[Any]:
     """The part of a tensor that the layout wants; its sizes are noted."""
     try:
-        cut: NDArray[Any] = array[index_of(tensor.slice, sizes.get("p"))]
+        cut: NDArray[Any] = array[index_of(tensor.slice, sizes.known)]
         fits = cut.ndim == len(tensor.groups) and cut.size > 0
     except IndexError:
         fits = False
@@ -246,4 +217,4 @@ def _arranged(
 ) -> NDArray[np.float32]:
     lengths = {axis: sizes[axis] for axis in tensor.names if axis != "1"}
     arranged = einops.rearrange(array, f"{tensor.axes} -> {canonical}", **lengths)
-    return np.ascontiguousarray(arranged, dtype=np.float32)
+    return np.array(arranged, dtype=np.float32, order="C")  # a copy: a file's are read-only

@@ -1,7 +1,7 @@
 """Runs of any architecture, from ONNX files by the contract of docs/format.md."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,12 +21,13 @@ from trainer.importing.elements import elements_record
 from trainer.importing.files import read_file
 from trainer.importing.layout import LayoutTask
 from trainer.importing.onnx_elements import reorder
-from trainer.importing.publish import describe_import, publish
+from trainer.importing.publish import describe_import, figures_of, publish, rehearse
 from trainer.importing.tensors import OF_EMBEDDED_MLP, OF_LAYER, OF_TRANSFORMER
 from trainer.learning.data import Grid, make_grid
 from trainer.measuring.file_gradients import file_gradients
 from trainer.measuring.gradients import NAMES
-from trainer.measuring.measures import read_outputs, weight_norms
+from trainer.measuring.measures import read_outputs
+from trainer.measuring.norms import weight_norms
 from trainer.models.export import Exported, open_session, opset, stamp, strip
 from trainer.reporting.progress import Reporter
 
@@ -48,31 +49,47 @@ def import_onnx(
     settings: Settings,
     paths: Sequence[Path],
     stated: LayoutTask,
-    step: int | None,
+    steps: Sequence[int | None],
     run: str,
     reporter: Reporter,
+    group: str | None = None,
+    dry_run: bool = False,
 ) -> int:
-    """Publish ONNX files as a run whose split is unknown; return the exit status.
+    """Publish ONNX files as a run whose split is unknown, or say what would be published.
 
-    `step` is that of a single file; else each says its own. Raises InvalidInput for whatever is
-    wrong with a file, and errors of publication.
+    Returns the exit status.
+
+    `steps` are those of the files; where one is None the file says its own. Raises InvalidInput
+    for whatever is wrong with a file, and errors of publication.
     """
     assert stated.modulus is not None  # the command line has it
     grid = make_grid(Task(operation=stated.operation, modulus=stated.modulus), None)
     numbers = stated.numbers(stated.modulus)
     files = [read_file(path, settings.max_model_bytes) for path in paths]
     checkpoints: dict[int, Exported] = {}
-    for path, data in zip(paths, files, strict=True):
+    for path, data, step in zip(paths, files, steps, strict=True):
         exported = _check(data, grid, numbers, step, run, str(path))
         if exported.step in checkpoints:
             raise InvalidInput(str(path), f"another file is step {exported.step} too")
         checkpoints[exported.step] = exported
     config = {"files": sorted(map(sha256, files)), **elements_record(numbers)}
-    manifest = describe_import(run, grid, architecture={"family": "onnx"}, config=config)
-    ordered = [checkpoints[step] for step in sorted(checkpoints)]
+    manifest = describe_import(
+        run, grid, architecture={"family": "onnx"}, config=config, group=group
+    )
+    in_order = sorted(checkpoints)
+    ordered = [checkpoints[step] for step in in_order]
+    if dry_run:
+        print(*rehearse(settings, manifest, told_of(ordered, grid)), sep="\n")
     last = read_outputs(open_session(ordered[-1].model), grid, "logits")
     warn_at_chance(last.logits, grid, numbers)
-    return publish(settings, manifest, grid, ordered, reporter)
+    return 0 if dry_run else publish(settings, manifest, grid, in_order, ordered, reporter)
+
+
+def told_of(checkpoints: Sequence[Exported], grid: Grid) -> Iterator[str]:
+    """A line about each checkpoint: its size, and how well it answers."""
+    for one in checkpoints:
+        figures = figures_of(read_outputs(open_session(one.model), grid, "logits"))
+        yield f"step {one.step}: {len(one.model):,} bytes, {figures}"
 
 
 def _check(

@@ -5,10 +5,11 @@ become is fixed by the tables here, so transposing and reshaping need no other w
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from math import prod
 
 from grokprobe.errors import InvalidInput
-from trainer.config.toml import Section
+from trainer.config.toml import Section, unknown
 
 # vocabulary = p, and one more where "=" is a token: the last row, or W_equals if that lies apart.
 OF_TRANSFORMER = {
@@ -56,8 +57,10 @@ OF_ONE_HOT_MLP = {
     "b_in": "d_mlp",
     "b_out": "p",
 }
-LAYER = "{layer}"  # in a name or a slice: the number of the layer, from 0
-BOUND = r"-?[0-9]{1,9}|p"
+LAYER = "{layer}"  # in a name or a slice: the number of the layer, from file.first_layer on
+SIZES = ("p", "vocabulary", "tokens", "d_model", "heads", "d_head", "d_mlp")  # axes, as numbers
+PRODUCT = r"(?:[0-9]{1,9}|[a-z]\w*)(?:\*(?:[0-9]{1,9}|[a-z]\w*))*"
+BOUND = rf"-?{PRODUCT}(?:[+-]{PRODUCT})*"
 AXIS = r"\w+|\(\w+(?: \w+)*\)"
 AXES = re.compile(rf"(?:{AXIS})(?: (?:{AXIS}))*")
 PART = re.compile(rf"({BOUND})|({BOUND})?:({BOUND})?")
@@ -68,7 +71,7 @@ class Tensor(Section, frozen=True, kw_only=True):
 
     source: str
     axes: str
-    slice: str = ""  # as numpy's, of integers, p and {layer}: ":, :p"
+    slice: str = ""  # as numpy's, of integers, sizes and {layer}: ":, d_model:2*d_model"
     optional: bool = False  # of a bias: files without it are networks without it
 
     @property
@@ -81,28 +84,41 @@ class Tensor(Section, frozen=True, kw_only=True):
         """The axes of each dimension."""
         return [re.findall(r"\w+", part) for part in re.findall(AXIS, self.axes)]
 
+    @property
+    def needs(self) -> set[str]:
+        """The sizes in its slice."""
+        return set(re.findall(r"[a-z]\w*", self.slice.replace(LAYER, "0")))
+
     def of_layer(self, number: int) -> "Tensor":
-        """The tensor of one layer, counted from 0."""
+        """The tensor of the layer that has this number in the file."""
         source, cut = (text.replace(LAYER, str(number)) for text in (self.source, self.slice))
         return Tensor(source=source, axes=self.axes, slice=cut, optional=self.optional)
 
 
-def index_of(cut: str, p: int | None) -> tuple[slice | int, ...]:
-    """A `slice` as an index of arrays. Raises InvalidInput if it needs p and that is unknown."""
-
-    def number(text: str) -> int | None:
-        if text == "p" and p is None:
-            raise InvalidInput("task.modulus", f"must be stated, because slice {cut!r} uses p")
-        return p if text == "p" else int(text) if text else None
-
+def index_of(cut: str, sizes: Mapping[str, int]) -> tuple[slice | int, ...]:
+    """A `slice` as an index of arrays. Raises InvalidInput for one that is none of these sizes."""
     found: list[slice | int] = []
-    for part in filter(None, (part.strip() for part in cut.split(","))):
+    for part in filter(None, (part.replace(" ", "") for part in cut.split(","))):
         match = PART.fullmatch(part)
         if match is None:
-            raise InvalidInput("slice", f"{part!r} is not START:STOP of integers and p")
-        single, start, stop = (number(text or "") for text in match.groups())
+            raise InvalidInput("slice", f"{part!r} is not START:STOP of integers and sizes")
+        single, start, stop = (_bound(text, sizes) if text else None for text in match.groups())
         found.append(slice(start, stop) if single is None else single)
     return tuple(found)
+
+
+def _bound(text: str, sizes: Mapping[str, int]) -> int:
+    """The value of `2*d_model` or `p+1`."""
+    terms = re.findall(r"([+-]?)([\w*]+)", text)
+    return sum((-1 if sign == "-" else 1) * _product(term, sizes) for sign, term in terms)
+
+
+def _product(term: str, sizes: Mapping[str, int]) -> int:
+    factors = term.split("*")
+    for name in factors:
+        if not name.isdigit() and name not in sizes:
+            raise InvalidInput("slice", f"{name} {unknown(name, sizes, 'size')}")
+    return prod(int(name) if name.isdigit() else sizes[name] for name in factors)
 
 
 def check_tensor(name: str, tensor: Tensor, canonical: str) -> None:
@@ -116,7 +132,7 @@ def check_tensor(name: str, tensor: Tensor, canonical: str) -> None:
     if tensor.optional and not name.startswith("b_"):
         raise InvalidInput(f"{field}.optional", "only a bias can be left out")
     try:
-        index_of(tensor.of_layer(0).slice, p=1)
+        index_of(tensor.of_layer(0).slice, dict.fromkeys(SIZES, 1))
     except InvalidInput as error:
         raise InvalidInput(f"{field}.slice", error.message) from None
 

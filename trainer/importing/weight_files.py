@@ -1,37 +1,40 @@
 """Runs that others trained: every file is read and checked, then all of it is published.
 
-Nothing is written before the last checkpoint is known to be good. `run.json` names the layout and
-the digest of each file, so the same command completes an import that was interrupted, succeeds when
-it is repeated, and is refused under a name that holds anything else.
+Nothing is written before the last checkpoint is known to be good. One checkpoint at a time is in
+memory: each is read for its facts, for its check and for its publication. `run.json` names the
+layout and the digest of each file, so the same command completes an import that was interrupted,
+succeeds when it is repeated, and is refused under a name that holds anything else.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import msgspec
-import numpy as np
 import torch
 
+from grokprobe.analysis.probe import Probe
 from grokprobe.errors import InvalidInput
 from grokprobe.settings import Settings
-from grokprobe.task import Mask, Task
+from grokprobe.store.records import RunManifest
 from trainer.importing.chance import warn_at_chance
-from trainer.importing.elements import elements_record
-from trainer.importing.files import Contents, read_contents
-from trainer.importing.layout import Layout, ShuffleSplit
-from trainer.importing.mapping import ForeignNetwork, read_network
-from trainer.importing.publish import describe_import, publish
-from trainer.importing.steps_and_split import steps_of, train_mask
+from trainer.importing.checkpoints import Found, FoundRun, find_run, task_of
+from trainer.importing.layout import Layout
+from trainer.importing.layouts.splits import ShuffleSplit
+from trainer.importing.mapping import ForeignNetwork
+from trainer.importing.publish import (
+    describe_import,
+    figures_of,
+    publish,
+    rehearse,
+    tensors_of,
+)
 from trainer.learning.data import Grid, make_grid
-from trainer.learning.snapshot import take
 from trainer.measuring.gradients import gradient_measures
-from trainer.measuring.measures import read_outputs
 from trainer.models import make_network
 from trainer.models.export import (
     Exported,
     Graph,
+    Weights,
     check_parity,
     export_graph,
     open_session,
@@ -41,106 +44,110 @@ from trainer.models.network import Network
 from trainer.reporting.progress import Reporter
 
 
-@dataclass(frozen=True)
-class Found:
-    """One checkpoint of a file, and the split that the file tells."""
-
-    where: str
-    step: int
-    network: ForeignNetwork
-    train: Mask | None
-
-
 def import_files(
-    settings: Settings, paths: Sequence[Path], layout: Layout, run: str, reporter: Reporter
+    settings: Settings,
+    paths: Sequence[Path],
+    layout: Layout,
+    run: str,
+    reporter: Reporter,
+    group: str | None = None,
 ) -> int:
     """Publish files of weights as a run; return the exit status.
 
     Raises InvalidInput for whatever is wrong with a file, ParityError, and errors of publication.
     """
-    files = [read_contents(path, settings.max_model_bytes) for path in paths]
-    found = [one for file in files for one in _checkpoints(file, layout, settings.max_model_bytes)]
-    found.sort(key=lambda one: one.step)
-    _check_alike(found)
-    first = found[0]
-    grid = make_grid(_task(layout, first.network), first.train)
-    numbers = layout.task.numbers(grid.task.modulus)
+    found = find_run(paths, layout, settings.max_model_bytes)
+    return import_run(settings, found, run, reporter, group)
+
+
+def import_run(
+    settings: Settings, found: FoundRun, run: str, reporter: Reporter, group: str | None
+) -> int:
+    """Publish what was found in files; return the exit status.
+
+    Raises InvalidInput, ParityError, and errors of publication.
+    """
+    first = found.checkpoints[0].read(found.layout)
+    manifest, grid = _describe(found, first, run, group)
+    graph = Graph(export_graph(model_of(first), grid.sample()), run, grid.task)
+    for one in found.checkpoints:
+        logits = _checked_logits(one, found.layout, graph, grid, run)
+    warn_at_chance(logits.numpy(), grid, found.numbers)
+    steps = [one.step for one in found.checkpoints]
+    exported = _export(found.checkpoints, found.layout, graph)
+    return publish(settings, manifest, grid, steps, exported, reporter)
+
+
+def rehearse_run(settings: Settings, found: FoundRun, run: str, group: str | None) -> int:
+    """Print what `import_run` would publish, and write nothing; return the exit status.
+
+    Raises InvalidInput if another run has the name, RunDeleted, and whatever is wrong with a file.
+    """
+    first = found.checkpoints[0].read(found.layout)
+    manifest, grid = _describe(found, first, run, group)
+    told = itertools.chain(tensors_of(first), _told_of(found, grid))
+    print(*rehearse(settings, manifest, told), sep="\n")
+    return 0
+
+
+def _told_of(found: FoundRun, grid: Grid) -> Iterator[str]:
+    """A line about each checkpoint: its size, and how well it answers. Raises InvalidInput."""
+    for one in found.checkpoints:
+        model = model_of(one.read(found.layout))
+        with torch.no_grad():
+            logits = model(torch.from_numpy(grid.pairs)).logits
+        _refuse_infinite(one, logits)
+        size = sum(weight.nbytes for weight in model.parameters())
+        figures = figures_of(Probe(grid.task, grid.train, logits=logits.numpy()))
+        yield f"step {one.step}: {size:,} bytes of weights, {figures}"
+    warn_at_chance(logits.numpy(), grid, found.numbers)
+
+
+def _describe(
+    found: FoundRun, first: ForeignNetwork, run: str, group: str | None
+) -> tuple[RunManifest, Grid]:
+    """The manifest of the run, and its pairs."""
+    split = found.layout.split
+    grid = make_grid(task_of(found.layout, first), found.checkpoints[0].train)
     manifest = describe_import(
         run,
         grid,
-        architecture=first.network.architecture,
-        config={
-            "layout": msgspec.to_builtins(layout),
-            "files": sorted(file.sha256 for file in files),
-            **elements_record(numbers),
-        },
-        drawn=layout.split if isinstance(layout.split, ShuffleSplit) else None,
+        architecture=first.architecture,
+        config=found.config,
+        drawn=split if isinstance(split, ShuffleSplit) else None,
+        group=group,
     )
-    exported = _export(found, grid, run)
-    last = read_outputs(open_session(exported[-1].model), grid, "logits")
-    warn_at_chance(last.logits, grid, numbers)
-    return publish(settings, manifest, grid, exported, reporter)
+    return manifest, grid
 
 
-def _task(layout: Layout, network: ForeignNetwork) -> Task:
-    return Task(operation=layout.task.operation, modulus=network.modulus)
+def _checked_logits(one: Found, layout: Layout, graph: Graph, grid: Grid, run: str) -> torch.Tensor:
+    """The logits of all pairs, (p*p, p).
 
-
-def _checkpoints(contents: Contents, layout: Layout, limit: int) -> list[Found]:
-    """The checkpoints of a file. Raises InvalidInput that names it and what is wrong with it."""
-    besides = {layout.step.field, getattr(layout.split, "field", None)}
-    states = contents.states(layout.file.state, besides)
-    steps = steps_of(contents, layout.step, len(states))
-    several = len(states) > 1
-    wheres = [f"{contents.where} step {n}" if several else contents.where for n in steps]
-    networks = [read_network(*one, layout) for one in zip(wheres, states, strict=True)]
-    task = _task(layout, networks[0])
-    try:
-        make_grid(task, None)
-    except InvalidInput as error:
-        raise InvalidInput(contents.where, f"{error}, by {networks[0].modulus_by}") from None
-    numbers = layout.task.numbers(task.modulus)
-    train = train_mask(layout.split, task, contents, limit, numbers)
-    both = zip(wheres, steps, networks, strict=True)
-    return [Found(where, step, network, train) for where, step, network in both]
-
-
-def _check_alike(found: Sequence[Found]) -> None:
-    """Raise InvalidInput unless checkpoints, in order, are of one run at different steps."""
-    for one, other in pairwise(found):
-        between = f"{one.where} and {other.where}"
-        if one.step == other.step:
-            raise InvalidInput(between, f"both are step {one.step}")
-        ours, theirs = one.network.facts, other.network.facts
-        if differ := [f"{n} is {ours[n]} and {theirs[n]}" for n in ours if ours[n] != theirs[n]]:
-            raise InvalidInput(between, f"are not of one run: {', '.join(differ)}")
-        if not np.array_equal(np.asarray(one.train), np.asarray(other.train)):
-            raise InvalidInput(between, "are not of one run: their splits differ")
-
-
-def _export(found: Sequence[Found], grid: Grid, run: str) -> list[Exported]:
-    """The checkpoints as ONNX files that compute what torch computes.
-
-    Raises InvalidInput where logits are not finite, ParityError.
+    Raises InvalidInput unless they are finite, ParityError unless ONNX computes them too.
     """
-    sample, everything = (torch.from_numpy(pairs) for pairs in (grid.sample(), grid.pairs))
-    first = model_of(found[0].network)
-    graph = Graph(export_graph(first, grid.sample()), run, grid.task)
-    exported = []
+    model = model_of(one.read(layout))
+    with torch.no_grad():
+        logits: torch.Tensor = model(torch.from_numpy(grid.pairs)).logits
+        _refuse_infinite(one, logits)
+        expected = model(torch.from_numpy(grid.sample())).logits.numpy()
+    session = open_session(graph.fill(weights_of(model), one.step))
+    check_parity(run_logits(session, grid.sample()), expected, run, one.step)
+    return logits
+
+
+def _refuse_infinite(one: Found, logits: torch.Tensor) -> None:
+    if not logits.isfinite().all():
+        raise InvalidInput(one.where, "its logits are beyond float32; are the weights scaled?")
+
+
+def _export(found: Sequence[Found], layout: Layout, graph: Graph) -> Iterator[Exported]:
+    """The checkpoints as ONNX files, one at a time."""
     for one in found:
-        model = model_of(one.network)
-        with torch.no_grad():
-            finite = bool(model(everything).logits.isfinite().all())
-            expected = model(sample).logits
-        if not finite:
-            raise InvalidInput(one.where, "its logits are beyond float32; are the weights scaled?")
-        snapshot = take(one.step, dict(model.named_parameters()), expected, {})
-        data = graph.fill(snapshot.weights, one.step)
-        logits = run_logits(open_session(data), grid.sample())
-        check_parity(logits, snapshot.sample_logits, run, one.step)
-        extra = one.network.norms | gradient_measures(model.double())
-        exported.append(Exported(one.step, data, graph.opset, extra))
-    return exported
+        network = one.read(layout)
+        model = model_of(network)
+        data = graph.fill(weights_of(model), one.step)
+        extra = network.norms | gradient_measures(model.double())
+        yield Exported(one.step, data, graph.opset, extra)
 
 
 def model_of(network: ForeignNetwork) -> Network:
@@ -150,3 +157,8 @@ def model_of(network: ForeignNetwork) -> Network:
     weights = {name: torch.from_numpy(weight) for name, weight in network.weights.items()}
     model.load_state_dict(absent | weights)
     return model
+
+
+def weights_of(model: Network) -> Weights:
+    """Its parameters, as they are in memory."""
+    return {name: weight.detach().numpy() for name, weight in model.named_parameters()}

@@ -9,6 +9,7 @@ import msgspec
 
 from grokprobe.errors import InvalidInput, RunNotFound
 from grokprobe.settings import Settings
+from grokprobe.store.archive.freeing import is_imported
 from grokprobe.store.archive.objects import gather
 from grokprobe.store.archive.opening import open_store
 from grokprobe.store.archive.reader import ArchiveReader
@@ -42,7 +43,7 @@ async def _standing(
 
 def check_same(published: RunManifest, config: Config) -> None:
     """Raise InvalidInput, which shows the difference, if a run is of another configuration."""
-    if "files" in published.config:
+    if is_imported(published):
         raise InvalidInput(f"run {published.run!r}", "was imported; choose another name with --run")
     theirs = decode_config(published.config, f"run {published.run}")
     if theirs == config:

@@ -8,6 +8,7 @@ import msgspec
 
 from grokprobe.errors import GrokprobeError, InvalidInput, RunExists, RunNotFound
 from grokprobe.settings import Settings
+from grokprobe.store.archive.freeing import is_imported
 from grokprobe.store.archive.training_states import TrainingStates
 from grokprobe.store.backends import Backends, open_backends
 from grokprobe.store.records import Completion, RunManifest, TaskRecord, now, task_of
@@ -103,7 +104,7 @@ class Runs:
                 raise RunFailed(f"run {run!r} failed: {completion.reason}")
             self._reporter.end(run, completion.status, completion.step, _ended(completion))
             return None
-        if "files" in manifest.config:
+        if is_imported(manifest):
             message = "was imported: import the same files again, which publishes what is missing"
             raise InvalidInput(f"run {run!r}", message)
         config = decode_config(manifest.config, f"run {run}")

@@ -5,7 +5,7 @@ the numbers do not depend on the training device.
 """
 
 from dataclasses import asdict
-from math import isfinite, sqrt
+from math import isfinite
 
 import numpy as np
 import onnxruntime as ort
@@ -15,7 +15,6 @@ from grokprobe.analysis.probe import Outputs, Probe, choose_keys
 from grokprobe.errors import GrokprobeError
 from grokprobe.store.records import KeyRecord, SpectrumRow
 from trainer.learning.data import Grid
-from trainer.models.export import Weights
 
 # Rows evaluated at once: large enough for matrix products, small enough for the cache.
 ROWS = 2_048
@@ -62,12 +61,6 @@ def measure(probe: Probe, step: int) -> dict[str, float | None]:
         if value is not None and not isfinite(value):
             raise NotFinite(name, step)
     return found
-
-
-def weight_norms(weights: Weights) -> dict[str, float | None]:
-    """The sum of squares of every parameter, and its root."""
-    norm = sum(float(np.square(w, dtype=np.float64).sum()) for w in weights.values())
-    return {"weight_norm": norm, "weight_l2": sqrt(norm)}
 
 
 def spectrum_row(probe: Probe) -> SpectrumRow | None:

@@ -51,6 +51,8 @@ class Graph:
     def __init__(self, proto: onnx.ModelProto, run: str, task: Task) -> None:
         self._proto, self._run, self._task = proto, run, task
         self.opset = opset(proto)
+        for tensor in proto.graph.initializer:
+            tensor.ClearField("raw_data")
 
     @classmethod
     def from_model(cls, data: bytes, run: str, task: Task) -> "Graph":
@@ -59,9 +61,11 @@ class Graph:
 
     def fill(self, weights: Weights, step: int) -> bytes:
         """The ONNX file of one checkpoint; equal weights and step give equal bytes."""
-        for tensor in self._proto.graph.initializer:
+        filled = onnx.ModelProto()  # a message keeps the memory of all that was ever put into it
+        filled.CopyFrom(self._proto)
+        for tensor in filled.graph.initializer:
             tensor.raw_data = np.ascontiguousarray(weights[tensor.name]).tobytes()
-        return stamp(self._proto, self._run, step, self._task)
+        return stamp(filled, self._run, step, self._task)
 
 
 def opset(proto: onnx.ModelProto) -> int:

@@ -18,7 +18,8 @@ from trainer.config.schema import Config
 from trainer.learning.data import Grid
 from trainer.learning.snapshot import Snapshot
 from trainer.measuring.gradients import Gradients
-from trainer.measuring.measures import NotFinite, weight_norms
+from trainer.measuring.measures import NotFinite
+from trainer.measuring.norms import weight_norms
 from trainer.models.export import Exported, Graph, check_parity, open_session, run_logits
 from trainer.publishing.accuracy_rules import AccuracyRules
 from trainer.publishing.publication import Publication

@@ -38,7 +38,7 @@ async def gather(call: Callable[[A], Coroutine[Any, Any, R]], arguments: Iterabl
 
 
 class Objects:
-    """The seven operations on objects. All raise StoreUnavailable where storage does not answer."""
+    """The eight operations on objects. All raise StoreUnavailable where storage does not answer."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store, self.place = store, name_of(store)
@@ -111,6 +111,15 @@ class Objects:
         def collect() -> list[str]:
             found = self._store.list_with_delimiter(prefix)
             return sorted([*found["common_prefixes"], *(item["path"] for item in found["objects"])])
+
+        return await self._run("list", prefix, collect)
+
+    async def versions(self, prefix: str) -> dict[str, str]:
+        """The objects directly in a folder, by path, with what changes when one is replaced."""
+
+        def collect() -> dict[str, str]:
+            found = self._store.list_with_delimiter(prefix)["objects"]
+            return {o["path"]: f"{o['e_tag']} {o['last_modified']} {o['size']}" for o in found}
 
         return await self._run("list", prefix, collect)
 

@@ -97,6 +97,14 @@ def open_store(settings: Settings, environ: Mapping[str, str] = os.environ) -> O
     )
 
 
+def store_exists(settings: Settings) -> bool:
+    """Whether there is anything to read: opening local files would make their folder."""
+    if not settings.store_url:
+        return (settings.home_path / "store").is_dir()
+    parts = urlsplit(settings.store_url)
+    return parts.scheme != "file" or Path(unquote(parts.path)).is_dir()
+
+
 def _local_store(folder: Path, setting: str) -> LocalStore:
     try:
         return LocalStore(folder, mkdir=True)

@@ -10,23 +10,30 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from grokprobe.errors import PublicationConflict, RunDeleted, RunExists, RunNotFound, Superseded
+from grokprobe.errors import (
+    NameKept,
+    PublicationConflict,
+    RunDeleted,
+    RunExists,
+    RunNotFound,
+    Superseded,
+)
 from grokprobe.store.archive import names
+from grokprobe.store.archive.freeing import Tombstone, describe
 from grokprobe.store.archive.objects import gather
 from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.archive.split import encode_split
 from grokprobe.store.records import (
-    RUN_NAME,
     Attempt,
     CheckpointManifest,
     Completion,
     Record,
     RunManifest,
-    Tombstone,
     check_group_name,
     check_run_name,
     decode_record,
     encode_record,
+    is_name,
     now,
     sha256,
 )
@@ -40,6 +47,7 @@ class ArchivePublisher:
 
     def __init__(self, archive: ArchiveReader) -> None:
         self._archive, self._objects = archive, archive.objects
+        self._attempts: dict[str, bytes] = {}  # those that were started here, by their paths
 
     async def publish_run(self, manifest: RunManifest, train_mask: Mask | None) -> None:
         """Write the split, if it is known, then `run.json`.
@@ -76,6 +84,8 @@ class ArchivePublisher:
         if published is not None:  # compared first: it names the fields, bytes alone cannot
             _check_equal(manifest, published, f"run {run!r} step {step}")
         await self._create_same(names.model_path(run, step), model)
+        if not await self._objects.exists(names.run_path(run)):  # deleted during the upload
+            raise RunDeleted(run)
         return await self._create_record(path, manifest, f"run {run!r} step {step}")
 
     async def publish_completion(self, completion: Completion) -> Completion:
@@ -95,8 +105,15 @@ class ArchivePublisher:
         return attempt
 
     async def check_attempt(self, run: str, attempt: int) -> None:
-        """Raise Superseded if a newer attempt has started, RunDeleted if the run is deleted."""
+        """Raise Superseded if a newer attempt has started, RunDeleted if the run is deleted.
+
+        Its own record tells whether the name has been freed meanwhile, and taken by another run.
+        """
         await self.refuse_deleted(run)
+        path = names.attempt_path(run, attempt)
+        own = await self._objects.read(path)
+        if own is None or own != self._attempts.get(path, own):
+            raise RunDeleted(run)
         # Each start takes the next free number, so the newest is above ours if the next exists.
         if await self._objects.exists(names.attempt_path(run, attempt + 1)):
             raise Superseded(
@@ -109,11 +126,12 @@ class ArchivePublisher:
 
         Raises RunNotFound if there is nothing under that name.
         """
-        if not RUN_NAME.fullmatch(run) or not await self._objects.children(names.run_prefix(run)):
+        if not is_name(run) or not await self._objects.below(names.run_prefix(run)):
             raise RunNotFound(run)
-        await self._objects.create(
-            names.tombstone_path(run), encode_record(Tombstone(run=run, created_at=now()))
-        )
+        path = names.tombstone_path(run)
+        if not await self._objects.exists(path):
+            tombstone = Tombstone(run=run, created_at=now(), was=await describe(self._archive, run))
+            await self._objects.create(path, encode_record(tombstone))
 
     async def delete(self, run: str) -> None:
         """Write the tombstone, delete records that others point from, then all else; repeatable.
@@ -126,6 +144,16 @@ class ArchivePublisher:
         records = [path for path in doomed if path.endswith(".json")]
         await gather(self._objects.remove, records)
         await gather(self._objects.remove, sorted(set(doomed) - set(records)))
+
+    async def free_name(self, run: str) -> None:
+        """Remove the tombstone of a run of which nothing else is left; the name is as if unused.
+
+        Raises NameKept if something was published under it after all.
+        """
+        path = names.tombstone_path(run)
+        if await self._objects.below(names.run_prefix(run)) != [path]:
+            raise NameKept(run, "somebody still publishes under it; stop that and repeat this")
+        await self._objects.remove(path)
 
     async def refuse_deleted(self, run: str) -> None:
         """Raise RunDeleted if the name was used and its run deleted."""
@@ -149,9 +177,12 @@ class ArchivePublisher:
         return published
 
     async def _claim_attempt(self, run: str, attempt: int) -> bool:
-        record = Attempt(run=run, attempt=attempt, created_at=now())
+        data = encode_record(Attempt(run=run, attempt=attempt, created_at=now()))
         path = names.attempt_path(run, attempt)
-        return await self._objects.create(path, encode_record(record)) is None
+        taken = await self._objects.create(path, data) is None
+        if taken:
+            self._attempts[path] = data
+        return taken
 
 
 def _check_equal(ours: Record, published: Record, what: str) -> None:

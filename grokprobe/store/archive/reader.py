@@ -1,7 +1,8 @@
 """Reads of object storage. They honour tombstones and believe nothing that fails its digest."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from datetime import datetime
+from typing import NamedTuple, TypeVar
 
 import msgspec
 from obstore.store import ObjectStore
@@ -27,12 +28,21 @@ R = TypeVar("R", bound=Record)
 
 
 class RunState(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a run is: another checkpoint or its end changes this."""
+    """How far a run is: another checkpoint or its end changes this, or another run of its name."""
 
     run: str
+    created_at: datetime | None  # null where `run.json` cannot be read
     status: Status
     checkpoint_count: int
     latest_step: int | None  # null before the first checkpoint
+
+
+class _Facts(NamedTuple):
+    """What is kept of a `run.json` while it is of this version."""
+
+    version: str
+    group: str | None
+    created_at: datetime
 
 
 class ArchiveReader:
@@ -40,17 +50,20 @@ class ArchiveReader:
 
     def __init__(self, store: ObjectStore) -> None:
         self.objects = Objects(store)
-        self._groups: dict[str, str | None] = {}  # by run: `run.json` never changes
+        self._facts: dict[str, _Facts] = {}  # of the runs that `groups` has read
 
     async def names(self) -> list[str]:
-        """Every name under which anything lies, sorted: deleted and half-made runs too."""
+        """Every name under which anything lies, sorted: deleted and half-made runs too.
+
+        And on a file system those that were freed, whose folders stay.
+        """
         folders = await self.objects.children(names.RUNS)
         return [name for folder in folders if is_name(name := folder.rpartition("/")[2])]
 
     async def runs(self) -> list[str]:
         """The published runs, sorted; deleted ones are left out."""
         found = await self.names()
-        present = await gather(self._is_published, found)
+        present = await gather(self._version, found)
         return [run for run, there in zip(found, present, strict=True) if there]
 
     async def groups(self) -> dict[str, list[str]]:
@@ -59,19 +72,30 @@ class ArchiveReader:
         Every `run.json` that is new here is read: object storage has no index.
         """
         found: dict[str, list[str]] = {}
-        runs = await self.runs()
-        for run, group in zip(runs, await gather(self._group, runs), strict=True):
-            if group is not None:
-                found.setdefault(group, []).append(run)
+        runs = await self.names()
+        for run, facts in zip(runs, await gather(self._read_facts, runs), strict=True):
+            if facts and facts.group is not None:
+                found.setdefault(facts.group, []).append(run)
         return found
 
-    async def _group(self, run: str) -> str | None:
-        if run not in self._groups:
+    async def created_at(self, run: str) -> datetime | None:
+        """When a run was created, as `groups` found it last; None if it cannot be read."""
+        facts = self._facts.get(run) or await self._read_facts(run)
+        return facts and facts.created_at
+
+    async def _read_facts(self, run: str) -> _Facts | None:
+        """The facts of a run as it is now; None if it is not there, or cannot be read."""
+        version, known = await self._version(run), self._facts.pop(run, None)
+        if version is None:
+            return None
+        if known is None or known.version != version:
             try:
-                self._groups[run] = (await self.run(run)).group
+                manifest = await self.run(run)
             except (RunNotFound, CheckpointCorrupt):
                 return None
-        return self._groups[run]
+            known = _Facts(version, manifest.group, manifest.created_at)
+        self._facts[run] = known
+        return known
 
     async def state(self, run: str) -> RunState:
         """How far a run is. Raises RunNotFound, CheckpointCorrupt."""
@@ -79,6 +103,7 @@ class ArchiveReader:
         completion, steps = await self.completion(run), await self.steps(run)
         return RunState(
             run=run,
+            created_at=await self.created_at(run),
             status=status_of(completion),
             checkpoint_count=len(steps),
             latest_step=steps[-1] if steps else None,
@@ -111,7 +136,7 @@ class ArchiveReader:
 
     async def steps(self, run: str) -> list[int]:
         """The sorted steps that have a manifest. Raises RunNotFound."""
-        if not (is_name(run) and await self._is_published(run)):
+        if not is_name(run) or await self._version(run) is None:
             raise RunNotFound(run)
         paths = await self.objects.below(names.checkpoints_prefix(run))
         return [step for path in paths if (step := names.step_of(path)) is not None]
@@ -171,9 +196,10 @@ class ArchiveReader:
                 raise CheckpointCorrupt(f"{path} says {field} {getattr(record, field)!r}")
         return record
 
-    async def _is_published(self, run: str) -> bool:
-        paths = await self.objects.children(names.run_prefix(run))
-        return names.run_path(run) in paths and names.tombstone_path(run) not in paths
+    async def _version(self, run: str) -> str | None:
+        """The version of the `run.json` of a published run; None where there is no such run."""
+        found = await self.objects.versions(names.run_prefix(run))
+        return None if names.tombstone_path(run) in found else found.get(names.run_path(run))
 
     async def _refuse_unseen(self, run: str) -> None:
         if not is_name(run) or await self.objects.exists(names.tombstone_path(run)):

@@ -1,6 +1,7 @@
 """What Redis tells of many runs at once, each by one command that runs beside the data."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, cast
 
 import msgspec
@@ -31,11 +32,14 @@ end
 return found
 """
 
-# The manifest's records stay where they are: of a thousand runs they would be megabytes.
+# The manifest's records stay where they are: of a thousand runs they would be megabytes. When the
+# run was created is in the beginning of its own (`encode_record`), after its name.
 STATES = """
 local found = {}
 for i = 1, #KEYS, 3 do
-  found[#found + 1] = redis.call('EXISTS', KEYS[i]) == 1 and {
+  local head = redis.call('GETRANGE', KEYS[i], 0, 255)
+  found[#found + 1] = head ~= '' and {
+    string.match(head, '"created_at":%s*"([^"]+)"') or false,
     redis.call('GET', KEYS[i + 1]), redis.call('ZCARD', KEYS[i + 2]),
     redis.call('ZREVRANGE', KEYS[i + 2], 0, 0)[1] or false} or false
 end
@@ -63,16 +67,19 @@ def summary_command(runs: Sequence[str]) -> Command:
 
 
 def states_command(runs: Sequence[str]) -> Command:
-    """Ask of each run, null where it is gone, for status, number of checkpoints, latest step."""
+    """Ask of each run, null where it is gone, for its creation, status, checkpoints, last step."""
     parts: tuple[KeyPart, ...] = ("manifest", "status", "steps")
     keys = [key(run, part) for run in runs for part in parts]
     return ("EVAL", STATES, len(keys), *keys)
 
 
-def state_of(run: str, status: bytes | None, count: int, latest: bytes | None) -> RunState:
+def state_of(
+    run: str, created_at: bytes | None, status: bytes | None, count: int, latest: bytes | None
+) -> RunState:
     """The state of a run from its row of the answer to `states_command`."""
     return RunState(
         run=run,
+        created_at=datetime.fromisoformat(created_at.decode()) if created_at else None,
         status=_status(status),
         checkpoint_count=count,
         latest_step=None if latest is None else int(latest),

@@ -153,7 +153,7 @@ async def get_embedding(
         points = project(M, projection, used or 0, dimensions)
         circle = (
             await context.derived.get(
-                opened.checkpoint.manifest,
+                opened.checkpoint.identity,
                 f"circle:{of}:{used}",
                 CircleAnswer,
                 lambda: context.inference.apart(lambda: report_circle(M, used)),

@@ -69,7 +69,7 @@ async def _answer(context: Context, receive: Receive, run: str, step: str) -> by
     body = await receive_body(receive, context)
     with context.inference.permit():
         given = decode_body(body, "", PredictionRequest, CHOICES)
-        opened = Opened(view, number, await context.checkpoints.get(run, number))
+        opened = Opened(view, number, await context.checkpoints.get(view, number))
         wanted = question(context, given, opened.checkpoint)
         assert wanted.pairs is not None
         answer = empty_answer(opened)

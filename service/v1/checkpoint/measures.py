@@ -73,7 +73,7 @@ async def _keys(
         return opened.view.keys if wanted == "final" else opened.checkpoint.manifest.own_keys
     source = opened.checkpoint
     if wanted == "final":
-        source = await context.checkpoints.get(opened.view.manifest.run, opened.view.steps[-1])
+        source = await context.checkpoints.get(opened.view, opened.view.steps[-1])
     return await choose_keys_of(context, source, rule, threshold)
 
 
@@ -86,7 +86,7 @@ async def _measured(
     if final and stored is not None:
         return stored
     used = keys.frequencies if keys else []
-    return await measured_with(context, opened.checkpoint.manifest, used)
+    return await measured_with(context, opened.view, opened.step, used)
 
 
 async def _key_share_null(
@@ -107,7 +107,7 @@ async def _key_share_null(
         )
 
     what = f"null:{statistic}:{','.join(map(str, used))}:{permutations}:{seed}"
-    return await context.derived.get(checkpoint.manifest, what, Null | None, compute)
+    return await context.derived.get(checkpoint.identity, what, Null | None, compute)
 
 
 @get(

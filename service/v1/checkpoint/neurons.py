@@ -73,7 +73,7 @@ async def get_neurons(
             return _answer(run, opened.step, basis, found)
 
         answer = await context.derived.get(
-            opened.checkpoint.manifest, "neurons", NeuronsAnswer, compute
+            opened.checkpoint.identity, "neurons", NeuronsAnswer, compute
         )
     return await respond(request.reply, answer, table_of(answer, "neurons", columns_of(NeuronRow)))
 

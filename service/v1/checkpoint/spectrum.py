@@ -155,7 +155,7 @@ async def _matrix(context: Context, checkpoint: Checkpoint, basis: Basis, of: Of
         found = await context.inference.apart(lambda: logit_matrix(cube(logits, basis), direction))
         return list(found[:, 0].tolist())
 
-    column = await context.derived.get(checkpoint.manifest, "logit_matrix", list[float], compute)
+    column = await context.derived.get(checkpoint.identity, "logit_matrix", list[float], compute)
     return np.array(column)[:, None]
 
 
@@ -181,7 +181,7 @@ async def get_spectrum(
         M = await _matrix(context, opened.checkpoint, chosen, of)
         against = (
             await context.derived.get(
-                opened.checkpoint.manifest,
+                opened.checkpoint.identity,
                 f"null:{of}:{basis}:{statistic}:{null}:{seed}",
                 Null | None,
                 lambda: context.inference.apart(lambda: null_of(chosen, M, null, seed, statistic)),

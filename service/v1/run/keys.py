@@ -46,7 +46,7 @@ async def view_with_keys(
             for checkpoint in wanted:
                 state.unfinished = Unfinished(len(measured), len(wanted))
                 with context.inference.permit():
-                    found = await measured_with(context, checkpoint, record.frequencies)
+                    found = await measured_with(context, view, checkpoint.step, record.frequencies)
                 measured[checkpoint.step] = found
     except TimeoutError:
         if limit.expired():
