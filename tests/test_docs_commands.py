@@ -18,7 +18,8 @@ from grokprobe.settings import Settings
 from tests.support.served import Quickstart, environment
 from tests.support.trained import Trained
 from tests.test_readme import BASE, ROOT, TEXT, blocks
-from trainer.__main__ import PREPARE, parse_arguments, work
+from trainer.__main__ import PREPARE, work
+from trainer.arguments import parse_arguments
 from trainer.config.sweep import load_sweep
 
 pytestmark = pytest.mark.timeout(600)  # the first test that needs it waits for the training

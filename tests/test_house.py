@@ -74,7 +74,7 @@ ROOMS = {
         > runs > formats > telemetry errors cache""",
     "service.v1": "routes > runs checkpoints groups run checkpoint > group_answer basis probing",
     "trainer": """
-        __main__ > jobs importing > publishing > measuring > learning > models reporting
+        __main__ > arguments > jobs importing > publishing > measuring > learning > models reporting
         > config""",
     "grokprobe.store": "backends > catalogue > archive > records",
 }

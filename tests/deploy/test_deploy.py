@@ -18,7 +18,7 @@ from grokprobe.settings import PREFIX, Settings, read_settings
 from service import health
 from service.http.routing import ANYBODY
 from service.server.server import CLOSE_S, DRAIN_S
-from trainer.__main__ import parse_arguments
+from trainer.arguments import parse_arguments
 from trainer.config.schema import load_config, preset
 
 ROOT = Path(__file__).parents[2]

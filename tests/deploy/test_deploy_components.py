@@ -11,7 +11,7 @@ import yaml
 
 from grokprobe.settings import read_settings
 from tests.deploy.test_deploy import OLDEST, ROOT, container, mounts, pod
-from trainer.__main__ import parse_arguments
+from trainer.arguments import parse_arguments
 from trainer.config.sweep import load_sweep
 
 COMPONENTS = ROOT / "k8s/components"

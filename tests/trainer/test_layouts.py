@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from grokprobe.errors import InvalidInput
 from tests.support.foreign import SMALL, State, lens, read_back, small
-from trainer.__main__ import parse_arguments
+from trainer.arguments import parse_arguments
 from trainer.importing.layout import (
     LAYOUTS,
     Layout,
