@@ -27,6 +27,12 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("suite")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes, and text that is long or unprintable, are no names: they may hold the second."""
+    plain = not isinstance(val, str | bytes) or (isinstance(val, str) and val.isprintable())
+    return None if plain and len(str(val)) <= 200 else argname
+
+
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where two processes run the tests, a file stays together, and what needs the quickstart."""

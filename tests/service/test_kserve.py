@@ -12,7 +12,7 @@ from tests.service.test_auth import digest
 from tests.support.served import PATIENCE_S, Served, serving
 from tests.support.trained import Trained
 
-PYTHON = Path(__file__).parents[2] / ".kserve" / "bin" / "python"
+PYTHON = Path(__file__).parents[2] / ".cache" / "kserve" / "bin" / "python"
 pytestmark = pytest.mark.skipif(
     not PYTHON.exists(), reason="KServe's client does not fit our constraints: run .ci/kserve"
 )
