@@ -14,6 +14,10 @@ HEADERS = 256  # lines
 
 EMPTY_LINES = re.compile(rb"(?:\r\n)*")
 VERSIONS = (b" HTTP/1.1", b" HTTP/1.0")
+# host [":" port] of RFC 3986: an address in brackets, or a name, which may be empty.
+HOST = re.compile(
+    rb"(\[[\w:.%~!$&'()*+,;=-]+\]|([\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(:\d*)?", re.ASCII
+)
 Fields = list[tuple[bytes, bytes]]  # lines of a head: names in small letters, values
 
 
@@ -51,6 +55,8 @@ def check_fields(fields: Fields, found: dict[bytes, bytes], version: str) -> Non
                 raise Refusal(400, f"there are several {once.decode().title()} headers")
     if b"host" not in found and version != "1.0":
         raise Refusal(400, "there is no Host header")
+    if not HOST.fullmatch(found.get(b"host", b"")):
+        raise Refusal(400, "the Host header is not HOST or HOST:PORT")
     if b"transfer-encoding" in found:
         if version == "1.0":
             raise Refusal(400, "HTTP/1.0 has no Transfer-Encoding: send a Content-Length")

@@ -113,8 +113,9 @@ def test_a_body_with_a_byte_order_mark(client: httpx.Client) -> None:
     ],
 )
 def test_bad_queries(client: httpx.Client, path: str, words: tuple[str, ...]) -> None:
-    """400, the parameter named."""
-    check_problem(client.get(path), 400, *words)
+    """400, the parameter named, and nothing else beside it."""
+    body = check_problem(client.get(path), 400, *words)
+    assert [error["path"] for error in body["errors"]] == [words[0].removesuffix(":")]
 
 
 @pytest.mark.parametrize(
