@@ -172,6 +172,10 @@ class Protocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """An answer is whole. uvicorn's own would set a timer each time; here `look` is enough."""
         self._joined.flush()
+        if self._in_message and self.expect_100_continue:
+            # Its client may keep the body back for good: what comes next is nobody's to tell.
+            self._unread, self._refused_at = b"", time.monotonic()
+            self._joined.end()
         if self._unread and not self._joined.is_closing():
             self._advance(self._unread)
         if self._is_free():  # else the next request reads on as it is answered
