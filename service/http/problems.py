@@ -91,7 +91,7 @@ def _from_framework(error: HTTPException) -> tuple[int, str, str, list[FieldErro
     found = [
         FieldError(str(item.get("key", "")), str(item.get("message", "")))
         for item in error.extra or []
-        # Beside a bad value the framework names the optional ones that were not sent, by their keys.
+        # Beside a bad value the framework names the optional ones that were not sent, by key.
         if isinstance(item, dict) and item.get("message") != repr(item.get("key"))
     ]
     detail = "; ".join(f"{e.path}: {e.message}" for e in found) or error.detail

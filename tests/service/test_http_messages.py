@@ -149,8 +149,10 @@ REFUSED = {
 
 
 def test_a_body_that_was_not_asked_for_ends_the_connection(served: Served) -> None:
-    """A client that waits for 100 and is told 404 may keep its body: the rest is not read as one."""
-    head = b"POST /nowhere HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 19\r\n\r\n"
+    """A client that waits for 100 and is told 404 may keep it: nothing is taken for it."""
+    head = (
+        b"POST /nowhere HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 19\r\n\r\n"
+    )
     assert statuses(exchange(served, head)) == [404]
     assert statuses(exchange(served, head + BODY, LAST)) == [404, 200]
     assert statuses(exchange(served, post(b"Expect: 100-continue\r\n"), LAST)) == [100, 200, 200]

@@ -118,6 +118,15 @@ async def test_http_must_be_allowed(
         assert len(asked) == 1
 
 
+@pytest.mark.parametrize("value", [":::", "http://[", "no proxy"])
+def test_a_proxy_that_is_none_is_blamed(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """The library says "builder error" and no more: the variable is named all the same."""
+    for name, proxy in {**KEYS, "AWS_PROXY_URL": value}.items():
+        monkeypatch.setenv(name, proxy)
+    with pytest.raises(SettingError, match=r"^AWS_PROXY_URL: cannot be used: "):
+        open_store(Settings(store_url="s3://b"))
+
+
 @pytest.mark.parametrize(
     "endpoint", ["", "localhost:9000", "ftp://host", "http://", "https://host:99999", "https://h:0"]
 )

@@ -169,11 +169,17 @@ def _check_endpoint(name: str, endpoint: str, permission: str, allow_http: Any) 
 
 
 def _unusable(error: Exception, cloud: Cloud, environ: Mapping[str, str]) -> SettingError:
-    """The error for what the library does not take: it quotes a value, but names no variable."""
+    """The error for what the library does not take: it may quote a value, but names no variable.
+
+    Of its HTTP client it tells nothing, so that all is blamed with which that was to be built.
+    """
     cause = str(error).partition("\n")[0]
     blamed = [
         name
         for name, value in sorted(environ.items())
         if name.startswith(cloud.prefix) and f'"{value}"' in cause
     ]
+    if not blamed and "HTTP client" in cause:
+        ours = {f"{cloud.prefix}{option.upper()}" for option in CLIENT_OPTIONS}
+        blamed = sorted(ours & environ.keys())
     return SettingError(", ".join(blamed) or variable("store_url"), f"cannot be used: {cause}")
