@@ -95,10 +95,12 @@ def compress(app: HTTPApp) -> HTTPApp:
     """`app` with its text compressed as the client asks, in pieces as they come."""
 
     async def compressed(scope: HTTPScope, receive: Receive, send: Send) -> None:
-        headers = state_of(scope).headers
-        encoding = _choice(headers.get(b"accept-encoding", b""))
-        # A range is one of the plain bytes: whoever asks for one is answered in them.
-        if encoding is None or b"range" in headers or scope["path"].startswith(UNTOUCHED):
+        state = state_of(scope)
+        encoding = _choice(state.headers.get(b"accept-encoding", b""))
+        # A range is one of the plain bytes: whoever asks for one, or by HEAD what there is to ask
+        # for, is answered in them.
+        plain = state.is_head or b"range" in state.headers
+        if encoding is None or plain or scope["path"].startswith(UNTOUCHED):
             return await app(scope, receive, send)
         packer: Packer | None = None
 
