@@ -99,6 +99,16 @@ def test_what_is_no_file_of_weights(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "--inspect alone shows what a file holds" in capsys.readouterr().err
 
 
+def test_what_is_wrong_within_a_file_names_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also what is found when its names are walked through, after it was read."""
+    path = tmp_path / "m.pt"
+    torch.save({"x" * 300: torch.zeros(1)}, path)
+    assert main(["import", "--inspect", str(path)]) == 2
+    assert f"error: {path}: has more than" in capsys.readouterr().err
+
+
 def test_torch_is_not_needed(tmp_path: Path) -> None:
     """The answer is quick."""
     np.savez(tmp_path / "m.npz", W=np.ones(3))

@@ -50,10 +50,25 @@ def test_the_shipped_layout_shows_every_field() -> None:
     assert bare == stated
 
 
+def test_one_word_of_a_tensor_can_be_changed() -> None:
+    """By the dotted name that errors say; its other words stay."""
+    before = lens().listed["W_U"]
+    after = lens("tensors.W_U.axes=p d_model", "tensors.W_U.slice=:p").listed["W_U"]
+    assert after == replace(before, axes="p d_model", slice=":p")
+    assert after.source == before.source
+
+
 @pytest.mark.parametrize(
     ("assignment", "words"),
     [
         ("tasks.modulus=7", "tasks: is not a section; did you mean task?"),
+        (".=5", "--set .=5: must read section.field=value"),
+        ("task.=5", "--set task.=5: must read section.field=value"),
+        ("tensors.W_U.axes=p", "--set: tensors.W_U.axes: must have the axes d_model, p, each once"),
+        ("tensors.W_U.slice=:, :x", "--set: tensors.W_U.slice: x is not a size"),
+        ("tensors.W_U.source=5", "--set: tensors.W_U.source: expected str"),
+        ("tensors.W_X.axes=p", "--set: tensors.W_X.axes: is not a field of [tensors]"),
+        ("task.modulus.x=7", "--set: task.modulus.x: is not a field of [task]"),
         ("task.modulos=7", "task.modulos: is not a field of [task]; did you mean modulus?"),
         ("task.operation=random", "task.operation: a random table is drawn"),
         ("task.operation=plus", "task.operation: unknown operation, known: add, sub"),

@@ -181,8 +181,8 @@ def _assignment(text: str, free: Collection[str]) -> tuple[str, str, Any]:
     all but quoted text where the field, one of the `free`, can hold nothing else.
     """
     name, equals, value = text.partition("=")
-    section, dot, field = name.strip().partition(".")
-    if not (equals and dot):
+    section, _, field = name.strip().partition(".")
+    if not (equals and section and field):
         raise InvalidInput(f"--set {text}", "must read section.field=value")
     plain = value.strip()
     try:
@@ -216,8 +216,14 @@ def read_toml(
 
 
 def put(tables: Mapping[str, Any], section: str, field: str, value: Any) -> dict[str, Any]:
-    """The tables with one field changed; a section that is no table stays, and decoding says so."""
+    """The tables with one field, or a dotted part of one that is a table, changed.
+
+    A section that is no table stays, and decoding says so.
+    """
     table = tables.get(section, {})
+    name, _, part = field.partition(".")
+    if part and isinstance(table, dict) and isinstance(table.get(name), dict):
+        return {**tables, section: put(table, name, part, value)}
     return {**tables, section: {**table, field: value} if isinstance(table, dict) else table}
 
 

@@ -18,7 +18,10 @@ Row = tuple[str, str]
 
 def inspect_file(path: Path, limit: int) -> list[str]:
     """The lines about one file. Raises InvalidInput if it is none that is read."""
-    rows = list(islice(_rows_of(path, limit), MOST_LINES + 1))
+    try:
+        rows = list(islice(_rows_of(path, limit), MOST_LINES + 1))
+    except InvalidInput as error:  # of what lies in it, which knows no file
+        raise InvalidInput(error.path or str(path), error.message) from None
     width = min(WIDEST, max((len(name) for name, _ in rows), default=0))
     lines = [f"  {name:{width}}  {text}" for name, text in rows[:MOST_LINES]]
     return [str(path), *lines, *(["  ..."] if len(rows) > MOST_LINES else [])]
