@@ -184,6 +184,14 @@ def test_wording_is_not_another_run(
     assert "(it differs in group)" in capsys.readouterr().err
 
 
+def test_steps_of_one_file_is_its_step(tmp_path: Path) -> None:
+    """The same run in other words, with the same record."""
+    path = save(small(), tmp_path / "m.pt")
+    layouts = [load_layout("transformer_lens", step=5), load_layout("transformer_lens", steps="5")]
+    one, other = (find_run([path], layout, LIMIT).config for layout in layouts)
+    assert one == other
+
+
 def test_a_layout_of_before_is_the_same(home: Path, tmp_path: Path) -> None:
     """What was published before with its ignore list, and without fields that came since."""
     path = str(save(small(), tmp_path / "m.pt"))

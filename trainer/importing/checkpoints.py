@@ -52,6 +52,8 @@ class FoundRun:
         layout = msgspec.to_builtins(self.layout)
         del layout["file"]["ignore"]
         numbers = self.layout.step.numbers
+        if numbers is not None and len(numbers) == 1:  # --steps 5 is --step 5
+            layout["step"] |= {"number": numbers[0], "numbers": None}
         if numbers is not None and len(self.files) > 1:
             layout["step"]["numbers"] = [
                 n for _, n in sorted(zip(self.files, numbers, strict=True))
