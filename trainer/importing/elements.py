@@ -6,6 +6,7 @@ from the right, (a b)(i) = b(a(i)), become ours when each is inverted, because i
 products round: then residue r is their inverse of S5[r], and nothing else of a network changes.
 """
 
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
@@ -68,6 +69,7 @@ def check_elements(operation: Operation, order: str, composition: Composition) -
         raise InvalidInput("task.composition", f"is of s5; {operation} composes no permutations")
 
 
+@lru_cache(maxsize=16)  # asked for each checkpoint: a file that lists them is read once
 def numbers_of(
     operation: Operation, modulus: int, order: str, composition: Composition
 ) -> Residues:
