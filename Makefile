@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test docs lint format install picture openapi clean
+.PHONY: help demo test docs lint format install picture openapi locks rules images clean
 
 help:
 	@echo "make demo     install, train quickstart, serve it on :8000 until Ctrl-C"
@@ -14,6 +14,9 @@ help:
 	@echo "make install  .venv with the service, the trainer and the development tools"
 	@echo "make picture  docs/emergence.svg from the demo's run, while the demo serves"
 	@echo "make openapi  docs/openapi.json from the code, after a change of the API that is meant"
+	@echo "make locks    locks/*.txt from pyproject.toml and constraints.txt: what images install"
+	@echo "make rules    compose/rules.yml from the alerts of k8s/components/monitoring"
+	@echo "make images   the four images by docker or podman, on the base's digest: dist/images.json"
 	@echo "make clean    remove .venv, the site and the demo's data (.grokprobe)"
 
 demo: .venv/.installed-demo
@@ -41,6 +44,16 @@ picture: .venv/.installed-dev
 
 openapi: .venv/.installed-dev
 	$(BIN)/python -m tools.openapi
+
+locks: .venv/.installed-dev
+	$(BIN)/python -m tools.locks
+
+rules: .venv/.installed-dev
+	$(BIN)/python -m tools.rules
+
+# One alone, or on a base that is here: make images IMAGES='service-cpu --base NAME'
+images: .venv/.installed-dev
+	$(BIN)/python -m tools.images $(IMAGES)
 
 clean:
 	@test ! -S .grokprobe/redis/redis.sock || { \

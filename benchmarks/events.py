@@ -95,7 +95,7 @@ async def measure(settings: Settings, served: Served, count: int) -> None:
     """Connect, announce, print."""
     async with open_backends(settings) as backends:
         await backends.publisher.publish_run(RUN.manifest, RUN.train_mask)
-        await backends.catalogue.add_run(RUN.manifest)
+        await backends.catalogue.reconcile(backends.archive, RUN.name)
         before, began = resident_mb(served), time.perf_counter()
         listeners = await connect(served.client.base_url.port or 0, count)
         seconds, after = time.perf_counter() - began, resident_mb(served)

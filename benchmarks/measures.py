@@ -19,8 +19,10 @@ from pathlib import Path
 import httpx
 
 from benchmarks.probing import new_cache, publish
+from grokprobe.analysis.key_choice import choose_keys
 from grokprobe.analysis.measures_table import key_measures, measures
-from grokprobe.analysis.probe import Probe, choose_keys
+from grokprobe.analysis.outputs import WholeOutputs
+from grokprobe.analysis.probe import Probe
 from grokprobe.analysis.spectra import spectrum_of
 from grokprobe.settings import Settings
 from grokprobe.store.backends import open_backends
@@ -41,7 +43,8 @@ def read(checkpoint: Checkpoint) -> Probe:
     table = checkpoint.table
     logits, neurons = checkpoint.outputs(["logits", "neurons"], pairs(table.task.modulus))
     embedding, out = (checkpoint.matrix(name) for name in ("embedding", "neuron_logit_map"))
-    return Probe(table.task, table.train_mask, logits, neurons, embedding, out)
+    outputs = WholeOutputs({"logits": logits, "neurons": neurons})
+    return Probe(table.task, table.train_mask, outputs, embedding, out)
 
 
 def parts(checkpoint: Checkpoint, probe: Probe) -> dict[str, Callable[[], object]]:

@@ -18,6 +18,7 @@
     `-- Unavailable           a dependency did not answer
         |-- StoreUnavailable
         `-- CatalogueUnavailable
+            `-- IndexDoubted  ... or what it says of one run does not prove itself
 
 Every message is one line that says what was wrong, where, and what to do. Clients may read it:
 what is only for whoever runs the program is in `told`.
@@ -148,4 +149,12 @@ class StoreUnavailable(Unavailable):
 
 
 class CatalogueUnavailable(Unavailable):
-    """Redis did not answer, or holds no index (`grokprobe:ready` is absent)."""
+    """Redis did not answer, or holds no whole index (`grokprobe:ready`)."""
+
+
+class IndexDoubted(CatalogueUnavailable):
+    """The index's entry of one run does not prove itself: object storage is asked instead."""
+
+    def __init__(self, run: str, reason: str) -> None:
+        super().__init__(f"the index's entry of run {run!r} is in doubt: {reason}")
+        self.run, self.reason = run, reason

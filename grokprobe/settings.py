@@ -15,6 +15,7 @@ import msgspec
 
 from grokprobe.addresses import http_url, is_loopback, parse_host
 from grokprobe.errors import SettingError
+from grokprobe.memory import share_of_memory
 
 PREFIX = "GROKPROBE_"
 
@@ -38,14 +39,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     host: str = "127.0.0.1"
     port: Port = 8000
     keep_alive_s: Annotated[int, msgspec.Meta(ge=1, le=DAY_S)] = 75
+    drain_s: Annotated[int, msgspec.Meta(ge=0, le=DAY_S)] = 5
     root_path: str = ""  # what a proxy puts before our own paths; empty: nothing
-    session_cache_bytes: Positive = 1_073_741_824
-    grid_cache_bytes: Positive = 268_435_456
-    answer_cache_bytes: Positive = 134_217_728
+    session_cache_bytes: Positive = msgspec.field(default_factory=lambda: share_of_memory(4))
+    grid_cache_bytes: Positive = msgspec.field(default_factory=lambda: share_of_memory(16))
+    answer_cache_bytes: Positive = msgspec.field(default_factory=lambda: share_of_memory(32))
+    result_cache_bytes: Positive = msgspec.field(default_factory=lambda: share_of_memory(64))
+    request_memory_bytes: Positive = msgspec.field(default_factory=lambda: share_of_memory(5))
     max_pairs: Positive = 65_536
     max_body_bytes: Positive = 10_485_760
     max_model_bytes: Positive = 268_435_456
     max_in_flight: Positive = 256
+    max_inference_s: Annotated[int, msgspec.Meta(ge=1, le=3_600)] = (
+        10  # of models not exported here
+    )
     max_listeners: Positive = 10_000
     api_keys_file: str = ""
     allow_anonymous: bool = False

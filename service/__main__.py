@@ -19,11 +19,14 @@ import uvloop
 from grokprobe.addresses import listen
 from grokprobe.cpus import allowed_cpus
 from grokprobe.errors import GrokprobeError
+from grokprobe.runtimes import check_runtime
 from grokprobe.settings import Settings, read_settings, variable
+from grokprobe.store.archive.opening import READING
 from grokprobe.store.backends import open_backends
 from service.app import create_app, create_context
 from service.inference.runtime import start_runtime
 from service.middleware.auth import open_keys
+from service.runs.reconciling import reconciling
 from service.server.server import Server
 from service.telemetry.logs import configure_logs
 from service.telemetry.tracing import tracing
@@ -60,10 +63,10 @@ async def serve(settings: Settings) -> None:
     with ExitStack() as opened:
         listeners = [opened.enter_context(listener) for listener in bind(settings)]
         layer = opened.enter_context(tracing(settings.tracing))
-        async with open_backends(settings) as backends:
+        async with open_backends(settings, READING) as backends:
             context = create_context(settings, backends, start_runtime())
             app = layer(create_app(context, keys))
-            server = Server(app, context.stop, settings.keep_alive_s)
+            server = Server(app, context.stop, settings.keep_alive_s, settings.drain_s)
             # Now: one that comes before the server has begun stops it then.
             for signum in SIGNALS:
                 signal.signal(signum, server.handle_exit)
@@ -73,7 +76,7 @@ async def serve(settings: Settings) -> None:
             # looking for them after every 700 objects found none and took a thirtieth of the time.
             gc.freeze()
             gc.set_threshold(10_000)
-            async with context.feed.following():
+            async with context.feed.following(), reconciling(context.reconciler):
                 logger.info("serving on %s", settings.url)
                 await server.serve(sockets=listeners)
 
@@ -110,6 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signum, _note)
     try:
         settings = read_settings()
+        check_runtime("service")
         configure_logs(settings.log_format)
         allow_open_files()
         uvloop.run(serve(settings))

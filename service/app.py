@@ -29,6 +29,7 @@ from service.middleware.auth import ApiKeys, protect
 from service.middleware.deadlines import Deadlines
 from service.middleware.stack import edge
 from service.runs.groups import GroupMembers
+from service.runs.reconciling import make_reconciler
 from service.runs.source import Source
 from service.runs.views import RunViews
 from service.telemetry.metrics import Metrics
@@ -51,7 +52,7 @@ async def home(request: AnyRequest) -> Redirect:
 def create_context(settings: Settings, backends: Backends, runtime: Runtime) -> Context:
     """What the routes work with, over open backends."""
     metrics = Metrics()
-    source = Source(backends.catalogue, backends.archive)
+    source = Source(backends.catalogue, backends.archive, metrics)
     views = RunViews(source, metrics)
     answers = KeptAnswers(settings.answer_cache_bytes)
     metrics.answer_cache_bytes.set_function(lambda: answers.size)
@@ -69,10 +70,17 @@ def create_context(settings: Settings, backends: Backends, runtime: Runtime) -> 
             settings.session_cache_bytes,
             settings.max_model_bytes,
         ),
-        inference=Inference(metrics, settings.max_in_flight, settings.grid_cache_bytes),
-        derived=Results(source, metrics, runtime.arithmetic),
+        inference=Inference(
+            metrics,
+            settings.max_in_flight,
+            settings.grid_cache_bytes,
+            settings.request_memory_bytes,
+            settings.max_inference_s,
+        ),
+        derived=Results(metrics, settings.result_cache_bytes),
         answers=answers,
         feed=Feed(backends.events, views, metrics, settings.max_listeners),
+        reconciler=make_reconciler(source, metrics),
         runtime=runtime,
         statistics=Statistics(),
     )
@@ -92,7 +100,7 @@ async def _check_query(request: AnyRequest) -> AnyResponse | None:
 def create_app(context: Context, keys: ApiKeys | None) -> HTTPApp:
     """The service as an ASGI application, for those who have one of the keys or for everybody.
 
-    Whoever serves it keeps `context.feed` following.
+    Whoever serves it keeps `context.feed` following and `context.reconciler` at work.
     """
 
     async def before_request(request: AnyRequest) -> AnyResponse | None:

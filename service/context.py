@@ -7,6 +7,7 @@ from litestar.di import NamedDependency
 
 from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends
+from grokprobe.store.catalogue.reconciling.reconciler import Reconciler
 from service.events.feed import Feed
 from service.formats.answers import KeptAnswers
 from service.inference.checkpoints import Checkpoints
@@ -35,6 +36,7 @@ class Context:
     derived: Results
     answers: KeptAnswers
     feed: Feed
+    reconciler: Reconciler
     runtime: Runtime
     statistics: Statistics
     dependencies: dict[str, str] = field(default_factory=dict)  # at the last look: up or down

@@ -17,6 +17,8 @@ GrokprobeError
 |-- Unfinished
 |-- Stopping
 |-- TooManyListeners
+|-- NeverFits
+|-- MemoryBusy
 `-- Overloaded
 """
 
@@ -112,6 +114,16 @@ class Unfinished(GrokprobeError):
         )
 
 
+class InferenceTooLong(GrokprobeError):
+    """A model that was not exported here takes longer than such a model may."""
+
+    def __init__(self, limit_s: int) -> None:
+        super().__init__(
+            f"inference of this model was ended after {limit_s} s (GROKPROBE_MAX_INFERENCE_S); ask "
+            "for fewer pairs, or later"
+        )
+
+
 class Stopping(GrokprobeError):
     """The process stops before the answer is there."""
 
@@ -122,6 +134,27 @@ class TooManyListeners(GrokprobeError):
     def __init__(self, listeners: int) -> None:
         super().__init__(f"{listeners} listen to events (GROKPROBE_MAX_LISTENERS); try again later")
         self.retry_after_s = 30
+
+
+class NeverFits(GrokprobeError):
+    """The answer takes more memory than all requests together may."""
+
+    def __init__(self, what: str, need: int, budget: int) -> None:
+        super().__init__(
+            f"{what} takes up to {need >> 20} MiB of memory, and all requests together may take "
+            f"{budget >> 20} MiB (GROKPROBE_REQUEST_MEMORY_BYTES)"
+        )
+
+
+class MemoryBusy(GrokprobeError):
+    """The memory that the answer takes is held by other requests for now."""
+
+    def __init__(self, what: str, need: int, retry_after_s: int) -> None:
+        super().__init__(
+            f"{what} takes up to {need >> 20} MiB of memory, which others hold "
+            f"(GROKPROBE_REQUEST_MEMORY_BYTES); try again in {retry_after_s} s"
+        )
+        self.retry_after_s = retry_after_s
 
 
 class Overloaded(GrokprobeError):

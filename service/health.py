@@ -39,7 +39,14 @@ class Liveness(msgspec.Struct):
 
 
 ANSWER_S = 2.0  # a dependency that takes longer is down for a probe, whose own timeout is 5 s
-NOT_INDEXED = "it holds no whole index; run `python -m grokprobe reindex`"
+NOT_INDEXED = (
+    "it holds no whole index; a service that may write rebuilds it, or "
+    "`python -m grokprobe reindex` does"
+)
+ONLY_READS = (
+    "its Redis user may only read: another service, or `python -m grokprobe reindex --watch`, "
+    "keeps the index equal to object storage"
+)
 
 
 @get("/livez", summary="The process runs", tags=["operations"], **HEALTH)
@@ -57,8 +64,20 @@ async def _storage(context: Context) -> State:
 
 
 async def _catalogue(context: Context) -> State:
-    ready = await context.backends.catalogue.usable()
-    return {"status": "up"} if ready else {"status": "down", "detail": NOT_INDEXED}
+    """Up where it is whole and Redis itself is in order."""
+    if not await context.backends.catalogue.usable():
+        return {"status": "down", "detail": NOT_INDEXED}
+    faults = context.reconciler.state.faults.values()
+    return {"status": "degraded", "detail": "; ".join(faults)} if faults else {"status": "up"}
+
+
+def _reconciler(context: Context) -> dict[str, Any]:
+    """Whether the index is kept equal to object storage, here or by another process."""
+    state = context.reconciler.state
+    found = {"status": "up", "lock_held": state.holding, "runs_behind": state.behind}
+    if state.only_reads:
+        return found | {"detail": ONLY_READS}
+    return found | ({"status": "down", "detail": state.fault} if state.fault else {})
 
 
 def _events(context: Context) -> State:
@@ -109,10 +128,13 @@ async def readiness(context: Context) -> Readiness:
     parts = {
         "object_storage": storage,
         "catalogue": catalogue,
+        "reconciler": _reconciler(context),
         "events": _events(context),
         "inference": _inference(context),
-        "traffic": _traffic(context),
     }
+    for name, part in parts.items():
+        context.metrics.dependency_up.labels(name).set(part["status"] == "up")
+    parts["traffic"] = _traffic(context)
     if "down" in (parts["inference"]["status"], parts["traffic"]["status"]):
         return Readiness("unready", parts)
     up = all(part["status"] == "up" for part in parts.values())
@@ -157,7 +179,11 @@ class Exposition(Operation):
     opt=BY_SETTING,
 )
 async def metrics(request: AnyRequest, context: FromContext) -> Response[bytes]:
-    """The metrics of this process, in Prometheus' text format or, by Accept, as OpenMetrics."""
+    """The metrics of this process, in Prometheus' text format or, by Accept, as OpenMetrics.
+
+    Each dependency is looked at first, as for `/readyz`.
+    """
+    await readiness(context)
     encode, content_type = choose_encoder(accepted_exposition(header(request.scope, b"accept")))
     # Named whole: to a media type the framework would add its charset.
     headers = {"Content-Type": content_type, "Vary": "Accept"}

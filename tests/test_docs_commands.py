@@ -38,11 +38,11 @@ def those_of(start: str) -> list[str]:
 
 TRAINER, GROKPROBE = ".venv/bin/python -m trainer ", ".venv/bin/python -m grokprobe "
 MODULE = r"python -m (\w+(?:\.\w+)*)"
-KINDS = (TRAINER, GROKPROBE, "curl ", "make ", "python3 -c ", "kubectl create secret ")
+KINDS = (TRAINER, GROKPROBE, "curl ", "make ", "python3 -c ", "kubectl ", "kind ")
 
 
 def test_every_command_is_of_a_known_kind() -> None:
-    """Each kind is tested here or in test_readme, test_layouts, test_deploy."""
+    """Each kind is tested here or in test_readme, test_layouts, test_kubernetes_docs."""
     assert [line for line in LINES if not line.startswith(KINDS)] == []
 
 

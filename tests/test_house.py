@@ -76,7 +76,7 @@ ROOMS = {
     "trainer": """
         __main__ > arguments > jobs importing > publishing > measuring > learning > models reporting
         > config""",
-    "grokprobe.store": "backends > catalogue > archive > records",
+    "grokprobe.store": "backends > catalogue > archive > decoding > records > bounds",
 }
 Sources = Mapping[Path, ast.Module]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from prometheus_client import Metric
 
 from grokprobe.analysis.measures_table import MEASURES
 from grokprobe.settings import Settings, variable
@@ -128,6 +129,11 @@ def test_every_setting_is_documented_with_its_default() -> None:
             "api_keys_file": "none",
             "trainer_metrics_file": "none",
             "pushgateway_url": "none",
+            "session_cache_bytes": "a quarter of the memory",
+            "grid_cache_bytes": "a 16th of the memory",
+            "answer_cache_bytes": "a 32nd of the memory",
+            "result_cache_bytes": "a 64th of the memory",
+            "request_memory_bytes": "a fifth of the memory",
         }
         assert rows[variable(field)] == words.get(field, f"`{shown}`")
 
@@ -153,8 +159,8 @@ def test_every_metric_is_documented() -> None:
     assert "`grokprobe_requests_total{route,method,status}`" in TEXT
 
 
-def test_every_metric_of_the_trainer_is_documented(trained: Trained) -> None:
-    """Each has a row, the one that needs a GPU too, and no other has one."""
+def metrics_of_a_training(trained: Trained) -> list[Metric]:
+    """All that a training on a CPU tells."""
     metrics = TrainerMetrics()
     reporter = MeteredReporter(metrics, JsonReporter())
     reporter.start("tiny", 400, "cpu")
@@ -162,9 +168,14 @@ def test_every_metric_of_the_trainer_is_documented(trained: Trained) -> None:
     with Worker() as worker:
         reporter.publishing(worker)
     reporter.published(manifests(trained)[-1])
+    return list(metrics.registry.collect())
+
+
+def test_every_metric_of_the_trainer_is_documented(trained: Trained) -> None:
+    """Each has a row, the one that needs a GPU too, and no other has one."""
     found = {
         f"{metric.name}_total" if metric.type == "counter" else metric.name
-        for metric in metrics.registry.collect()
+        for metric in metrics_of_a_training(trained)
     }
     rows = re.findall(r"^\| (`grokprobe_trainer_.*?) \|", TEXT, re.MULTILINE)
     listed = {name for row in rows for name in re.findall(r"`(grokprobe_trainer_\w+)", row)}

@@ -1,4 +1,4 @@
-"""`python -m trainer COMMAND`: exit status 0 done, 1 failed, 2 refused, 128 + signal."""
+"""`python -m trainer COMMAND`: an exit status of `trainer.reporting.exit_status`, 128 + signal."""
 
 import argparse
 import os
@@ -7,14 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from grokprobe.errors import (
-    GrokprobeError,
-    InvalidInput,
-    NotFound,
-    RunDeleted,
-    RunExists,
-    SettingError,
-)
+from grokprobe.errors import GrokprobeError, SettingError
+from grokprobe.runtimes import check_runtime
 from grokprobe.settings import Settings, read_settings
 from grokprobe.store.records import check_group_name, check_run_name
 from trainer.arguments import parse_arguments
@@ -22,11 +16,10 @@ from trainer.config import ensemble
 from trainer.config.schema import preset
 from trainer.config.sweep import INDEX_VARIABLE, index_from, listing, load_sweep
 from trainer.importing.layout import LayoutTask, load_layout
+from trainer.reporting.exit_status import exit_status
 
 if TYPE_CHECKING:
     from trainer.reporting.progress import Reporter
-
-REFUSED = (InvalidInput, NotFound, RunExists, RunDeleted)
 
 # What a command does once it has a reporter. Each checks what it can before it imports torch, which
 # takes seconds: a mistake deserves a quick answer.
@@ -128,6 +121,7 @@ def _one_cell(arguments: argparse.Namespace) -> bool:
 def work(arguments: argparse.Namespace) -> int:
     """Do what the command line says; return the exit status."""
     settings = read_settings()
+    check_runtime("trainer")
     if getattr(arguments, "inspect", False):
         from trainer.importing.inspection import inspect_file
 
@@ -158,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return work(parsed)
     except GrokprobeError as error:
         print(f"error: {error.told}", file=sys.stderr)
-        return 2 if isinstance(error, REFUSED) else 1
+        return exit_status(error)
     except KeyboardInterrupt:
         return 130
 

@@ -9,7 +9,10 @@ from grokprobe.task import Operation
 from trainer.config.sweep import INDEX_VARIABLE
 from trainer.importing.elements import Composition
 
-DESCRIPTION = "exit status 0 done, 1 failed, 2 refused, 128 + signal"
+DESCRIPTION = (
+    "exit status 0 done, 1 failed, 2 refused, 75 object storage away, 76 superseded by a later "
+    "trainer, 77 done but the index is behind, 128 + signal"
+)
 # A random table is known to those who drew it alone.
 IMPORTED = [operation for operation in get_args(Operation) if operation != "random"]
 

@@ -11,7 +11,7 @@ Source: docs/maths.md, "Other operations and their basis".
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,6 +37,13 @@ class Basis:
     def cyclic(self) -> bool:
         """Whether rows are read by frequency (fourier.py); in S_5 by irrep (irreps.py)."""
         return self.group != "S_5"
+
+    @cached_property
+    def elements(self) -> NDArray[np.int64]:
+        """The element of each residue, (p,); -1 where the group leaves it out."""
+        elements = np.full(self.residues.max() + 1, -1)
+        elements[self.residues] = np.arange(self.order)
+        return elements
 
     def rows(self, matrix: ArrayLike) -> NDArray[np.float64]:
         """The rows of `matrix` (p, width), one per residue, in group order: (order, width)."""

@@ -15,37 +15,29 @@ sqrt(n^3). That is the spectrum of the (n, 1) matrix G / n. Source: docs/maths.m
 from dataclasses import dataclass
 from functools import cached_property
 from math import sqrt
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from grokprobe.analysis.basis import Basis
 from grokprobe.analysis.fourier import NEGLIGIBLE, Array, Spectrum, spectrum
 
 
-def cube(logits: ArrayLike, basis: Basis) -> Array:
-    """Logits of all pairs (p*p, p) as (n, n, n) over the group elements of a, b and c.
-
-    Residues that the group leaves out (0 in multiplication) are left out of all three.
-    """
-    L = np.asarray(logits, dtype=np.float64)
-    p = L.shape[1]
-    L = L.reshape(p, p, p)
-    if basis.reindex == "natural":
-        return L
-    kept: Array = L[np.ix_(basis.residues, basis.residues, basis.residues)]
-    return kept
+def answer_row(i: int, n: int, direction: str) -> NDArray[np.int64]:
+    """The answer's element of the pairs (i, j) of group elements, by j, (n,)."""
+    other = np.arange(n) if direction == "sum" else -np.arange(n)
+    return (i + other) % n
 
 
-def by_answer(values: NDArray[np.floating], direction: str) -> Array:
-    """The sum of values (n, n, width) over the pairs of each answer t = a +- b: (n, width)."""
+def add_by_answer(
+    grouped: Array, values: NDArray[np.floating[Any]], i: int, direction: str
+) -> None:
+    """Add the values (n, width) of the pairs of an element i to the sums of their answers."""
     n = len(values)
-    grouped = np.zeros(values.shape[1:])
-    for a in range(n):  # over b the answers of one a are a, a+1, ..., or backwards ..., a-1, a
-        block, first = (values[a], a) if direction == "sum" else (values[a][::-1], (a + 1) % n)
-        grouped[first:] += block[: n - first]
-        grouped[:first] += block[n - first :]
-    return grouped
+    # Over j the answers of one i are i, i+1, ..., or backwards ..., i-1, i.
+    block, first = (values, i) if direction == "sum" else (values[::-1], (i + 1) % n)
+    grouped[first:] += block[: n - first]
+    grouped[:first] += block[n - first :]
 
 
 @dataclass(frozen=True)
@@ -66,20 +58,40 @@ class LogitCoefficients:
         return None if self.cosine_similarity is None else self.cosine_similarity**2
 
 
-def logit_matrix(L: Array, direction: str) -> Array:
-    """G / n of a cube (n, n, n), as a matrix (n, 1) whose spectrum is that of the logits."""
-    n = L.shape[0]
-    answers = by_answer(L, direction)
-    answers -= answers.mean(axis=1, keepdims=True)  # centring commutes with grouping
-    t = np.arange(n)
-    G = answers[t[None, :], (t[None, :] - t[:, None]) % n].sum(axis=1)  # s = t - c
-    matrix: Array = G[:, None] / n
-    return matrix
+class LogitSums:
+    """What is read of a cube (n, n, n), from its rows of one a after another.
 
+    `grouped` (n, n): the sum over the pairs of each answer t = a +- b, by (t, c). `correct` (n, n):
+    the logit of the answer of each pair (a, b).
+    """
 
-def logit_coefficients(L: Array, direction: str) -> LogitCoefficients:
-    """Cosine and sine coefficients of a cube (n, n, n); `direction` is `sum` or `difference`."""
-    # Centred before it is squared: the difference of two sums of squares would be rounding error
-    # where the logits hardly depend on c. One a at a time stays in the cache.
-    energy = sum(float(np.sum((rows - rows.mean(axis=1, keepdims=True)) ** 2)) for rows in L)
-    return LogitCoefficients(spectrum(logit_matrix(L, direction)), sqrt(energy))
+    def __init__(self, order: int, direction: str) -> None:
+        self.direction = direction
+        self.grouped = np.zeros((order, order))
+        self.correct = np.zeros((order, order))
+        self._energy = 0.0
+
+    def take(self, i: int, logits: NDArray[np.floating[Any]]) -> None:
+        """The logits (n, n) over b and c of the element i of a."""
+        L, n = logits.astype(np.float64), len(logits)
+        add_by_answer(self.grouped, L, i, self.direction)
+        self.correct[i] = L[np.arange(n), answer_row(i, n, self.direction)]
+        # Centred before it is squared: the difference of two sums of squares would be rounding
+        # error where the logits hardly depend on c.
+        self._energy += float(np.sum((L - L.mean(axis=1, keepdims=True)) ** 2))
+
+    @property
+    def matrix(self) -> Array:
+        """G / n as a matrix (n, 1) whose spectrum is that of the logits."""
+        n = len(self.grouped)
+        # Centring commutes with grouping.
+        answers = self.grouped - self.grouped.mean(axis=1, keepdims=True)
+        t = np.arange(n)
+        G = answers[t[None, :], (t[None, :] - t[:, None]) % n].sum(axis=1)  # s = t - c
+        matrix: Array = G[:, None] / n
+        return matrix
+
+    @property
+    def coefficients(self) -> LogitCoefficients:
+        """Cosine and sine coefficients, once every row has been taken."""
+        return LogitCoefficients(spectrum(self.matrix), sqrt(self._energy))

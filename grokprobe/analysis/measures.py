@@ -1,10 +1,10 @@
 """Scalars of one checkpoint, from its logits and weights (docs/maths.md, "Progress measures")."""
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from grokprobe.analysis.fourier import NEGLIGIBLE, Array, basis
-from grokprobe.task import Residues
+from grokprobe.task import UNDEFINED, Mask, Residues
 
 COMPONENTS = 4  # of circularity
 
@@ -59,33 +59,58 @@ def circularity(rows: ArrayLike) -> float | None:
     return float(np.minimum(energy, 1.0).max(axis=0).mean())
 
 
-def distance_irrelevance(L: Array, direction: str) -> float | None:
+def distance_irrelevance(correct: Array, direction: str) -> float | None:
     """How much the correct logit depends on a - b beside a + b: high for clock, low for pizza.
 
-    For M[a + b, a - b] = L[a, b, a + b] of a cube of odd order: the mean over a - b of the standard
-    deviation over a + b, over the standard deviation of M. Differences are read as a + (-b). None
-    for an even order, where a + b and a - b share their parity, and for constant M.
+    For M[a + b, a - b] = L[a, b, a + b], the `correct` logits (n, n) by (a, b), of odd order: the
+    mean over a - b of the standard deviation over a + b, over the standard deviation of M.
+    Differences are read as a + (-b). None for an even order, where a + b and a - b share their
+    parity, and for constant M.
     Source: Zhong et al. 2023, section 4 (whose table holds the best incorrect logit: not this).
     """
-    n = L.shape[0]
+    n = len(correct)
     if n % 2 == 0:
         return None
     a, b = np.divmod(np.arange(n * n), n)
     other = b if direction == "sum" else -b % n
-    answer, distance = (a + other) % n, (a - other) % n
     M = np.empty((n, n))
-    M[answer, distance] = L[a, b, answer]
+    M[(a + other) % n, (a - other) % n] = correct[a, b]
     spread = float(M.std())
     return float(M.std(axis=0).mean() / spread) if spread >= NEGLIGIBLE else None
 
 
-def softmax_collapse(logits: ArrayLike) -> float | None:
-    """The share of rows whose float32 sum of exp(z - max) is exactly 1: their gradient is lost.
+def collapsed(logits: ArrayLike) -> NDArray[np.bool_]:
+    """Whether the float32 sum of exp(z - max) of each row (n, classes) is exactly 1, (n,).
 
-    logits (n, classes), the train rows; None without any. Source: Prieto et al. 2025.
+    The gradient of such a row is lost. Source: Prieto et al. 2025.
     """
     L = np.asarray(logits, dtype=np.float32)
-    if len(L) == 0:
-        return None
     totals = np.exp(L - L.max(axis=1, keepdims=True)).sum(axis=1, dtype=np.float32)
-    return float(np.mean(totals == np.float32(1)))
+    ones: NDArray[np.bool_] = totals == np.float32(1)
+    return ones
+
+
+class PairFigures:
+    """What is read of the logits of each pair by itself, (p*p,): loss in nats, hit, collapse.
+
+    Losses and hits are those of pairs that have an answer, `is_collapsed` of train pairs: elsewhere
+    0 and False. A hit is an answer with the largest logit; ties: the lowest class.
+    """
+
+    def __init__(self, answers: Residues, train: Mask | None) -> None:
+        self._answers, self._known, self._train = answers, answers != UNDEFINED, train
+        self.losses = np.zeros(len(answers))
+        self.hits, self.is_collapsed = np.zeros((2, len(answers)), dtype=np.bool_)
+
+    def take(self, first: int, logits: NDArray[np.float32]) -> None:
+        """The logits (some, p) of the pairs from the row `first` on."""
+        rows = slice(first, first + len(logits))
+        known = self._known[rows]
+        L, answers = (logits, self._answers[rows])
+        if not known.all():
+            L, answers = L[known], answers[known]
+        self.losses[rows][known] = cross_entropy(L, answers)
+        self.hits[rows][known] = L.argmax(axis=1) == answers
+        if self._train is not None:
+            train = self._train[rows]
+            self.is_collapsed[rows][train] = collapsed(logits[train])

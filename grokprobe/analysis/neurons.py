@@ -8,12 +8,13 @@ neuron's, or rounding error. Source: docs/maths.md, "Neurons"; Nanda et al. 2023
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from grokprobe.analysis.fourier import NEGLIGIBLE, Array, basis, first_largest, frequencies
-from grokprobe.analysis.logits import by_answer
+from grokprobe.analysis.logits import add_by_answer
 
 CLUSTERED = 0.85
 DEAD = 1e-12
@@ -54,25 +55,65 @@ class Neurons:
         return float(self.fve[~self.dead].mean()) if self.live else None
 
 
-def explained(activations: ArrayLike) -> tuple[Array, Array]:
-    """FVE (frequencies, neurons) and centred energy (neurons,) of activations (n, n, neurons).
+class NeuronSums:
+    """What is read of activations (n, n, neurons), from those of one a after another.
 
     The 8 terms at one frequency never need the two-dimensional transform. With F_g(k) the transform
     of the sums over the pairs of each a, each b, each a + b or each a - b,
 
         c0^2 + s0^2 + 0c^2 + 0s^2 = (|F_a|^2 + |F_b|^2) / n
         cc^2 + cs^2 + sc^2 + ss^2 = (|F_(a+b)|^2 + |F_(a-b)|^2) / n       (Nyquist: half of it)
+
+    The centred energy is that around the mean of each a, and of these means (Chan et al. 1979);
+    a difference of sums of squares would be rounding error of a neuron that hardly varies.
     """
-    N = np.asarray(activations)
-    n = len(N)
-    of_a, of_b = (N.sum(axis=other, dtype=np.float64) for other in (1, 0))
-    mixed = _power(by_answer(N, "sum")) + _power(by_answer(N, "difference"))
-    if n % 2 == 0:
-        mixed[-1] /= 2  # (-1)^(a+b) = (-1)^(a-b): one term, cc, seen twice
-    mean = of_a.sum(axis=0) / n**2
-    energy: Array = np.sum([np.sum((rows - mean) ** 2, axis=0) for rows in N], axis=0)
-    share = (_power(of_a) + _power(of_b) + mixed) / n / np.where(energy > 0, energy, 1.0)
-    return share, energy
+
+    def __init__(self, order: int) -> None:
+        # Over the pairs of each a, b, a + b and a - b; the width comes with the first.
+        self._sums, self._energy = np.zeros((4, order, 0)), np.zeros(0)
+
+    def take(self, i: int, values: NDArray[np.floating[Any]]) -> None:
+        """The activations (n, neurons) over b of the element i of a."""
+        if not self._energy.size:
+            self._sums = np.zeros((*self._sums.shape[:2], values.shape[1]))
+            self._energy = np.zeros(values.shape[1])
+        of_a, of_b, of_sums, of_differences = self._sums
+        of_a[i] = values.sum(axis=0, dtype=np.float64)
+        of_b += values
+        add_by_answer(of_sums, values, i, "sum")
+        add_by_answer(of_differences, values, i, "difference")
+        self._energy += np.square(values - of_a[i] / len(values)).sum(axis=0)
+
+    @property
+    def energy(self) -> Array:
+        """The centred energy of each neuron, (neurons,)."""
+        means = self._sums[0] / self._sums.shape[1]
+        spread = np.sum((means - means.mean(axis=0)) ** 2, axis=0)
+        energy: Array = self._energy + len(means) * spread
+        return energy
+
+    @property
+    def explained(self) -> Array:
+        """FVE of each neuron, (frequencies, neurons)."""
+        of_a, of_b, of_sums, of_differences = self._sums
+        share, energy = _power(of_sums) + _power(of_differences), self.energy
+        if len(of_a) % 2 == 0:
+            share[-1] /= 2  # (-1)^(a+b) = (-1)^(a-b): one term, cc, seen twice
+        share = (_power(of_a) + _power(of_b) + share) / len(of_a)
+        share /= np.where(energy > 0, energy, 1.0)
+        return share
+
+    @property
+    def neurons(self) -> Neurons:
+        """Frequency and fve of every neuron, once all activations have been taken."""
+        share, energy = self.explained, self.energy
+        dead = energy <= np.maximum(DEAD * energy.max(initial=0.0), NEGLIGIBLE**2)
+        best = first_largest(share)
+        return Neurons(
+            frequency=np.where(dead, 0, frequencies(self._sums.shape[1])[best]),
+            fve=np.where(dead, 0.0, share[best, np.arange(len(best))]),
+            dead=dead,
+        )
 
 
 def _power(sums: Array) -> Array:
@@ -80,15 +121,3 @@ def _power(sums: Array) -> Array:
     cosine, sine = basis(len(sums))
     power: Array = (cosine @ sums) ** 2 + (sine @ sums) ** 2
     return power
-
-
-def read_neurons(activations: ArrayLike) -> Neurons:
-    """Frequency and fve of every neuron from its activations over all pairs, (n, n, neurons)."""
-    share, energy = explained(activations)
-    dead = energy <= np.maximum(DEAD * energy.max(initial=0.0), NEGLIGIBLE**2)
-    best = first_largest(share)
-    return Neurons(
-        frequency=np.where(dead, 0, frequencies(np.shape(activations)[0])[best]),
-        fve=np.where(dead, 0.0, share[best, np.arange(len(best))]),
-        dead=dead,
-    )

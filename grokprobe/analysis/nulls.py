@@ -19,7 +19,8 @@ from grokprobe.errors import InvalidInput
 
 SMALLEST_ORDER = 5
 P999_FROM = 1_000  # draws below which a 99.9th percentile is only the maximum again
-BATCH = 16  # draws at a time: 16 * 113 * 128 doubles stay in the cache
+BATCH = 16  # draws at a time, fewer of a large matrix:
+BATCH_VALUES = 2**18  # doubles stay in the cache
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,9 @@ def _compact(M: Array) -> Array:
 def _draws(M: Array, permutations: int, seed: int) -> Iterator[Array]:
     """Batches of permuted matrices, (t, order, width) each."""
     rng = np.random.default_rng(seed)
-    for start in range(0, permutations, BATCH):
-        count = min(BATCH, permutations - start)
+    most = max(1, min(BATCH, BATCH_VALUES // M.size))
+    for start in range(0, permutations, most):
+        count = min(most, permutations - start)
         rows = np.stack([rng.permutation(M.shape[0]) for _ in range(count)])
         yield M[rows]
 

@@ -1,52 +1,51 @@
-"""One checkpoint, read whole from its outputs over all pairs: what measures are made of, its keys.
+"""One checkpoint, read from its outputs over all pairs: what measures are made of, its keys.
+
+The outputs are read some rows at a time and never held whole (outputs.py): a `Reading` takes the
+pairs of one a after another and keeps sums. The first that is asked for reads the outputs, and
+whatever else is in `together` in the same pass.
 
 What the operation, the split or the model's outputs do not admit is None.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from grokprobe.analysis import keys as rules
 from grokprobe.analysis import measures as scalars
 from grokprobe.analysis import progress
 from grokprobe.analysis.basis import Basis, basis_of
 from grokprobe.analysis.fourier import Array, Spectrum, key_share
 from grokprobe.analysis.irreps import IrrepSpectrum
-from grokprobe.analysis.keys import Keys
-from grokprobe.analysis.logits import LogitCoefficients, cube, logit_coefficients
-from grokprobe.analysis.neurons import Neurons, read_neurons
-from grokprobe.analysis.nulls import SMALLEST_ORDER
+from grokprobe.analysis.logits import LogitCoefficients, LogitSums
+from grokprobe.analysis.measures import PairFigures
+from grokprobe.analysis.neurons import Neurons, NeuronSums
+from grokprobe.analysis.outputs import Outputs, PairOutputs, slabs
+from grokprobe.analysis.readings import EVERYTHING, Reading, TrainRows, by_element, sweep
 from grokprobe.analysis.spectra import spectrum_of
-from grokprobe.errors import InvalidInput
 from grokprobe.task import UNDEFINED, Mask, Residues, Task, answers
-
-Outputs = NDArray[np.float32]
-T = TypeVar("T")
-
-RULES = ("logits", "neurons", "embedding")
 
 
 @dataclass(frozen=True)
 class Probe:
-    """The outputs of one checkpoint over all pairs in canonical order.
+    """A checkpoint: its outputs by pair, and those with a row for each residue.
 
-    logits (p*p, p), neurons (p*p, d_mlp), embedding (p, d_model), neuron_logit_map (p, d_mlp),
-    embedding_b (p, d_model) where operand b has a table of its own; None where the model does not
-    offer them. `train` (p*p,) is None where the split is unknown.
+    Of all pairs `logits` (p*p, p) and `neurons` (p*p, d_mlp); embedding (p, d_model),
+    neuron_logit_map (p, d_mlp), embedding_b (p, d_model) where operand b has a table of its own;
+    None, or not among the outputs, where the model does not offer them. `train` (p*p,) is None
+    where the split is unknown.
     """
 
     task: Task
     train: Mask | None
-    logits: Outputs
-    neurons: Outputs | None = None
+    outputs: PairOutputs
     embedding: Outputs | None = None
     neuron_logit_map: Outputs | None = None
     embedding_b: Outputs | None = None
+    together: Sequence[Reading] = EVERYTHING
 
     @cached_property
     def basis(self) -> Basis:
@@ -65,15 +64,49 @@ class Probe:
         return known
 
     @cached_property
+    def _readings(self) -> dict[Reading, Any]:
+        """What has been read of all pairs so far."""
+        return {}
+
+    def _read(self, wanted: Reading) -> Any:
+        """A reading that is there or can be made; None where it cannot."""
+        if wanted not in self._readings:
+            new = {name for name in (wanted, *self.together) if name not in self._readings}
+            made = {name: self._empty(name) for name in sorted(new)}
+            there = {name: reading for name, reading in made.items() if reading is not None}
+            sweep(self.outputs, self.basis, self.task.modulus, there)
+            self._readings.update(made)
+        return self._readings[wanted]
+
+    def _empty(self, name: Reading) -> Any:
+        """A reading that has read nothing yet; None where it cannot be made."""
+        names, basis = self.outputs.names, self.basis
+        if name == "neurons":
+            return NeuronSums(basis.order) if "neurons" in names and basis.cyclic else None
+        if "logits" not in names:
+            return None
+        if name == "figures":
+            return PairFigures(self.answers, self.train)
+        if basis.direction is None:
+            return None
+        if name == "sums":
+            return LogitSums(basis.order, basis.direction)
+        return None if self.train_elements is None else TrainRows(self.train_elements)
+
+    @property
+    def _figures(self) -> PairFigures:
+        found: PairFigures = self._read("figures")
+        return found
+
+    @property
     def losses(self) -> Array:
         """The cross-entropy of each known pair, in nats."""
-        return scalars.cross_entropy(self.logits[self.known], self.answers[self.known])
+        return self._figures.losses[self.known]
 
-    @cached_property
+    @property
     def hits(self) -> NDArray[np.bool_]:
         """Whether the largest logit of each known pair is the answer's; ties: the lowest class."""
-        hits: NDArray[np.bool_] = self.logits[self.known].argmax(axis=1) == self.answers[self.known]
-        return hits
+        return self._figures.hits[self.known]
 
     def mean(self, values: NDArray[Any], part: Literal["train", "test"]) -> float | None:
         """The mean of values of the known pairs over a part of the split; None for an empty one."""
@@ -82,10 +115,11 @@ class Probe:
         mask = self.train[self.known] == (part == "train")
         return float(np.mean(values[mask])) if mask.any() else None
 
-    @cached_property
-    def cube(self) -> Array:
-        """The logits over the group's elements, (n, n, n)."""
-        return cube(self.logits, self.basis)
+    @property
+    def sums(self) -> LogitSums | None:
+        """The logits by the answer's element; None where the answer has none."""
+        found: LogitSums | None = self._read("sums")
+        return found
 
     @cached_property
     def train_elements(self) -> NDArray[np.bool_] | None:
@@ -95,21 +129,29 @@ class Probe:
         p, kept = self.task.modulus, self.basis.residues
         return self.train.reshape(p, p)[np.ix_(kept, kept)]
 
+    def train_rows(self, train: NDArray[np.bool_]) -> Iterator[tuple[int, Array]]:
+        """Each element of a with the logits (pairs, n) of its train pairs, (n, n).
+
+        Those that are held, if they have been read, else computed once more.
+        """
+        held: TrainRows | None = self._readings.get("train_rows")
+        if held is not None:
+            yield from held
+            return
+        for first, [logits] in slabs(self.outputs, ["logits"], self.task.modulus):
+            for i, rows in by_element(self.basis, first, logits, of_classes=True):
+                yield i, rows[train[i]].astype(np.float64)
+
     @cached_property
     def coefficients(self) -> LogitCoefficients | None:
         """How the logits depend on the answer's element; None where the answer has none."""
-        direction = self.basis.direction
-        return logit_coefficients(self.cube, direction) if direction else None
+        return self.sums.coefficients if self.sums else None
 
     @cached_property
     def read_neurons(self) -> Neurons | None:
         """The frequency of each neuron."""
-        if self.neurons is None or not self.basis.cyclic:
-            return None
-        p, kept = self.task.modulus, self.basis.residues
-        values = self.neurons.reshape(p, p, -1)
-        natural = self.basis.reindex == "natural"
-        return read_neurons(values if natural else values[np.ix_(kept, kept)])
+        sums: NeuronSums | None = self._read("neurons")
+        return sums.neurons if sums else None
 
     def spectrum(self, matrix: Outputs | None) -> Spectrum | IrrepSpectrum | None:
         """The spectrum of an output with one row a residue; None where it is not on offer."""
@@ -137,14 +179,16 @@ class Probe:
 
     @property
     def distance_irrelevance(self) -> float | None:
-        """`distance_irrelevance` of the cube; None where the answer has no element."""
-        direction = self.basis.direction
-        return scalars.distance_irrelevance(self.cube, direction) if direction else None
+        """`distance_irrelevance` of the logits; None where the answer has no element."""
+        sums = self.sums
+        return scalars.distance_irrelevance(sums.correct, sums.direction) if sums else None
 
     @property
     def softmax_collapse(self) -> float | None:
-        """`softmax_collapse` of the train pairs."""
-        return None if self.train is None else scalars.softmax_collapse(self.logits[self.train])
+        """The share of train pairs whose float32 softmax rounds to 1; None without any."""
+        if self.train is None or not self.train.any():
+            return None
+        return float(np.mean(self._figures.is_collapsed[self.train]))
 
 
 @dataclass(frozen=True)
@@ -157,18 +201,18 @@ class KeyedProbe:
     @cached_property
     def restricted(self) -> progress.Restricted | None:
         """The losses of the key frequencies alone."""
-        probe, direction = self.probe, self.probe.basis.direction
-        if not self.keys or direction is None:
+        sums = self.probe.sums if self.keys else None
+        if sums is None:
             return None
-        return progress.restricted(probe.cube, self.keys, direction, probe.train_elements)
+        return progress.restricted(sums, self.keys, self.probe.train_elements)
 
     @cached_property
     def excluded(self) -> progress.Excluded | None:
         """The losses of the train pairs without the key frequencies."""
-        probe, direction = self.probe, self.probe.basis.direction
-        if not self.keys or direction is None or probe.train_elements is None:
+        train, sums = self.probe.train_elements, self.probe.sums if self.keys else None
+        if sums is None or train is None:
             return None
-        return progress.excluded(probe.cube, self.keys, direction, probe.train_elements)
+        return progress.excluded(self.probe.train_rows(train), sums, self.keys, train)
 
     @property
     def key_share(self) -> float | None:
@@ -181,30 +225,3 @@ class KeyedProbe:
         """The losses of the train pairs without one key frequency at a time."""
         found = self.excluded
         return None if found is None else {str(k): loss for k, loss in found.per_key.items()}
-
-
-def choose_keys(probe: Probe, rule: str = "logits", threshold: float | None = None) -> Keys | None:
-    """The key frequencies by a rule; None where the operation has none.
-
-    `threshold` is that of the rule `logits`. Raises InvalidInput for an unknown rule, a threshold
-    that the rule does not take, or an output that the model does not offer.
-    """
-    if rule not in RULES:
-        raise InvalidInput("key_rule", f"must be one of {', '.join(RULES)}, got {rule!r}")
-    if threshold is not None and rule != "logits":
-        raise InvalidInput("key_threshold", f"the rule {rule} takes none; it is of the rule logits")
-    if probe.coefficients is None or probe.basis.order < SMALLEST_ORDER:
-        return None
-    if rule == "logits":
-        return rules.keys_by_logits(
-            probe.coefficients, rules.LOGITS if threshold is None else threshold
-        )
-    if rule == "neurons":
-        return rules.keys_by_neurons(_offered(probe.read_neurons, rule), probe.basis.order)
-    return rules.keys_by_embedding(probe.basis.rows(_offered(probe.embedding, rule)))
-
-
-def _offered(output: T | None, rule: str) -> T:
-    if output is None:
-        raise InvalidInput("key_rule", f"the rule {rule} needs an output that this model lacks")
-    return output

@@ -11,14 +11,14 @@ With the key set K, a cube L (n, n, n) over the elements of a, b and c, and t = 
 measures"; Nanda et al. 2023, section 5.2.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from grokprobe.analysis.fourier import Array, basis, first_largest, key_rows
-from grokprobe.analysis.logits import by_answer
+from grokprobe.analysis.logits import LogitSums, answer_row
 from grokprobe.analysis.measures import cross_entropy
 
 
@@ -40,38 +40,49 @@ class Excluded:
     per_key: dict[int, float]
 
 
-def answer_elements(n: int, direction: str) -> NDArray[np.int64]:
-    """The answer's element t of each pair of group elements, (n, n)."""
-    elements = np.arange(n)
-    other = elements if direction == "sum" else -elements
-    return (elements[:, None] + other[None, :]) % n
-
-
-def projections(grouped: Array, keys: Sequence[int]) -> Array:
-    """The projection P of each key alone over (t, c): (keys, n, n), from `by_answer` of the cube.
+class Projection:
+    """The projection P of each key alone, by (t, c), of logits summed by answer, (n, n).
 
     Raises InvalidInput for a key that is no frequency of the group or stands twice.
     """
-    n = len(grouped)
-    cosine, sine = basis(n)
-    rows = key_rows(keys, len(cosine))
-    # A unit vector over t becomes one over the n^2 pairs when it is divided by sqrt(n).
-    parts = [np.einsum("kt,kc->ktc", w[rows], w[rows] @ grouped) / n for w in (cosine, sine)]
-    return np.asarray(parts[0] + parts[1])
+
+    def __init__(self, grouped: Array, keys: Sequence[int]) -> None:
+        cosine, sine = basis(len(grouped))
+        rows = key_rows(keys, len(cosine))
+        # (keys, n) each: the unit vectors over t, and their products with the logits.
+        self._parts = [(w[rows], w[rows] @ grouped) for w in (cosine, sine)]
+
+    def rows(self, key: int, t: NDArray[np.int64] | slice) -> Array:
+        """The rows t of the projection of the key at that place, (t, n)."""
+        # A unit vector over t becomes one over the n^2 pairs when it is divided by sqrt(n).
+        along, across = (np.outer(w[key, t], of[key]) / of.shape[1] for w, of in self._parts)
+        both: Array = np.add(along, across, out=along)
+        return both
+
+    def table(self) -> Array:
+        """P of all keys, (n, n); zeros without any."""
+        (w, of), _ = self._parts
+        table = np.zeros((w.shape[1], of.shape[1]))
+        for key in range(len(w)):
+            table += self.rows(key, slice(None))
+        return table
 
 
-def restricted(
-    L: Array, keys: Sequence[int], direction: str, train: NDArray[np.bool_] | None
-) -> Restricted:
+def answer_elements(n: int, direction: str) -> NDArray[np.int64]:
+    """The answer's element t of each pair of group elements, (n, n)."""
+    return np.stack([answer_row(i, n, direction) for i in range(n)])
+
+
+def restricted(sums: LogitSums, keys: Sequence[int], train: NDArray[np.bool_] | None) -> Restricted:
     """Loss and accuracy of the key frequencies alone; `train` (n, n) marks the train pairs.
 
-    Without keys R is the mean over the grid, and says nothing. Raises InvalidInput as `projections`
+    Without keys R is the mean over the grid, and says nothing. Raises InvalidInput as `Projection`
     does.
     """
-    n, grouped = L.shape[0], by_answer(L, direction)
-    table = projections(grouped, keys).sum(axis=0) + grouped.sum(axis=0) / n**2
+    n = len(sums.grouped)
+    table = Projection(sums.grouped, keys).table() + sums.grouped.sum(axis=0) / n**2
     losses = cross_entropy(table, np.arange(n))  # the answer of row t is t
-    of_pair = losses[answer_elements(n, direction)]
+    of_pair = losses[answer_elements(n, sums.direction)]
     hits = first_largest(table.T) == np.arange(n)  # at Nyquist alone, half the classes tie
 
     def over(mask: NDArray[np.bool_] | None) -> float | None:
@@ -82,21 +93,25 @@ def restricted(
 
 
 def excluded(
-    L: Array, keys: Sequence[int], direction: str, train: NDArray[np.bool_]
+    rows: Iterable[tuple[int, Array]],
+    sums: LogitSums,
+    keys: Sequence[int],
+    train: NDArray[np.bool_],
 ) -> Excluded | None:
     """Loss of the train pairs with all keys taken out of the logits, and with each one alone.
 
-    None where the group leaves out every train pair. Raises InvalidInput as `projections` does.
+    `rows` has each element i of a with the logits (pairs, n) of its train pairs; `train` (n, n)
+    marks those. None where the group leaves out every train pair. Raises InvalidInput as
+    `Projection` does.
     """
     if not train.any():
         return None
-    t = answer_elements(L.shape[0], direction)[train]
-    rows, tables = L[train], projections(by_answer(L, direction), keys)
-
-    def without(table: Array) -> float:
-        return float(cross_entropy(rows - table[t], t).mean())
-
-    return Excluded(
-        without(tables.sum(axis=0)),
-        {k: without(table) for k, table in zip(keys, tables, strict=True)},
-    )
+    n, projection = len(train), Projection(sums.grouped, keys)
+    together, totals = projection.table(), np.zeros(1 + len(keys))
+    for i, L in rows:
+        t = answer_row(i, n, sums.direction)[train[i]]
+        totals[0] += cross_entropy(L - together[t], t).sum()
+        for key in range(len(keys)):
+            totals[1 + key] += cross_entropy(L - projection.rows(key, t), t).sum()
+    mean, *per_key = (totals / train.sum()).tolist()
+    return Excluded(mean, dict(zip(keys, per_key, strict=True)))

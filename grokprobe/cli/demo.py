@@ -77,7 +77,7 @@ def running(module: str, *arguments: str, log: Path | None = None) -> Iterator[A
             yield child
         finally:
             if child.poll() is None:
-                child.terminate()
+                child.send_signal(signal.SIGINT)  # SIGTERM would wait until clients have left
             try:
                 child.wait(STOP_S)
             except subprocess.TimeoutExpired:

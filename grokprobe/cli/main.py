@@ -107,7 +107,7 @@ def runs() -> int:
 @commands.command()
 @click.argument("run", required=False)
 def verify(run: str | None) -> int:
-    """Compare what is stored with its digests.
+    """Compare object storage, and the index, with their digests.
 
     All runs if RUN is left out.
     """
@@ -117,11 +117,15 @@ def verify(run: str | None) -> int:
 
 
 @commands.command()
-def reindex() -> int:
-    """Rebuild the Redis index from object storage."""
+@click.option("--watch", is_flag=True, help="Keep it equal from now on.")
+def reindex(watch: bool) -> int:
+    """Rebuild the Redis index from object storage.
+
+    A service that may write to Redis does that by itself.
+    """
     from grokprobe.cli.reindex import reindex
 
-    return finish(reindex)
+    return finish(lambda settings: reindex(settings, watch))
 
 
 @commands.command()

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from grokprobe.errors import SettingError, Unavailable
 from grokprobe.settings import Settings, variable
-from grokprobe.store.archive.opening import open_store
+from grokprobe.store.archive.opening import WRITING, Patience, open_store
 from grokprobe.store.archive.publisher import ArchivePublisher
 from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.catalogue.catalogue import Catalogue
@@ -38,13 +38,15 @@ class Backends:
 
 
 @asynccontextmanager
-async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
+async def open_backends(
+    settings: Settings, patience: Patience = WRITING
+) -> AsyncIterator[Backends]:
     """Open both backends, the index made ready where that is safe; a dead one is no error.
 
     Raises SettingError for a URL or a HOME that cannot be used or a Redis of another kind,
     CatalogueUnavailable if the embedded Redis does not start.
     """
-    archive = ArchiveReader(open_store(settings))
+    archive = ArchiveReader(open_store(settings, patience=patience))
     async with open_redis(settings) as (catalogue, events):
         try:
             await _prepare(archive, catalogue, owned=settings.redis_url == EMBEDDED)

@@ -1,30 +1,33 @@
 """The records that object storage holds as JSON. Each carries its format version.
 
 Readers ignore fields that they do not know, so a newer writer may add some; a changed meaning
-raises FORMAT_VERSION. Bytes are written by `encode_record`, in the order of the fields below.
+raises FORMAT_VERSION. Bytes are written by `encode_record`, in the order of the fields below, and
+read by `decoding.decode_record`, which alone knows the bounds: of each value by its type here, of
+values that must agree by its rules.
 """
 
 import hashlib
 import re
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
 from grokprobe.errors import CheckpointCorrupt, InvalidInput
-from grokprobe.task import Task
+from grokprobe.store import bounds
+from grokprobe.task import Operation, Seed, Task, check_task
 
 FORMAT_VERSION = 1
-RUN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 FinalStatus = Literal["complete", "stopped", "failed"]
 Status = Literal["running", "complete", "stopped", "failed"]
-Measure = float | None | dict[str, float]  # a scalar, or one value a key frequency
+Measure = bounds.Measure
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What every published record begins with."""
 
+    max_bytes: ClassVar[int] = 2**16
     format_version: int = FORMAT_VERSION
 
 
@@ -34,37 +37,39 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
     All of the split is null where it is unknown: a run that others trained. Then there is no mask.
     """
 
-    operation: str
-    modulus: int
-    operation_seed: int
-    train_fraction: float | None  # null where the split was not drawn by a known recipe
-    split_seed: int | None
-    split_sha256: str | None
-    train_pairs: int | None
-    test_pairs: int | None
+    operation: Operation
+    modulus: bounds.Modulus
+    operation_seed: Seed
+    train_fraction: bounds.Fraction | None  # null where the split was not drawn by a known recipe
+    split_seed: Seed | None
+    split_sha256: bounds.Digest | None
+    train_pairs: bounds.Count | None
+    test_pairs: bounds.Count | None
 
 
 class RunManifest(Record, frozen=True, kw_only=True):
     """`run.json`: what was trained, written before the first checkpoint."""
 
-    run: str
-    created_at: datetime
+    max_bytes: ClassVar[int] = 2**22  # an import names each of its files
+
+    run: bounds.RunName
+    created_at: bounds.Moment
     task: TaskRecord
     architecture: dict[str, Any]
     optimiser: dict[str, Any]
-    seed: int | None  # null where others trained, as an empty optimiser is
+    seed: bounds.Integer | None  # null where others trained, as an empty optimiser is
     config: dict[str, Any]  # what `resume` starts from; of an imported run its layout and files
-    config_sha256: str
-    group: str | None = None  # what runs that are studied together share: the same rule as a name
+    config_sha256: bounds.Digest
+    group: bounds.RunName | None = None  # what runs that are studied together share
 
 
 class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The ONNX file beside a manifest; `outputs` are the names it offers."""
 
-    sha256: str
-    bytes: int
-    opset: int
-    outputs: list[str]
+    sha256: bounds.Digest
+    bytes: bounds.ModelBytes
+    opset: bounds.Count
+    outputs: bounds.Words
 
 
 class SpectrumRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,39 +78,41 @@ class SpectrumRow(msgspec.Struct, frozen=True, kw_only=True):
     For s5 it belongs to irreducible representation i + 1, in the order of analysis/irreps.py.
     """
 
-    constant_power: float
-    power: list[float]
+    constant_power: bounds.Number
+    power: bounds.Powers
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Key frequencies with how they were chosen; margin = [last key in, first frequency out]."""
 
-    frequencies: list[int]
-    rule: str
-    threshold: float | None  # null where a request named the frequencies
-    source_step: int | None
-    margin: tuple[float | None, float | None]
+    frequencies: bounds.Frequencies
+    rule: bounds.Word
+    threshold: bounds.Number | None  # null where a request named the frequencies
+    source_step: bounds.Step | None
+    margin: tuple[bounds.Number | None, bounds.Number | None]
 
 
 class LearningCoefficient(msgspec.Struct, frozen=True, kw_only=True):
     """The local learning coefficient by SGLD: never without its error and how it was sampled."""
 
-    estimate: float | None  # null where it is refused
-    standard_error: float | None  # over chains
-    refused: str | None  # why there is no estimate
-    hyperparameters: dict[str, float]
-    traces: list[list[float]]  # (chains, draws): loss in nats
+    estimate: bounds.Number | None  # null where it is refused
+    standard_error: bounds.Number | None  # over chains
+    refused: bounds.Text | None  # why there is no estimate
+    hyperparameters: bounds.Numbers
+    traces: bounds.Traces  # (chains, draws): loss in nats
 
 
 class CheckpointManifest(Record, frozen=True, kw_only=True):
     """`manifest.json`: the commit point of a checkpoint."""
 
-    run: str
-    step: int
-    created_at: datetime
-    split_sha256: str | None
+    max_bytes: ClassVar[int] = 2**24  # most of it the traces of 64 chains of 4096 draws
+
+    run: bounds.RunName
+    step: bounds.Step
+    created_at: bounds.Moment
+    split_sha256: bounds.Digest | None
     model: ModelRecord
-    measures: dict[str, float | None]
+    measures: bounds.Measures
     spectrum: SpectrumRow | None  # null where the model does not offer its embedding
     own_keys: KeyRecord | None = None  # this checkpoint's; a run has one set for all: Completion
     local_learning_coefficient: LearningCoefficient | None = None
@@ -114,40 +121,41 @@ class CheckpointManifest(Record, frozen=True, kw_only=True):
 class NullRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A statistic of the final embedding against its permutation null (`analysis.nulls`)."""
 
-    statistic: str
-    permutations: int
-    observed: float
-    mean: float
-    std: float
-    max: float
-    p999: float | None
-    z: float | None
-    p_value: float
-    seed: int
+    statistic: bounds.Word
+    permutations: bounds.Count
+    observed: bounds.Number
+    mean: bounds.Number
+    std: bounds.Number
+    max: bounds.Number
+    p999: bounds.Number | None
+    z: bounds.Number | None
+    p_value: bounds.Fraction
+    seed: Seed
 
 
 class CheckpointKeyMeasures(msgspec.Struct, frozen=True, kw_only=True):
     """The measures of one checkpoint that depend on the run's key frequencies."""
 
-    step: int
-    measures: dict[str, Measure]
+    step: bounds.Step
+    measures: bounds.KeyMeasures
 
 
 class Completion(Record, frozen=True, kw_only=True):
     """`complete.json`: how the run ended. Absent while it runs or waits to be resumed.
 
-    `keys` are chosen at the final checkpoint, once, and `checkpoints` are measured with them; null
-    where the operation has no rule for key frequencies.
+    `keys`, null without a rule, are chosen once, at the end; `checkpoints` are measured with them.
     """
 
-    run: str
-    created_at: datetime
+    max_bytes: ClassVar[int] = 2**26  # it has measures of every checkpoint
+    run: bounds.RunName
+    created_at: bounds.Moment
     status: FinalStatus
-    step: int  # the last optimiser step done
-    reason: str = ""
+    step: bounds.Step  # the last optimiser step done
+    reason: bounds.Text = ""
     keys: KeyRecord | None = None
     checkpoints: list[CheckpointKeyMeasures] = []
-    nulls: list[NullRecord] = []
+    nulls: Annotated[list[NullRecord], msgspec.Meta(max_length=100)] = []
+    manifests_sha256: bounds.Digest | None = None  # of all (`archive.contents`); null if older
 
 
 def status_of(completion: Completion | None) -> Status:
@@ -158,24 +166,21 @@ def status_of(completion: Completion | None) -> Status:
 class Attempt(Record, frozen=True, kw_only=True):
     """`state/attempts/N.json`: one per start of a trainer; the highest N may publish."""
 
-    run: str
-    attempt: int
-    created_at: datetime
+    run: bounds.RunName
+    attempt: bounds.Count
+    created_at: bounds.Moment
 
 
 class StateRecord(Record, frozen=True, kw_only=True):
     """`state/N/SLOT.json`: what the tensors beside it are and where they were computed."""
 
-    run: str
-    attempt: int
-    step: int
-    created_at: datetime
-    sha256: str  # of the tensors' file
-    bytes: int
-    environment: dict[str, str | int]  # what the bits of a result depend on
-
-
-R = TypeVar("R", bound=Record)
+    run: bounds.RunName
+    attempt: bounds.Count
+    step: bounds.Step
+    created_at: bounds.Moment
+    sha256: bounds.Digest  # of the tensors' file
+    bytes: bounds.StateBytes
+    environment: bounds.Facts  # what the bits of a result depend on
 
 
 def now() -> datetime:
@@ -189,9 +194,11 @@ def task_of(manifest: RunManifest) -> Task:
     record = manifest.task
     given = {name: getattr(record, name) for name in Task.__struct_fields__}
     try:
-        return msgspec.convert(given, Task)
-    except msgspec.ValidationError as error:
+        task = msgspec.convert(given, Task)
+        check_task(task)
+    except (msgspec.ValidationError, InvalidInput) as error:
         raise CheckpointCorrupt(f"run {manifest.run!r} has an unknown task: {error}") from None
+    return task
 
 
 def check_run_name(run: str) -> str:
@@ -208,7 +215,8 @@ def _check_name(text: str, path: str, what: str) -> str:
     if not is_name(text):
         near = slug(text).rstrip("-")
         hint = f"; {near} would do" if near else ""
-        raise InvalidInput(path, f"{text!r} is not a {what}, which is {RUN_NAME.pattern}{hint}")
+        rule = bounds.RUN_NAME.pattern
+        raise InvalidInput(path, f"{text!r} is not a {what}, which is {rule}{hint}")
     return text
 
 
@@ -219,29 +227,12 @@ def slug(text: str) -> str:
 
 def is_name(text: str) -> bool:
     """Whether a run, or a group of runs, may be called that."""
-    return RUN_NAME.fullmatch(text) is not None
+    return bounds.RUN_NAME.fullmatch(text) is not None
 
 
 def encode_record(record: Record) -> bytes:
     """The JSON bytes of a record, indented for people, newline at the end."""
     return msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
-
-
-def decode_record(data: bytes, kind: type[R], where: str) -> R:
-    """A record from its JSON bytes; `where` names the object in the error.
-
-    Raises CheckpointCorrupt for anything that is not such a record of this format version.
-    """
-    try:
-        record = msgspec.json.decode(data, type=kind)
-    except msgspec.MsgspecError as error:
-        raise CheckpointCorrupt(f"{where} is not a {kind.__name__}: {error}") from None
-    if record.format_version != FORMAT_VERSION:
-        raise CheckpointCorrupt(
-            f"{where} has format version {record.format_version}, this program reads "
-            f"{FORMAT_VERSION}; upgrade grokprobe"
-        )
-    return record
 
 
 def sha256(data: bytes) -> str:

@@ -5,7 +5,8 @@ changes until the run has ended, and a label or a list whenever something is pub
 asked for again each time, by an ETag that covers all that the answer is made of. Tags are strong:
 they cover what the last digits and the encoding depend on, so that equal tags have equal bytes.
 Those of groups and of lists of runs are weak: nobody reads these by parts. Every tag covers the
-run's identity too, since a name that is freed may be used again; a file's is its digest.
+run's identity too, since a name that is freed may be used again; a file's is its digest. Only what
+object storage was asked about is kept: while it is away what comes from the index is not.
 """
 
 from collections.abc import Iterable
@@ -57,8 +58,8 @@ def weak_tag(content: bytes) -> str:
 def _stands_on(target: Target, rests_on: RestsOn) -> Iterable[str]:
     if target.step is None or rests_on == "run":
         return (target.view.digest,)
-    checkpoint = (target.checkpoint.model.sha256, str(target.checkpoint.created_at))
-    return (*checkpoint, target.view.key_digest) if rests_on == "keys" else checkpoint
+    checkpoint = target.view.manifest_digest(target.step)
+    return (checkpoint, target.view.key_digest) if rests_on == "keys" else (checkpoint,)
 
 
 def never_changes(target: Target, rests_on: RestsOn) -> bool:
@@ -76,6 +77,8 @@ def cache_control(target: Target, rests_on: RestsOn, authorised: bool) -> str:
     """The Cache-Control header; shared caches keep nothing that was given for a key."""
     grows = rests_on == "keys" or target.step is None
     if target.label or rests_on == "run" or (grows and target.view.provisional):
+        return "no-cache"
+    if not target.proven:
         return "no-cache"
     return f"{'private' if authorised else 'public'}, {ONE_YEAR}"
 

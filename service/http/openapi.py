@@ -71,7 +71,7 @@ OF_PARTS = documented(412, 416)
 OF_A_LIST = documented(400, 406, 503, 504)
 OF_A_RUN = documented(400, 404, 406, 500, 503, 504)
 OF_A_GROUP = documented(400, 404, 406, 413, 500, 503, 504)
-OF_A_CHECKPOINT = documented(400, 404, 406, 500, 503, 504)
+OF_A_CHECKPOINT = documented(400, 404, 406, 422, 500, 503, 504)
 
 
 TEXT = Schema(type=OpenAPIType.STRING)

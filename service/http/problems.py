@@ -18,7 +18,7 @@ logger = logging.getLogger("grokprobe.service")
 
 MEDIA_TYPE = "application/problem+json"
 # Nothing here is wrong, though the status says that something is.
-EXPECTED = {"store-unavailable", "stopping", "unfinished", "deadline-exceeded"}
+EXPECTED = {"store-unavailable", "memory-busy", "stopping", "unfinished", "deadline-exceeded"}
 RETRY_AFTER_S = 2  # object storage: long enough for a reconnect, short enough for a person
 
 
@@ -61,11 +61,14 @@ TABLE: dict[type[errors.GrokprobeError], tuple[int, str]] = {
     service_errors.RateExceeded: (429, "rate-exceeded"),
     service_errors.TooManyListeners: (429, "too-many-listeners"),
     service_errors.RangeNotSatisfiable: (416, "range-not-satisfiable"),
+    service_errors.NeverFits: (422, "never-fits"),
     service_errors.Overloaded: (429, "overloaded"),
     errors.CheckpointCorrupt: (500, "checkpoint-corrupt"),
     errors.StoreUnavailable: (503, "store-unavailable"),
     errors.CatalogueUnavailable: (503, "catalogue-unavailable"),
+    service_errors.MemoryBusy: (503, "memory-busy"),
     service_errors.Unfinished: (503, "unfinished"),
+    service_errors.InferenceTooLong: (503, "inference-too-long"),
     service_errors.Stopping: (503, "stopping"),
     service_errors.DeadlineExceeded: (504, "deadline-exceeded"),
 }
@@ -73,6 +76,7 @@ TABLE: dict[type[errors.GrokprobeError], tuple[int, str]] = {
 REFUSALS = (
     service_errors.RateExceeded,
     service_errors.TooManyListeners,
+    service_errors.MemoryBusy,
     service_errors.Overloaded,
 )
 

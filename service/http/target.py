@@ -14,13 +14,19 @@ from service.runs.view import RunView
 class Target:
     """What a path names: a run, or a checkpoint of it by number or label.
 
-    `path` is that of the numbered resource; `step` is None where a run is named alone.
+    `path` is that of the numbered resource; `step` is None where a run is named alone. Not `proven`
+    is what the index alone says, as object storage is away: it is not to be kept.
     """
 
     view: RunView
     step: int | None
     label: bool
     path: str
+
+    @property
+    def proven(self) -> bool:
+        """Whether object storage says all of it, too."""
+        return self.view.proves(self.step)
 
     @property
     def checkpoint(self) -> CheckpointManifest:
@@ -46,13 +52,14 @@ class Opened(NamedTuple):
 async def find(context: Context, request: AnyRequest) -> Target:
     """The run and step that the path of a request names.
 
-    Raises RunNotFound, StepNotFound, LabelNotReached.
+    Raises RunNotFound, StepNotFound, LabelNotReached, CheckpointCorrupt.
     """
-    view = await context.views.get(request.path_params["run"])
+    run = request.path_params["run"]
     path, given = request.scope["path"], request.path_params.get("step")
     if given is None:
-        return Target(view, None, False, path)
-    step = view.step_of(given)
+        kept = request.route_handler.opt["resource"].rests_on == "keys"
+        return Target(await context.views.whole(run, kept), None, False, path)
+    view, step = await context.views.find(run, given)
     before, _, after = path.partition(f"/checkpoints/{given}")
     return Target(view, step, given != str(step), f"{before}/checkpoints/{step}{after}")
 

@@ -2,6 +2,7 @@
 
 A checkpoint is loaded once however many ask for it at the same time. What it costs is estimated
 as SESSION_OVERHEAD times its file: ONNX Runtime keeps the weights and the tables folded from them.
+Of models that were not exported here it is the file and all that may be folded.
 """
 
 import asyncio
@@ -15,8 +16,11 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from grokprobe.errors import CatalogueUnavailable
+from grokprobe.errors import CatalogueUnavailable, CheckpointCorrupt
+from grokprobe.safety.bounds import Bounds
+from grokprobe.store.archive.names import manifest_path
 from grokprobe.store.archive.reader import ArchiveReader
+from grokprobe.store.decoding import check_of_run
 from grokprobe.store.records import (
     CheckpointManifest,
     RunManifest,
@@ -25,11 +29,16 @@ from grokprobe.store.records import (
 from grokprobe.task import Mask, Residues, Task, answers
 from service.cache import Cache
 from service.errors import OutputMissing
+from service.inference.batching import INLINE_PAIRS
+from service.inference.guarded import GUARD
 from service.inference.runtime import Runtime
-from service.runs.view import RunView, checkpoint_identity, identity_of
+from service.runs.view import RunView, checkpoint_identity
 from service.telemetry.metrics import Metrics
 
 SESSION_OVERHEAD = 1.6  # measured: 1.45-1.6 times the file (benchmarks.sessions)
+INLINE_WORK = (
+    2**30
+)  # multiply-adds of INLINE_PAIRS; our default model takes 2**26, four layers 2**29
 ANY_PAIR = np.zeros((1, 2), dtype=np.int64)
 
 
@@ -49,14 +58,20 @@ class PairTable:
         return np.where(self.train_mask, "train", "test").astype(object)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Checkpoint:
-    """A loaded checkpoint, and the table that all checkpoints of its run share."""
+    """A loaded checkpoint, and the table that all checkpoints of its run share.
+
+    `is_trusted`: it has the form of our own exports and has never been slow, so that small runs
+    may be on the event loop. Any other runs where it can be ended (guarded.py).
+    """
 
     manifest: CheckpointManifest
     table: PairTable
     session: Any  # onnxruntime.InferenceSession: thread-safe, releases the interpreter lock
     identity: str  # of its run and its file: what is computed of it is kept by this
+    bounds: Bounds
+    is_trusted: bool
 
     @cached_property
     def shapes(self) -> dict[str, list[int]]:
@@ -86,10 +101,32 @@ class Checkpoint:
         """Bytes of an output over all pairs."""
         return 4 * self.table.task.modulus**2 * self.width(name)
 
+    def run_bytes(self, pairs: int) -> int:
+        """What a run of so many pairs takes beside its outputs at most.
+
+        A layer of ours holds some values of each token beside those that it gives (attention has
+        one row a token).
+        """
+        if not self.bounds.is_ours:
+            return self.bounds.run_bytes.at(pairs)
+        varying = [name for name in self.shapes if self.varies(name)]
+        tokens = self.shapes["attention"][-1] if "attention" in varying else 1
+        return 4 * pairs * (2 + 2 * tokens) * sum(map(self.width, varying))
+
     def outputs(self, names: list[str], pairs: NDArray[np.int64]) -> list[NDArray[np.float32]]:
-        """The named outputs for pairs (n, 2), n at least 1. Raises OutputMissing."""
+        """The named outputs for pairs (n, 2), n at least 1.
+
+        Raises OutputMissing, CheckpointCorrupt.
+        """
         self.check(names)
-        return list(self.session.run(names, {"pairs": pairs}))
+        guard = GUARD.get()
+        assert self.is_trusted or guard, "what is not trusted runs where it can be ended"
+        try:
+            return list(self.session.run(names, {"pairs": pairs}, guard))
+        except Exception as error:  # ONNX Runtime's own exceptions share no public base
+            where = f"run {self.manifest.run!r} step {self.manifest.step}"
+            reason = str(error).splitlines()[0]
+            raise CheckpointCorrupt(f"{where} does not run: {reason}") from None
 
     def matrix(self, name: str) -> NDArray[np.float32]:
         """An output that does not depend on the pairs, such as `embedding` (p, d_model)."""
@@ -142,18 +179,22 @@ class Checkpoints:
     async def _load(self, run: str, identity: str, step: int) -> Checkpoint:
         # The digest comes from the manifest in object storage, never from the index.
         published, manifest = await asyncio.gather(
-            self._archive.run(run), self._archive.checkpoint(run, step)
+            self._archive.stored_run(run), self._archive.checkpoint(run, step)
         )
-        if identity_of(published) != identity:
+        if published.sha256 != identity:
             raise CatalogueUnavailable(
                 f"the name {run!r} has just been taken by another run; ask again, and if this "
                 "stays so, run `python -m grokprobe reindex`"
             )
+        check_of_run(published.record, manifest, manifest_path(run, step))
         model = await self._archive.model(manifest, self._max_model_bytes)
-        session = await asyncio.to_thread(self._runtime.open, model, f"run {run!r} step {step}")
-        table = await self._table(published, identity)
+        where, modulus = f"run {run!r} step {step}", published.record.task.modulus
+        session, bounds = await asyncio.to_thread(self._runtime.open, model, where, modulus)
+        table = await self._table(published.record, identity)
         self._metrics.cache_loads.inc()
-        return Checkpoint(manifest, table, session, checkpoint_identity(identity, manifest))
+        known_as = checkpoint_identity(identity, manifest)
+        trusted = bounds.is_ours and bounds.run_work.at(INLINE_PAIRS) <= INLINE_WORK
+        return Checkpoint(manifest, table, session, known_as, bounds, trusted)
 
     async def _table(self, published: RunManifest, identity: str) -> PairTable:
         known = self._tables.get(identity)
@@ -165,4 +206,7 @@ class Checkpoints:
 
 
 def _cost(checkpoint: Checkpoint) -> int:
-    return int(SESSION_OVERHEAD * checkpoint.manifest.model.bytes)
+    size = checkpoint.manifest.model.bytes
+    if checkpoint.bounds.is_ours:
+        return int(SESSION_OVERHEAD * size)
+    return size + checkpoint.bounds.load_bytes

@@ -5,6 +5,7 @@ import contextvars
 import time
 from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from functools import partial
 from itertools import chain
 from typing import Any, TypeVar
@@ -13,33 +14,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grokprobe.cpus import allowed_cpus
+from grokprobe.settings import Settings
 from grokprobe.spans import span
 from grokprobe.task import Residues, pairs
-from service.formats.npy import npy_array
+from service.formats.npy import npy_array, npy_bytes
 from service.inference.admission import Admission
 from service.inference.batching import INLINE_PAIRS, Batcher, BatchRun, Work, run_timed
 from service.inference.checkpoints import Checkpoint
-from service.inference.grids import Grids
+from service.inference.grids import COPIES, Grids
+from service.inference.guarded import Guarded, Submit
+from service.inference.memory import Memory
+from service.inference.sweep import AHEAD, PART_PAIRS, Sweep, part_pairs
 from service.telemetry.metrics import Metrics
 
 T = TypeVar("T")
 
-# Pairs in one run of larger work: a third faster than all pairs at once, in less memory, and the
-# parts run beside each other.
-PART_PAIRS = 1_024
+# A run on the event loop takes a millisecond or a few: what took so long does not run there again.
+SLOW_S = 0.5
 
 
 class Inference:
     """What stands between the routes and ONNX Runtime."""
 
-    def __init__(self, metrics: Metrics, max_in_flight: int, grid_cache_bytes: int) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        max_in_flight: int,
+        grid_cache_bytes: int,
+        memory_bytes: int = Settings().request_memory_bytes,
+        max_inference_s: int = Settings().max_inference_s,
+    ) -> None:
         self._metrics = metrics
+        self.memory = Memory(metrics, memory_bytes)
         self._batches = Batcher()
         self.admission = Admission(metrics, max_in_flight, self._batches.queue.is_late)
         self.permit = self.admission.permit
         self._grids = Grids(metrics, grid_cache_bytes)
+        self._guarded = Guarded(metrics, max_in_flight, max_inference_s)
         # More than cores: one that takes seconds must not hold up those that take milliseconds.
         self._threads = ThreadPoolExecutor(2 * allowed_cpus())
+        # Analyses wait for parts that the other threads compute, so they have threads of their own.
+        self._analyses = ThreadPoolExecutor(2 * allowed_cpus())
 
     async def outputs(
         self, checkpoint: Checkpoint, names: Sequence[str], asked: Residues, shared: bool = True
@@ -54,7 +69,14 @@ class Inference:
             else []
         )
         found = dict(zip(of_pairs, ran, strict=True))
-        return [found[name] if name in found else checkpoint.matrix(name) for name in names]
+        return [
+            found[name] if name in found else await self.matrix(checkpoint, name) for name in names
+        ]
+
+    async def matrix(self, checkpoint: Checkpoint, name: str) -> NDArray[np.float32]:
+        """An output that does not depend on the pairs. Raises OutputMissing."""
+        work = partial(checkpoint.matrix, name)
+        return work() if checkpoint.is_trusted else (await self._guarded.run([work]))[0]
 
     async def by_pair(
         self,
@@ -73,18 +95,27 @@ class Inference:
         """
         began = time.perf_counter()
         with span("inference", pairs=len(asked)):
-            if large or len(asked) > INLINE_PAIRS:
-                ran = await self._in_parts(work, asked)
-            elif not shared:
-                ran = run_timed(work, asked)
+            if large or len(asked) > INLINE_PAIRS or not checkpoint.is_trusted:
+                ran = await self._in_parts(checkpoint, work, asked)
             else:
-                ran = await self._batches.run((checkpoint.identity, what), work, asked)
+                if shared:
+                    ran = await self._batches.run((checkpoint.identity, what), work, asked)
+                else:
+                    ran = run_timed(work, asked)
+                if ran.ended - ran.began > SLOW_S:
+                    checkpoint.is_trusted = False
         self._metrics.inferred(ran.began - began, ran.ended - ran.began)
         return ran.columns
 
-    async def _in_parts(self, work: Work, asked: Residues) -> BatchRun:
-        parts = [asked[start : start + PART_PAIRS] for start in range(0, len(asked), PART_PAIRS)]
-        rans = await asyncio.gather(*(self.apart(partial(run_timed, work, part)) for part in parts))
+    async def _in_parts(self, checkpoint: Checkpoint, work: Work, asked: Residues) -> BatchRun:
+        size = part_pairs(checkpoint)
+        parts = [asked[start : start + size] for start in range(0, len(asked), size)]
+        works = [partial(run_timed, work, part) for part in parts]
+        rans = (
+            await asyncio.gather(*map(self.apart, works))
+            if checkpoint.is_trusted
+            else await self._guarded.run(works)
+        )
         columns = zip(*(ran.columns for ran in rans), strict=True)
         return BatchRun(
             [_joined(of_parts) for of_parts in columns],
@@ -96,25 +127,38 @@ class Inference:
         """Whether an output over all pairs is small enough to be kept."""
         return self._grids.fits(checkpoint.grid_bytes(name))
 
-    async def grid(self, checkpoint: Checkpoint, names: Sequence[str]) -> list[NDArray[np.float32]]:
-        """The named outputs for all pairs in canonical order, not to be written to.
+    async def sweep(self, checkpoint: Checkpoint, names: Sequence[str]) -> Sweep:
+        """The named outputs for all pairs, to be read by an analysis; the small ones are kept.
 
         Raises OutputMissing.
         """
         checkpoint.check(names)
         kept = [name for name in names if self.keeps(checkpoint, name)]
-        found = dict(zip(kept, map(npy_array, await self.files(checkpoint, kept)), strict=True))
-        others = [name for name in names if name not in found]
-        asked = pairs(checkpoint.table.task.modulus)
-        found |= zip(others, await self.outputs(checkpoint, others, asked, False), strict=True)
-        return [found[name] for name in names]
+        files = await self.files(checkpoint, kept) if kept else []
+        arrays = dict(zip(kept, map(npy_array, files), strict=True))
+        return Sweep(checkpoint, tuple(names), arrays)
+
+    async def analyse(self, sweep: Sweep, work: Callable[[], T]) -> T:
+        """Run an analysis, which reads a sweep, in a thread."""
+        began, run = time.perf_counter(), contextvars.copy_context().run
+        with span("inference", pairs=sweep.pairs):
+            async with self._lent(sweep) as sweep.submit:
+                found = await asyncio.get_running_loop().run_in_executor(self._analyses, run, work)
+        if sweep.first_s is not None:
+            self._metrics.inferred(sweep.first_s - began, sweep.inferring_s)
+        return found
 
     async def files(self, checkpoint: Checkpoint, names: Sequence[str]) -> list[bytes]:
-        """The same as npy, of outputs that are kept: the very bytes. Raises OutputMissing."""
+        """The named outputs for all pairs as npy, of those that are kept. Raises OutputMissing."""
         asked = pairs(checkpoint.table.task.modulus)
-        return await self._grids.get(
-            checkpoint, names, lambda missing: self.outputs(checkpoint, missing, asked, False)
-        )
+
+        async def compute(missing: list[str]) -> list[bytes]:
+            need = COPIES * sum(map(checkpoint.grid_bytes, missing))
+            need += self.runs_bytes(checkpoint, 2 * AHEAD)
+            async with self.memory.reserve(need, f"{' and '.join(missing)} of all pairs"):
+                return list(map(npy_bytes, await self.outputs(checkpoint, missing, asked, False)))
+
+        return await self._grids.get(checkpoint, names, compute)
 
     async def blocks(
         self, checkpoint: Checkpoint, name: str, size: int, first: int = 0
@@ -125,7 +169,8 @@ class Inference:
         it: whatever it is, the runs are those that a whole grid takes. Raises OutputMissing.
         """
         asked = pairs(checkpoint.table.task.modulus)
-        whole = await self.grid(checkpoint, [name]) if self.keeps(checkpoint, name) else None
+        kept = await self.files(checkpoint, [name]) if self.keeps(checkpoint, name) else []
+        whole = list(map(npy_array, kept))
         step, start = max(size, PART_PAIRS), first * size
         for begin in range(start - start % step, len(asked), step):
             run = slice(begin, begin + step)
@@ -136,6 +181,21 @@ class Inference:
             )
             for offset in range(max(0, start - begin), len(part), size):
                 yield part[offset : offset + size]
+
+    def runs_bytes(self, checkpoint: Checkpoint, at_once: int) -> int:
+        """What so many runs at once take at most beside their outputs; of foreign models fewer."""
+        if not checkpoint.is_trusted:
+            at_once = min(at_once, self._guarded.at_once)
+        return at_once * checkpoint.run_bytes(part_pairs(checkpoint))
+
+    @asynccontextmanager
+    async def _lent(self, sweep: Sweep) -> AsyncIterator[Submit]:
+        """What starts the runs of a sweep."""
+        if sweep.is_kept or sweep.checkpoint.is_trusted:
+            yield self._threads.submit
+            return
+        async with self._guarded.lent() as submit:
+            yield submit
 
     async def apart(self, work: Callable[[], T]) -> T:
         """Run what takes milliseconds in a thread, so that others are answered."""

@@ -5,19 +5,14 @@ They are kept as the files that the API sends; whoever wants an array gets a vie
 
 from collections.abc import Awaitable, Callable, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from service.cache import Cache, SingleFlight
-from service.formats.npy import npy_bytes
 from service.inference.checkpoints import Checkpoint
 from service.telemetry.metrics import Metrics
 
-Compute = Callable[[list[str]], Awaitable[list[NDArray[np.float32]]]]
+Compute = Callable[[list[str]], Awaitable[list[bytes]]]
 
-# Kept grids that fit at least. What is larger would push out many, and takes its size three times
-# while it is made: parts, array, file.
-FEWEST = 16
+FEWEST = 16  # kept grids that fit at least: what is larger would push out many
+COPIES = 3  # of a grid while it is made: parts, array, file
 
 
 class Grids:
@@ -50,7 +45,7 @@ class Grids:
         return [found[name] for name in names]
 
     async def _compute(self, digest: str, names: list[str], compute: Compute) -> list[bytes]:
-        files = [npy_bytes(grid) for grid in await compute(names)]
+        files = await compute(names)
         self._metrics.grids.inc("computed", by=len(files))
         for name, file in zip(names, files, strict=True):
             self._kept.keep((digest, name), file)

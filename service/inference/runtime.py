@@ -1,5 +1,6 @@
 """ONNX Runtime: its providers, its threads, and opening a session."""
 
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -12,8 +13,10 @@ import threadpoolctl
 from onnx import TensorProto, helper
 
 from grokprobe.errors import CheckpointCorrupt
-from grokprobe.safety import check_model
+from grokprobe.safety.bounds import Bounds
+from grokprobe.safety.check import check_model
 
+LOAD_S = 30.0  # ours take milliseconds
 PACKAGES = ("grokprobe", "msgspec", "numpy", "pyarrow")  # ONNX Runtime's has several names
 
 
@@ -39,17 +42,27 @@ class Runtime:
         depends_on = (packages, ort.__version__, self.providers, simd, sorted(blas), devices)
         return blake2b(repr(depends_on).encode(), digest_size=8).hexdigest()
 
-    def open(self, model: bytes, where: str) -> Any:
-        """A session over a model that passes its checks. Raises CheckpointCorrupt."""
-        check_model(model, where)
+    def open(self, model: bytes, where: str, modulus: int) -> tuple[Any, Bounds]:
+        """A session over a model that passes its checks, and what it takes.
+
+        Raises CheckpointCorrupt.
+        """
+        bounds = check_model(model, where, modulus)
+        options = self._options()
+        # The checks bound what there is to compute; this ends it where it is slow beyond them.
+        late = threading.Timer(LOAD_S, options.set_load_cancellation_flag, (True,))
+        late.daemon = True
+        late.start()
         try:
-            session = ort.InferenceSession(model, self._options(), providers=list(self.providers))
+            session = ort.InferenceSession(model, options, providers=list(self.providers))
         except Exception as error:  # ONNX Runtime's own exceptions share no public base
             reason = str(error).splitlines()[0]
             raise CheckpointCorrupt(f"{where} does not load: {reason}") from None
+        finally:
+            late.cancel()
         # It keeps the file for a fallback to other providers, which is not wanted here.
         session._model_bytes = None
-        return session
+        return session, bounds
 
     def _options(self) -> Any:
         options = ort.SessionOptions()

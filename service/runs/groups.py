@@ -13,9 +13,10 @@ import msgspec
 
 from grokprobe.analysis.distributions import Delay, delay
 from grokprobe.analysis.emergence import Held, Lag, Transition
-from grokprobe.errors import GroupNotFound, RunNotFound
+from grokprobe.errors import CheckpointCorrupt, GroupNotFound, RunNotFound
 from grokprobe.store.archive.objects import gather
 from grokprobe.store.archive.reader import RunState
+from grokprobe.store.catalogue.filters import RunFilter
 from grokprobe.store.records import Status, is_name
 from service.cache import Cache
 from service.errors import TooLarge
@@ -92,9 +93,16 @@ class GroupMembers:
         return [row for row in found if row]
 
     async def _from_catalogue(self, name: str) -> list[RunState]:
-        runs = await self._source.catalogue.runs(limit=MAX_MEMBERS + 1, group=name)
+        runs = await self._source.catalogue.runs(
+            limit=MAX_MEMBERS + 1, wanted=RunFilter(group=name)
+        )
         _check_size(name, runs)
-        return await self._source.catalogue.states(runs)
+        proven = await self._source.catalogue.states(runs)
+
+        async def one(run: str) -> RunState | None:
+            return proven.get(run) or await self._state(run)
+
+        return [state for state in await gather(one, runs) if state]
 
     async def _from_archive(self, name: str) -> list[RunState]:
         """What has ended stays as it is, so that it is not listed again."""
@@ -109,7 +117,7 @@ class GroupMembers:
             if known and ended and known.state.created_at == await archive.created_at(run):
                 return known.state
             return await archive.state(run)
-        except RunNotFound:
+        except (RunNotFound, CheckpointCorrupt):
             return None
 
     async def _names(self) -> list[str]:
@@ -128,7 +136,7 @@ class GroupMembers:
                 return known
             try:
                 view = await self._source.view(state.run)
-            except RunNotFound:
+            except (RunNotFound, CheckpointCorrupt):
                 self._kept.drop(state.run)
                 return None
             row = await asyncio.to_thread(_row, view)

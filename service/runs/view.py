@@ -4,16 +4,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple, Protocol
-
-import msgspec
+from typing import NamedTuple
 
 from grokprobe.analysis.emergence import Held, held
 from grokprobe.analysis.fourier import shares
 from grokprobe.analysis.measures_table import KEY_MEASURES
-from grokprobe.errors import LabelNotReached, StepNotFound
-from grokprobe.store.archive.reader import nearest_steps
-from grokprobe.store.catalogue.scripts import RunSummary
+from grokprobe.errors import CheckpointCorrupt, LabelNotReached, StepNotFound
+from grokprobe.store.archive import names
+from grokprobe.store.archive.contents import Contents, read_contents
+from grokprobe.store.archive.reader import ArchiveReader, nearest_steps
+from grokprobe.store.archive.seal import encode_seal
+from grokprobe.store.catalogue.rows import RunSummary
 from grokprobe.store.records import (
     CheckpointManifest,
     Completion,
@@ -21,32 +22,18 @@ from grokprobe.store.records import (
     Measure,
     RunManifest,
     Status,
-    encode_record,
     sha256,
     status_of,
 )
+from service.runs.proof import Proof
 
 MAX_DIGITS = 100  # more is no step of anybody, and slow to read
 LABELS = ("first", "latest", "memorised", "generalised")
 
 
-def identity_of(manifest: RunManifest) -> str:
-    """What a run is known by: one that takes the name of another later differs from it."""
-    return sha256(encode_record(manifest))
-
-
 def checkpoint_identity(run: str, checkpoint: CheckpointManifest) -> str:
     """What a checkpoint is known by, and what is computed of it: its run's identity, its file."""
     return sha256(f"{run} {checkpoint.model.sha256}".encode())
-
-
-class RunReader(Protocol):
-    """What catalogue and archive both can read."""
-
-    async def run(self, run: str) -> RunManifest: ...
-    async def steps(self, run: str) -> list[int]: ...
-    async def checkpoints(self, run: str, steps: Sequence[int]) -> list[CheckpointManifest]: ...
-    async def completion(self, run: str) -> Completion | None: ...
 
 
 class GivenKeys(NamedTuple):
@@ -60,16 +47,31 @@ class GivenKeys(NamedTuple):
 class RunView:
     """A run and its checkpoints in the order of their steps."""
 
-    manifest: RunManifest
-    completion: Completion | None
-    checkpoints: dict[int, CheckpointManifest]
+    contents: Contents
+    proof: Proof = field(default_factory=Proof)  # what of it was compared with object storage
+    stored: bool = True  # object storage was asked which steps there are, not the index
     read_at: float = field(default_factory=time.monotonic)
     given: GivenKeys | None = None  # in place of the run's own
 
+    @property
+    def manifest(self) -> RunManifest:
+        """What was trained."""
+        return self.contents.run.record
+
+    @property
+    def completion(self) -> Completion | None:
+        """How it ended; None while it runs."""
+        return self.contents.completion and self.contents.completion.record
+
     @cached_property
+    def checkpoints(self) -> dict[int, CheckpointManifest]:
+        """The manifests that can be read, by step."""
+        return {step: c.record for step, c in self.contents.checkpoints.items() if c}
+
+    @property
     def identity(self) -> str:
         """What the run is known by: names alone are not enough, a freed one may be used again."""
-        return identity_of(self.manifest)
+        return self.contents.run.sha256
 
     @cached_property
     def steps(self) -> list[int]:
@@ -139,13 +141,23 @@ class RunView:
     @cached_property
     def digest(self) -> str:
         """What all that the run holds is known by; another checkpoint or its end changes it."""
-        held = (f"{step} {c.model.sha256}" for step, c in self.checkpoints.items())
-        return sha256("\n".join((self.status, *held)).encode())
+        return sha256(encode_seal(self.contents.seal))
 
-    @cached_property
+    @property
     def key_digest(self) -> str:
-        """What the run's key frequencies are known by."""
-        return sha256(msgspec.json.encode((self.status, self.steps[-1:], self.keys)))
+        """What the run's key frequencies are known by: the record that they are taken from."""
+        seal = self.contents.seal
+        return seal.completion or f"{seal.latest} {seal.latest_sha256}"
+
+    def proves(self, step: int | None) -> bool:
+        """Whether a checkpoint, with None all that there is, is as object storage has it."""
+        return self.proof.holds(self.contents, step)
+
+    def manifest_digest(self, step: int) -> str:
+        """What a checkpoint's manifest is known by: the digest of its bytes."""
+        found = self.contents.checkpoints[step]
+        assert found is not None, "a broken manifest is in no answer"
+        return found.sha256
 
     def held(self, measure: str) -> Held | None:
         """From which checkpoint an accuracy stays at least 0.99."""
@@ -160,11 +172,17 @@ class RunView:
     def step_of(self, asked: str) -> int:
         """The step that a number or a label names.
 
-        Raises StepNotFound with the nearest steps, LabelNotReached for anything else.
+        Raises StepNotFound with the nearest steps, CheckpointCorrupt for a manifest that is broken,
+        LabelNotReached for anything else.
         """
         if asked.isascii() and asked.isdigit() and len(asked) <= MAX_DIGITS:
             if (step := int(asked)) in self.checkpoints:
                 return step
+            if step in self.contents.checkpoints:
+                raise CheckpointCorrupt(
+                    f"{names.manifest_path(self.manifest.run, step)} cannot be read; "
+                    "`python -m grokprobe verify` says why"
+                )
             raise StepNotFound(self.manifest.run, step, nearest_steps(step, self.steps))
         if asked not in LABELS:
             raise LabelNotReached(f"{asked!r} is neither a step nor one of {', '.join(LABELS)}")
@@ -180,22 +198,17 @@ class RunView:
         return found.step if found else None
 
 
+async def read_view(archive: ArchiveReader, run: str, known: RunView | None = None) -> RunView:
+    """A run as object storage has it, which proves all of it; nothing proven is read again.
+
+    Raises RunNotFound, StoreUnavailable, CheckpointCorrupt for a `run.json` that is broken.
+    """
+    covered = known.proof.covered(known.contents) if known else None
+    contents = (await read_contents(archive, run, covered)).lean
+    return RunView(contents, Proof(contents.seal))
+
+
 def _key_share(checkpoint: CheckpointManifest, keys: Sequence[int]) -> float | None:
     """The share of the embedding's power in the key frequencies; None without keys."""
     found = shares(checkpoint.spectrum.power) if checkpoint.spectrum else None
     return None if found is None or not keys else float(sum(found[k - 1] for k in keys))
-
-
-async def read_view(source: RunReader, run: str, known: RunView | None) -> RunView:
-    """The view of a run, of whose checkpoints only those are read that are not known."""
-    manifest = await source.run(run)
-    if known and known.manifest != manifest:  # of a run that had the name before
-        known = None
-    # Asked before the steps: of a run that has ended all of them are there.
-    completion = (known and known.completion) or await source.completion(run)
-    have = known.checkpoints if known else {}
-    steps = await source.steps(run)
-    missing = [step for step in steps if step not in have]
-    fetched = dict(zip(missing, await source.checkpoints(run, missing), strict=True))
-    both = {**have, **fetched}
-    return RunView(manifest, completion, {step: both[step] for step in steps})

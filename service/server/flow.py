@@ -1,6 +1,7 @@
 """How fast bytes go either way: answers in one write, and no more read than there is room for."""
 
 import asyncio
+import time
 from typing import Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -19,6 +20,8 @@ class Joined:
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._held = b""
+        self.lingers = False  # close by `end`: nobody has told the client not to send more
+        self.ended_at: float | None = None
         self.is_closing = transport.is_closing  # asked after each answer: not by __getattr__
 
     def write(self, data: bytes) -> None:
@@ -35,6 +38,9 @@ class Joined:
 
     def close(self) -> None:
         """Close after all is sent."""
+        if self.lingers and self.ended_at is None:
+            self.end()
+            return
         self.flush()
         self._transport.close()
 
@@ -45,6 +51,7 @@ class Joined:
         throw away the answer that it has not read yet (RFC 9112, section 9.6).
         """
         self.flush()
+        self.ended_at = time.monotonic()
         self._transport.write_eof()
         self.is_closing = lambda: True  # to all who would write
 

@@ -24,6 +24,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from service.server.flow import Joined, ReadAhead
 from service.server.heads import HEAD_BYTES, check_fields, check_line, empty_lines
 from service.server.refusals import Refusal, refusal
+from service.server.state import CLOSE, State
 from service.telemetry.requests import KEY, RequestState, request_id
 
 logger = logging.getLogger("grokprobe.service")
@@ -45,6 +46,8 @@ class Upgrade(Exception):
 class Protocol(HttpToolsProtocol):
     """One connection: one request after the other, each consumed before the next is looked at."""
 
+    server_state: State
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected."""
         self._joined = Joined(cast(asyncio.Transport, transport))
@@ -54,11 +57,18 @@ class Protocol(HttpToolsProtocol):
         self._in_message = False  # a head is whole, its message is not
         self._left = 0  # bytes of body that may follow
         self._excess = 0  # bytes of lines between chunks, beyond what chunks need
-        self._refused_at: float | None = None
         self._awaited, self._since = self._awaits(), time.monotonic()
         joined = cast(asyncio.Transport, self._joined)
         super().connection_made(joined)
         self.flow = self._ahead = ReadAhead(joined)
+        self.server_state.last_came = self._since
+        self._joined.lingers = CLOSE in self.server_state.default_headers
+
+    def drain(self) -> None:
+        """Close after the next answer that has not begun; one that has could no longer say so."""
+        self._joined.lingers = True
+        if not self._is_free() and not self.cycle.response_started:
+            self.cycle.default_headers = self.server_state.default_headers
 
     def data_received(self, data: bytes) -> None:
         """Something has come."""
@@ -174,12 +184,19 @@ class Protocol(HttpToolsProtocol):
         self._joined.flush()
         if self._in_message and self.expect_100_continue:
             # Its client may keep the body back for good: what comes next is nobody's to tell.
-            self._unread, self._refused_at = b"", time.monotonic()
+            self._unread = b""
             self._joined.end()
-        if self._unread and not self._joined.is_closing():
+        if self._joined.is_closing():
+            self._unread, self._ahead.is_full = b"", False  # what still comes is thrown away
+        elif self._unread:
             self._advance(self._unread)
         if self._is_free():  # else the next request reads on as it is answered
             self._ahead.resume_reading()
+
+    def shutdown(self) -> None:
+        """The end of a stop: nobody waits any more for who still does not ask."""
+        self._joined.lingers = False
+        super().shutdown()
 
     def _is_free(self) -> bool:
         """Whether no request of it is being answered."""
@@ -191,8 +208,8 @@ class Protocol(HttpToolsProtocol):
 
     def look(self, now: float) -> None:
         """Cut the connection if its head is late; without a word if it never sent any."""
-        if self._refused_at is not None:
-            if now - self._refused_at >= LINGER_S:
+        if self._joined.ended_at is not None:
+            if now - self._joined.ended_at >= LINGER_S:
                 self._joined.close()
             return
         if not self._is_free():  # nobody reads yet what it sends
@@ -216,7 +233,6 @@ class Protocol(HttpToolsProtocol):
         self._unread = b""
         if self._joined.is_closing():
             return
-        self._refused_at = time.monotonic()
         cycle, name = self.cycle, request_id()
         if not self._is_free():  # its body is broken: it ends, and says so in the log
             state: RequestState | None = cycle.scope["state"].get(KEY)

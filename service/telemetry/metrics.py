@@ -3,8 +3,10 @@
 A label per run and step would be a time series per checkpoint.
 """
 
+import platform
 from bisect import bisect_left
 from collections.abc import Iterator
+from importlib.metadata import version
 from itertools import accumulate
 
 from litestar.types import HTTPScope
@@ -83,19 +85,57 @@ class Metrics:
         )
         self.cache_bytes = self._gauge("session_cache_bytes", "The loaded checkpoints, estimated.")
         self.derived = self._by_source("derived", "Results of analysis")
+        self.result_cache_bytes = self._gauge(
+            "result_cache_bytes", "Results of analysis that are kept, estimated."
+        )
         self.grids = self._by_source("grids", "Outputs over all pairs")
         self.grid_cache_bytes = self._gauge("grid_cache_bytes", "Outputs over all pairs, kept.")
         self.answer_cache_bytes = self._gauge(
             "answer_cache_bytes", "Answers kept for who reads them by parts."
         )
+        self.index_doubts = self._counts(
+            "index_doubts", "Entries of the index that did not prove themselves.", "reason"
+        )
+        self.unreadable_runs = self._counts(
+            "unreadable_runs", "Runs left out of lists, as their `run.json` cannot be read."
+        )
         self.refusals = self._counts("refusals", "Requests refused before any work.", "reason")
+        self.request_memory_bytes = self._gauge(
+            "request_memory_bytes", "Memory that requests at work have reserved."
+        )
         self.in_flight = self._gauge("in_flight", "Requests that hold a permit.")
         self.listeners = self._gauge("event_listeners", "Open streams of events.")
         self.listeners_dropped = self._counts(
             "event_listeners_dropped", "Listeners that did not keep up with the events."
         )
+        self._add_index()
         self.catalogue_lag = self._gauge(
             "catalogue_lag_seconds", "Age of the newest checkpoint when this process first saw it."
+        )
+        built = self._gauge("build_info", "1: what runs.", "version", "python")
+        built.labels(version("grokprobe"), platform.python_version()).set(1)
+
+    def _add_index(self) -> None:
+        """Of what the service stands on, and of the index that it keeps equal to object storage."""
+        self.dependency_up = self._gauge(
+            "dependency_up", "1 where the last look found it in order, else 0.", "dependency"
+        )
+        self.redis_faults = self._gauge(
+            "redis_fault", "1 for what is wrong with Redis itself: see /readyz.", "fault"
+        )
+        self.index_whole = self._gauge("index_whole", "1 where the index is whole, else 0.")
+        self.index_behind = self._gauge(
+            "index_runs_behind", "Runs whose entry is known to differ, or is still to be compared."
+        )
+        self.index_compared = self._gauge(
+            "index_compared_timestamp_seconds", "When this process last compared what was due."
+        )
+        self.index_lock = self._gauge(
+            "index_lock_held", "1 for the process that compares and repairs, 0 for the others."
+        )
+        self.index_repairs = self._counts("index_repairs", "Entries repaired.", "reason")
+        self.unreadable_records = self._gauge(
+            "unreadable_records", "Records in object storage that cannot be read, as last compared."
         )
 
     def _counts(self, name: str, text: str, *labels: str) -> Counts:
@@ -108,11 +148,11 @@ class Metrics:
         self.registry.register(times)
         return times
 
-    def _gauge(self, name: str, text: str) -> Gauge:
-        return Gauge(f"grokprobe_{name}", text, registry=self.registry)
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"grokprobe_{name}", text, labels, registry=self.registry)
 
     def _by_source(self, name: str, what: str) -> Counts:
-        text = f"{what}, by where they came from: memory, redis, computed."
+        text = f"{what}, by where they came from: memory, computed."
         return self._counts(name, text, "source")
 
     def inferred(self, queue_s: float, inference_s: float) -> None:

@@ -1,30 +1,65 @@
 """Reading a whole checkpoint: its outputs over all pairs, its keys, what is measured with keys."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict
+from typing import Any
 
 from grokprobe.analysis.basis import basis_of, check_cyclic
 from grokprobe.analysis.fourier import frequencies
+from grokprobe.analysis.key_choice import choose_keys
 from grokprobe.analysis.measures_table import key_measures
-from grokprobe.analysis.probe import Probe, choose_keys
+from grokprobe.analysis.needs import reading_bytes, train_rows_bytes
+from grokprobe.analysis.probe import Probe
+from grokprobe.analysis.readings import OUTPUT_OF, Reading
 from grokprobe.errors import InvalidInput
 from grokprobe.store.records import KeyRecord, Measure
 from grokprobe.task import Task
 from service.context import Context
 from service.inference.checkpoints import Checkpoint
+from service.inference.sweep import AHEAD, PART_PAIRS
 from service.runs.view import RunView, checkpoint_identity
 
+Analyse = Callable[[Callable[[Probe], Any]], Awaitable[Any]]
 
-async def read_probe(
-    context: Context, checkpoint: Checkpoint, wanted: Iterable[str] = ("logits",)
-) -> Probe:
-    """The embedding, and the wanted outputs over all pairs; those that the model offers."""
+# Which readings (analysis.probe) the rules that choose keys are made of.
+OF_RULES: dict[str, tuple[Reading, ...]] = {
+    "logits": ("sums",),
+    "neurons": ("neurons",),
+    "embedding": (),
+}
+
+
+@asynccontextmanager
+async def open_probe(
+    context: Context, checkpoint: Checkpoint, readings: Sequence[Reading], keys: int = 0
+) -> AsyncIterator[Analyse]:
+    """Reserve the memory of reading a checkpoint over all pairs, and give what runs an analysis.
+
+    Where there is memory to spare, and measures of so many `keys` are wanted, the logits of train
+    pairs are held for their second look. Raises NeverFits, MemoryBusy, OutputMissing.
+    """
     table, offered = checkpoint.table, checkpoint.manifest.model.outputs
-    names = [name for name in wanted if name in offered]
-    found = await context.inference.grid(checkpoint, names)
-    embedding = checkpoint.matrix("embedding") if "embedding" in offered else None
-    outputs = dict(zip(names, found, strict=True))
-    return Probe(table.task, table.train_mask, embedding=embedding, **outputs)
+    names = sorted({OUTPUT_OF[r] for r in readings} & set(offered))
+    sweep = await context.inference.sweep(checkpoint, names)
+    p, embedding = table.task.modulus, None
+    widths = {name: checkpoint.width(name) for name in names}
+    need = reading_bytes(p, readings, widths, keys, rows=PART_PAIRS, ahead=AHEAD)
+    need += context.inference.runs_bytes(checkpoint, AHEAD + 1)
+    train_pairs = 0 if table.train_mask is None else int(table.train_mask.sum())
+    held = train_rows_bytes(p, train_pairs) if keys and not sweep.is_kept else 0
+    memory = context.inference.memory
+    what = f"reading {' and '.join(names) or 'a checkpoint'} of all pairs"
+    async with memory.reserve(need, what):
+        held = held if held and memory.try_more(held) else 0
+        try:
+            if "embedding" in offered:
+                embedding = await context.inference.matrix(checkpoint, "embedding")
+            together = (*readings, "train_rows") if held else tuple(readings)
+            probe = Probe(table.task, table.train_mask, sweep, embedding, together=together)
+            yield lambda work: context.inference.analyse(sweep, lambda: work(probe))
+        finally:
+            memory.give_back(held)
 
 
 async def choose_keys_of(
@@ -32,12 +67,12 @@ async def choose_keys_of(
 ) -> KeyRecord | None:
     """The keys of a checkpoint by a rule; None where the operation has none.
 
-    Raises InvalidInput.
+    Raises InvalidInput, NeverFits, MemoryBusy.
     """
 
     async def compute() -> KeyRecord | None:
-        probe = await read_probe(context, checkpoint, ("logits", "neurons"))
-        keys = await context.inference.apart(lambda: choose_keys(probe, rule, threshold))
+        async with open_probe(context, checkpoint, OF_RULES[rule]) as analyse:
+            keys = await analyse(lambda probe: choose_keys(probe, rule, threshold))
         source = checkpoint.manifest.step
         return KeyRecord(**asdict(keys), source_step=source) if keys else None
 
@@ -72,13 +107,14 @@ async def measured_with(
 ) -> dict[str, Measure]:
     """The measures of a checkpoint that depend on these keys, computed once for each set.
 
-    Raises CheckpointCorrupt, StoreUnavailable.
+    Raises CheckpointCorrupt, StoreUnavailable, NeverFits, MemoryBusy.
     """
 
     async def compute() -> dict[str, Measure]:
         checkpoint = await context.checkpoints.get(view, step)
-        probe = await read_probe(context, checkpoint)
-        return await context.inference.apart(lambda: key_measures(probe, keys))
+        async with open_probe(context, checkpoint, ("sums",), len(keys)) as analyse:
+            found: dict[str, Measure] = await analyse(lambda probe: key_measures(probe, keys))
+        return found
 
     what = f"measures:{','.join(map(str, keys))}"
     identity = checkpoint_identity(view.identity, view.checkpoints[step])

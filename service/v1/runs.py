@@ -7,6 +7,7 @@ import msgspec
 from litestar import Response, get
 from litestar.params import QueryParameter
 
+from grokprobe.store.catalogue.filters import RunFilter
 from grokprobe.store.records import Status, TaskRecord
 from grokprobe.task import Operation
 from service.context import FromContext
@@ -57,17 +58,13 @@ async def list_runs(
     status: Annotated[Status | None, QueryParameter(description="Only this one.")] = None,
     group: Annotated[str | None, QueryParameter(description="Only its members.")] = None,
 ) -> Response[RunList]:
-    """Runs in the order of their names, a page at a time; filters apply before paging."""
-    wanted = {"operation": operation, "modulus": modulus, "status": status}
-    filters = {name: value for name, value in wanted.items() if value is not None}
-    rows: list[RunRow] = []
-    cursor, more = after, True
-    while more and len(rows) <= limit:
-        page = await page_of_runs(context.source, context.views, cursor, limit + 1, group)
-        rows += [r for r in page if all(getattr(r, n) == v for n, v in filters.items())]
-        more = len(page) > limit
-        cursor = page[-1].run if page else cursor
-    answer = RunList(rows[:limit], rows[limit - 1].run if len(rows) > limit else None)
+    """Runs in the order of their names, a page at a time; filters apply before paging.
+
+    Only a null `next` is the end: while the index is away a page may have fewer rows than `limit`.
+    """
+    wanted = RunFilter(operation=operation, modulus=modulus, status=status, group=group)
+    page = await page_of_runs(context.source, context.metrics, after, limit, wanted)
+    answer = RunList(page.rows, page.next)
     table = table_of(answer, "runs", columns_of(RunRow))
     return await respond(request.reply, answer, table, headers=next_link(request, answer.next))
 

@@ -33,8 +33,7 @@ async def infer(
     """The outputs of the pairs in the body, which may be packed by gzip or deflate."""
     body = await read_encoded_body(request, context)
     with context.inference.permit():
-        view = await context.views.get(run)
-        number = view.step_of(step)
+        view, number = await context.views.find(run, step)
         with context.statistics.request(run, number) as watch:
             encoding = header(request.scope, b"content-encoding") or "identity"
             body = await unpack(context, body, encoding)

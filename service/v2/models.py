@@ -70,8 +70,10 @@ async def get_statistics(
     context: FromContext, run: RunPath, step: StepPath = ""
 ) -> StatisticsAnswer:
     """Requests and times of one version, or of each."""
-    view = await context.views.get(run)
-    steps = [view.step_of(step)] if step else view.steps
+    if step:
+        steps = [(await context.views.find(run, step))[1]]
+    else:
+        steps = (await context.views.get(run)).steps
     return StatisticsAnswer([context.statistics.of(run, number) for number in steps])
 
 

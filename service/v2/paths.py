@@ -26,5 +26,4 @@ async def open_version(context: Context, run: str, version: str) -> Checkpoint:
     Overloaded.
     """
     with context.inference.permit():
-        view = await context.views.get(run)
-        return await context.checkpoints.get(view, view.step_of(version))
+        return await context.checkpoints.get(*await context.views.find(run, version))

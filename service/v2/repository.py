@@ -28,10 +28,10 @@ async def get_index(request: AnyRequest, context: FromContext) -> list[IndexEntr
     body = await read_body(request, context)
     wanted = decode_body(body or b"{}", JSON, IndexRequest)
     found: list[IndexEntry] = []
-    while page := await page_of_runs(
-        context.source, context.views, found[-1].name if found else "", RUNS
-    ):
-        found += [_entry(row.run, row.latest_step) for row in page]
+    after: str | None = ""
+    while after is not None:
+        rows, after = await page_of_runs(context.source, context.metrics, after, RUNS)
+        found += [_entry(row.run, row.latest_step) for row in rows]
     return [entry for entry in found if entry.state == "READY" or not wanted.ready]
 
 
@@ -80,5 +80,8 @@ async def unload(
     """Drop one version from memory, or all of a run; whoever asks again loads it again."""
     body = await read_body(request, context)
     decode_body(body or b"{}", JSON, RepositoryRequest)
-    view = await context.views.get(run)
-    context.checkpoints.drop(run, view.step_of(step) if step else None)
+    if step:
+        context.checkpoints.drop(run, (await context.views.find(run, step))[1])
+    else:
+        await context.views.get(run)
+        context.checkpoints.drop(run)

@@ -5,19 +5,19 @@ import pytest
 
 from grokprobe.analysis.fourier import spectrum
 from grokprobe.analysis.keys import keys_by_embedding, keys_by_logits, keys_by_neurons
-from grokprobe.analysis.logits import logit_coefficients
-from grokprobe.analysis.neurons import Neurons, read_neurons
+from grokprobe.analysis.neurons import Neurons
 from grokprobe.errors import InvalidInput
 from tests.analysis.test_fourier import circle_matrix
 from tests.analysis.test_logits import noise, wave_cube
+from tests.support.whole import coefficients_of, neurons_of
 
 
 def test_noise_has_no_keys() -> None:
     """An empty set is an answer: noise and constant logits have none, by any rule."""
-    assert keys_by_logits(logit_coefficients(noise(23), "sum")).frequencies == []
-    assert keys_by_logits(logit_coefficients(np.ones((7, 7, 7)), "sum")).frequencies == []
+    assert keys_by_logits(coefficients_of(noise(23), "sum")).frequencies == []
+    assert keys_by_logits(coefficients_of(np.ones((7, 7, 7)), "sum")).frequencies == []
     rng = np.random.default_rng(0)
-    assert keys_by_neurons(read_neurons(rng.normal(size=(11, 11, 20))), 11).frequencies == []
+    assert keys_by_neurons(neurons_of(rng.normal(size=(11, 11, 20))).neurons, 11).frequencies == []
     assert keys_by_embedding(np.ones((7, 3))).frequencies == []
 
 
@@ -36,7 +36,7 @@ def test_a_circle_is_the_key_of_the_embedding(frequency: int) -> None:
 
 def test_every_frequency_may_be_a_key() -> None:
     """Logits and neurons at every frequency: all are keys, and no frequency is left out."""
-    by_logits = keys_by_logits(logit_coefficients(wave_cube(7, [1, 2, 3]), "sum"))
+    by_logits = keys_by_logits(coefficients_of(wave_cube(7, [1, 2, 3]), "sum"))
     assert by_logits.frequencies == [1, 2, 3]
     assert by_logits.margin[0] == pytest.approx(3**-0.5)
     assert by_logits.margin[1] is None
@@ -90,7 +90,7 @@ def test_clusters_large_enough_are_keys(
 def test_the_threshold_of_the_logits_is_a_parameter() -> None:
     """A weak wave is out by the default and in by a lower threshold; the margin shows the gap."""
     L = wave_cube(23, [3]) + wave_cube(23, [7], scale=0.15)
-    coefficients = logit_coefficients(L, "sum")
+    coefficients = coefficients_of(L, "sum")
     default, lower = keys_by_logits(coefficients), keys_by_logits(coefficients, 0.005)
     assert (default.frequencies, lower.frequencies) == ([3], [3, 7])
     assert default.margin[1] == pytest.approx(0.05, rel=0.01)
@@ -98,8 +98,8 @@ def test_the_threshold_of_the_logits_is_a_parameter() -> None:
 
 def test_fewer_than_five_residues_have_no_rules() -> None:
     """Below 5 every rule is refused, the number of residues named."""
-    coefficients = logit_coefficients(noise(3), "sum")
-    neurons = read_neurons(np.random.default_rng(0).normal(size=(4, 4, 5)))
+    coefficients = coefficients_of(noise(3), "sum")
+    neurons = neurons_of(np.random.default_rng(0).normal(size=(4, 4, 5))).neurons
     with pytest.raises(InvalidInput, match="at least 5 residues, this has 3"):
         keys_by_logits(coefficients)
     with pytest.raises(InvalidInput, match="at least 5 residues, this has 4"):

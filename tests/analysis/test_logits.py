@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from grokprobe.analysis.basis import basis_of
 from grokprobe.analysis.fourier import Array
 from grokprobe.analysis.keys import keys_by_logits
-from grokprobe.analysis.logits import by_answer, cube, logit_coefficients, logit_matrix
 from grokprobe.analysis.progress import answer_elements
 from grokprobe.task import Task
 from tests.support.reference_maths import slow_by_answer, slow_logit_coefficients
+from tests.support.whole import by_answer, coefficients_of, cube, sums_of
 
 DIRECTIONS = ["sum", "difference"]
 
@@ -35,7 +35,7 @@ def test_coefficients_equal_the_whole_cube(n: int, direction: str) -> None:
     """The grouped form equals one scalar product with the cube a frequency, Nyquist included."""
     L = noise(n, n) + wave_cube(n, [1], direction)
     found, (alphas, betas, norm) = (
-        logit_coefficients(L, direction),
+        coefficients_of(L, direction),
         slow_logit_coefficients(L, direction),
     )
     np.testing.assert_allclose(found.spectrum.cosine_norm, alphas, atol=1e-10)
@@ -61,7 +61,7 @@ def test_grouping_equals_one_pair_at_a_time(shape: tuple[int, int, int], directi
 def test_a_pure_wave_is_its_own_key(n: int, direction: str) -> None:
     """Logits at one frequency, the top one too: similarity 1 there, the key set is it alone."""
     for k in (1, (n - 1) // 2):
-        found = logit_coefficients(wave_cube(n, [k], direction), direction)
+        found = coefficients_of(wave_cube(n, [k], direction), direction)
         assert found.cosine_similarity is not None
         assert found.cosine_similarity[k - 1] == pytest.approx(1)
         keys = keys_by_logits(found)
@@ -77,7 +77,7 @@ def test_multiplication_reads_in_discrete_log_order() -> None:
     full[np.ix_(basis.residues, basis.residues, basis.residues)] = wave_cube(12, [5])
     L = cube(full.reshape(169, 13), basis)
     assert L.shape == (12, 12, 12)
-    assert keys_by_logits(logit_coefficients(L, "sum")).frequencies == [5]
+    assert keys_by_logits(coefficients_of(L, "sum")).frequencies == [5]
 
 
 @given(st.sampled_from([3, 5, 6, 7]), st.sampled_from(DIRECTIONS), st.integers(0, 2**32 - 1))
@@ -85,7 +85,7 @@ def test_centring_is_over_the_classes(n: int, direction: str, seed: int) -> None
     """What every class of a pair shares changes no coefficient and no norm: c is centred."""
     L = noise(n, seed)
     shared = 10 * np.random.default_rng(seed + 1).normal(size=(n, n, 1))
-    plain, shifted = (logit_coefficients(values, direction) for values in (L, L + shared))
+    plain, shifted = (coefficients_of(values, direction) for values in (L, L + shared))
     np.testing.assert_allclose(shifted.spectrum.power, plain.spectrum.power, atol=1e-9)
     assert shifted.norm == pytest.approx(plain.norm)
 
@@ -93,7 +93,7 @@ def test_centring_is_over_the_classes(n: int, direction: str, seed: int) -> None
 @given(st.sampled_from([3, 5, 6, 7]), st.integers(0, 2**32 - 1))
 def test_similarities_are_shares_of_the_energy(n: int, seed: int) -> None:
     """The squares of all cosine similarities sum to at most 1."""
-    fve = logit_coefficients(noise(n, seed), "sum").fve
+    fve = coefficients_of(noise(n, seed), "sum").fve
     assert fve is not None
     assert 0 <= fve.sum() <= 1 + 1e-12
 
@@ -101,13 +101,13 @@ def test_similarities_are_shares_of_the_energy(n: int, seed: int) -> None:
 @pytest.mark.parametrize("constant", [0.0, 7.7, -500.1])
 def test_constant_logits_have_no_similarities(constant: float) -> None:
     """Logits that do not depend on c have nothing to explain: None beside rounding, no keys."""
-    found = logit_coefficients(np.full((7, 7, 7), constant), "sum")
+    found = coefficients_of(np.full((7, 7, 7), constant), "sum")
     assert (found.cosine_similarity, found.fve, found.spectrum.share) == (None, None, None)
     assert keys_by_logits(found).frequencies == []
 
 
 def test_the_matrix_of_the_logits_is_one_column() -> None:
     """The logits' spectrum is that of G / n, whose constant is 0: gini_frequencies can be read."""
-    matrix = logit_matrix(wave_cube(59, [5, 12]), "sum")
+    matrix = sums_of(wave_cube(59, [5, 12]), "sum").matrix
     assert matrix.shape == (59, 1)
     assert matrix.sum() == pytest.approx(0, abs=1e-9)

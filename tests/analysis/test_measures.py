@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grokprobe.analysis.fourier import Array
 from grokprobe.analysis.measures import (
     accuracy,
     circularity,
+    collapsed,
     cross_entropy,
     distance_irrelevance,
-    softmax_collapse,
 )
 from grokprobe.analysis.probe import Probe
 from grokprobe.analysis.progress import answer_elements
@@ -23,6 +24,13 @@ from tests.support.reference_maths import (
     slow_cross_entropy,
     slow_distance_irrelevance,
 )
+from tests.support.whole import sums_of, whole
+
+
+def irrelevance(L: Array, direction: str) -> float | None:
+    """`distance_irrelevance` of a cube."""
+    return distance_irrelevance(sums_of(L, direction).correct, direction)
+
 
 rows = st.lists(st.floats(-50, 50), min_size=2, max_size=8)
 
@@ -62,10 +70,11 @@ def test_each_operand_s_own_table_has_its_circularity() -> None:
     circles = np.hstack([3 * np.cos(angles), 3 * np.sin(angles)]) * (1.0, 0.5, 1.0, 0.5)
     planted = circles.astype(np.float32)
     task, logits = Task(operation="add", modulus=n), np.zeros((n * n, n), dtype=np.float32)
-    probe = Probe(task, None, logits, embedding=noisy, embedding_b=planted)
+    outputs = whole(logits=logits)
+    probe = Probe(task, None, outputs, embedding=noisy, embedding_b=planted)
     assert probe.circularity_b == pytest.approx(1)
     assert probe.circularity == pytest.approx(slow_circularity(noisy.astype(float)))
-    assert Probe(task, None, logits, embedding=noisy).circularity_b is None
+    assert Probe(task, None, outputs, embedding=noisy).circularity_b is None
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
@@ -78,9 +87,9 @@ def test_distance_irrelevance_known_answers(direction: str) -> None:
     for of, expected in ((t, 1.0), (u, 0.0)):
         L = np.zeros((n, n, n))
         L[np.arange(n)[:, None], np.arange(n), t] = values[of]
-        assert distance_irrelevance(L, direction) == pytest.approx(expected, abs=1e-12)
-    assert distance_irrelevance(noise(6), direction) is None
-    assert distance_irrelevance(np.ones((7, 7, 7)), direction) is None
+        assert irrelevance(L, direction) == pytest.approx(expected, abs=1e-12)
+    assert irrelevance(noise(6), direction) is None
+    assert irrelevance(np.ones((7, 7, 7)), direction) is None
 
 
 def test_circularity_known_answers() -> None:
@@ -97,8 +106,8 @@ def test_circularity_known_answers() -> None:
 
 def test_softmax_collapse_counts_rows_whose_others_vanish() -> None:
     """Others 20 nats below the largest vanish in float32, others 10 below do not."""
-    assert softmax_collapse([[20.0, 0.0, 0.0], [10.0, 0.0, 0.0]]) == 0.5
-    assert softmax_collapse(np.zeros((0, 3))) is None
+    assert collapsed([[20.0, 0.0, 0.0], [10.0, 0.0, 0.0]]).tolist() == [True, False]
+    assert collapsed(np.zeros((0, 3))).shape == (0,)
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
@@ -107,7 +116,7 @@ def test_distance_irrelevance_equals_its_definition(n: int, direction: str) -> N
     """One list of correct logits for each a - b, and the deviation of each."""
     L = noise(n, n)
     expected = slow_distance_irrelevance(L, direction)
-    assert distance_irrelevance(L, direction) == pytest.approx(expected)
+    assert irrelevance(L, direction) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("shape", [(5, 5), (6, 8), (7, 12), (9, 9), (15, 6), (23, 10), (118, 8)])

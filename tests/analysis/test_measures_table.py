@@ -9,6 +9,7 @@ import pytest
 from grokprobe.analysis.measures_table import MEASURES, Need, key_measures, measures
 from grokprobe.analysis.probe import Probe
 from grokprobe.task import Task
+from tests.support.whole import whole
 
 KEYS = (2, 5)
 ADD = Task(operation="add", modulus=11)
@@ -19,8 +20,8 @@ def probe_of(task: Task) -> Probe:
     random, p = np.random.default_rng(0), task.modulus
     pairs, residues = (random.normal(size=(n, p)).astype(np.float32) for n in (p * p, p))
     train = np.arange(p * p) % 2 == 0
-    outputs = (pairs, np.maximum(pairs, 0), residues, residues[::-1], residues.T)
-    return Probe(task, train, *outputs)
+    outputs = whole(logits=pairs, neurons=np.maximum(pairs, 0))
+    return Probe(task, train, outputs, residues, residues[::-1], residues.T)
 
 
 def null(probe: Probe, keys: tuple[int, ...] = KEYS) -> set[str]:
@@ -54,12 +55,19 @@ def test_a_checkpoint_with_everything_has_every_measure() -> None:
 @pytest.mark.parametrize(
     ("need", "field"),
     [("split", "train")]
-    + [(name, name) for name in ("embedding", "embedding_b", "neurons", "neuron_logit_map")],
+    + [(name, name) for name in ("embedding", "embedding_b", "neuron_logit_map")],
 )
 def test_what_a_measure_needs_is_what_it_lacks(need: Need, field: str) -> None:
     """Without it the measures that name it are None, and no others."""
     without: dict[str, Any] = {field: None}
     assert null(replace(probe_of(ADD), **without)) == needing(need)
+
+
+def test_measures_of_neurons_need_the_neurons() -> None:
+    """Where the model does not offer them, theirs are None, and no others."""
+    probe = probe_of(ADD)
+    [[logits]] = probe.outputs.blocks(["logits"])
+    assert null(replace(probe, outputs=whole(logits=logits))) == needing("neurons")
 
 
 def test_what_a_measure_needs_of_the_operation() -> None:

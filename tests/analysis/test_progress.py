@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from grokprobe.analysis.basis import basis_of
 from grokprobe.analysis.fourier import Array, frequencies
-from grokprobe.analysis.logits import by_answer
 from grokprobe.analysis.measures import cross_entropy
-from grokprobe.analysis.progress import Excluded, answer_elements, excluded, projections, restricted
+from grokprobe.analysis.progress import Excluded, Projection, Restricted, answer_elements
+from grokprobe.analysis.progress import restricted as restricted_of
 from grokprobe.errors import InvalidInput
 from grokprobe.task import Task, answers
 from tests.analysis.test_logits import DIRECTIONS, noise, wave_cube
 from tests.support.reference_maths import slow_cross_entropy, slow_projection
+from tests.support.whole import by_answer, excluded_of, sums_of, whole_excluded
 
 
 def whole_loss(L: Array, direction: str) -> float:
@@ -26,9 +27,16 @@ def whole_loss(L: Array, direction: str) -> float:
     return float(cross_entropy(L.reshape(-1, n), t).mean())
 
 
+def restricted(
+    L: Array, keys: list[int], direction: str, train: NDArray[np.bool_] | None
+) -> Restricted:
+    """The restricted losses of a cube."""
+    return restricted_of(sums_of(L, direction), keys, train)
+
+
 def losses_without(L: Array, keys: list[int], direction: str, train: NDArray[np.bool_]) -> Excluded:
     """Excluded losses that are there."""
-    found = excluded(L, keys, direction, train)
+    found = excluded_of(L, keys, direction, train)
     assert found is not None
     return found
 
@@ -85,9 +93,10 @@ def test_every_frequency_as_a_key_restricts_nothing(n: int, direction: str, seed
 def test_restricted_and_excluded_share_the_logits_out(n: int, direction: str, seed: int) -> None:
     """Restricting what was excluded leaves the mean: the projection takes all of itself out."""
     L, keys = noise(n, seed), [1]
-    table = projections(by_answer(L, direction), keys).sum(axis=0)
+    table = Projection(by_answer(L, direction), keys).table()
     rest = L - table[answer_elements(n, direction)]
-    np.testing.assert_allclose(projections(by_answer(rest, direction), keys), 0, atol=1e-12)
+    left = Projection(by_answer(rest, direction), keys).table()
+    np.testing.assert_allclose(left, 0, atol=1e-12)
     np.testing.assert_allclose(table.sum(axis=0), 0, atol=1e-12)  # the mean of P is 0
 
 
@@ -123,13 +132,13 @@ def test_keys_must_be_distinct_frequencies(keys: list[int]) -> None:
     with pytest.raises(InvalidInput, match=r"^keys: must be"):
         restricted(noise(7), keys, "sum", None)
     with pytest.raises(InvalidInput, match=r"^keys: must be"):
-        excluded(noise(7), keys, "sum", np.ones((7, 7), dtype=bool))
+        excluded_of(noise(7), keys, "sum", np.ones((7, 7), dtype=bool))
 
 
 def test_a_part_of_the_split_without_pairs_has_no_loss() -> None:
     """A group may leave out every train pair, all of them with 0: None, never NaN."""
     none, every = np.zeros((5, 5), dtype=bool), np.ones((5, 5), dtype=bool)
-    assert excluded(noise(5), [1], "sum", none) is None
+    assert excluded_of(noise(5), [1], "sum", none) is None
     assert restricted(noise(5), [1], "sum", none).loss_train is None
     assert restricted(noise(5), [1], "sum", every).loss_test is None
     unknown = restricted(noise(5), [1], "sum", None)
@@ -148,3 +157,20 @@ def test_answers_of_a_group_are_its_elements() -> None:
         residues = basis_of(task).residues
         table = answers(task).reshape(13, 13)[np.ix_(residues, residues)]
         assert np.array_equal(residues[answer_elements(len(residues), direction)], table)
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("n", [5, 8, 31])
+def test_excluded_by_rows_equals_the_whole(n: int, direction: str) -> None:
+    """One a after another, each key's rows made as they are needed, gives what all at once does.
+
+    The losses of the pairs are the same numbers: only the order of their sum differs.
+    """
+    keys, L = frequencies(n).tolist(), noise(n, 3) + wave_cube(n, [2], direction)
+    train = np.random.default_rng(4).random((n, n)) < 0.4
+    found, expected = (
+        losses_without(L, keys, direction, train),
+        whole_excluded(L, keys, direction, train),
+    )
+    rounding = n**2 * np.finfo(float).eps
+    assert {0: found.loss, **found.per_key} == pytest.approx(expected, rel=rounding)

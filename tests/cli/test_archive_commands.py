@@ -17,7 +17,10 @@ from grokprobe.settings import Settings
 from grokprobe.store.archive import names
 from grokprobe.store.archive.opening import open_store
 from grokprobe.store.archive.reader import ArchiveReader
+from grokprobe.store.archive.verification import problems
 from grokprobe.store.backends import open_backends
+from grokprobe.store.catalogue import keys as index
+from grokprobe.store.catalogue.entries import NOT_WHOLE
 from tests.support.tiny import tiny_run, young
 
 TINY = tiny_run()
@@ -56,12 +59,43 @@ def test_verify_exits_1_when_it_finds_problems(
 ) -> None:
     """One run or all, a line for each problem and one for the sum."""
     assert main(["verify"]) == main(["verify", "tiny"]) == 0
-    assert capsys.readouterr().out == 2 * "verified 1 runs, 0 problems\n"
+    away = f"the index was not compared: {NOT_WHOLE}"
+    assert capsys.readouterr().out == 2 * f"verified 1 runs, 0 problems; {away}\n"
     path = names.model_path("tiny", 10)
     asyncio.run(archive.objects.remove(path))
     assert main(["verify"]) == 1
     missing = f"{path} is missing, though its manifest is published"
-    assert capsys.readouterr().out == f"{missing}\nverified 1 runs, 1 problems\n"
+    assert capsys.readouterr().out == f"{missing}\nverified 1 runs, 1 problems; {away}\n"
+
+
+def test_verify_compares_the_index(
+    archive: ArchiveReader, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each difference is a problem, and `reindex` repairs it."""
+    changes: dict[tuple[str | bytes | int, ...], str] = {
+        ("DEL", index.key("tiny", "seal")): "lacks run 'tiny'",
+        ("SET", index.key("tiny", "seal"), "x"): "has another seal of run 'tiny'",
+        ("SET", index.key("tiny", "manifest"), "x"): "has another run.json of run 'tiny'",
+        ("DEL", index.key("tiny", "completion")): "has another complete.json of run 'tiny'",
+        ("HDEL", index.key("tiny", "checkpoints"), 10): "has not step 10 of run 'tiny'",
+        ("HSET", index.key("tiny", "checkpoints"), 10, "{}"): "has another manifest of step 10",
+        ("HSET", index.key("tiny", "checkpoints"), "word", ""): "a step that is not published word",
+        ("SET", index.key("gone", "seal"), "x"): "",
+    }
+    assert asyncio.run(problems(archive, "tiny")) == []
+
+    async def change(command: tuple[str | bytes | int, ...]) -> None:
+        async with open_backends(Settings(home=str(tmp_path))) as backends:
+            await backends.catalogue.connection.send(command)
+
+    for command, words in changes.items():
+        assert main(["reindex"]) == 0
+        asyncio.run(change(command))
+        capsys.readouterr()
+        assert main(["verify"]) == (1 if words else 0)
+        out = capsys.readouterr().out
+        assert words in out
+        assert out.endswith("; the index differs\n" if words else "; the index has the same\n")
 
 
 def test_reindex_counts_and_exits_1_over_what_it_cannot_read(

@@ -7,11 +7,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
 
 from grokprobe.cli.extras import MODULES
 from grokprobe.cli.main import OF_THE_TRAINER, commands
 from grokprobe.settings import Settings
+from tests.deploy.test_images import asked
 from tests.support.served import environment, free_port, started
 from trainer.__main__ import PREPARE
 
@@ -135,12 +135,11 @@ def test_a_missing_extra_is_named(
     assert (done.returncode, done.stdout, done.stderr) == (2, "", line)
 
 
-@pytest.mark.parametrize("extra", ["service", "trainer"])
+@pytest.mark.parametrize("extra", ["service", "service-cpu", "trainer", "trainer-cpu"])
 def test_what_an_extra_brings_is_looked_for(extra: str) -> None:
     """The table of modules names what pyproject.toml asks for, no more and no less."""
-    asked = [Requirement(line).name for line in PROJECT["optional-dependencies"][extra]]
-    modules = {name.removesuffix("-gpu").replace("-", "_") for name in asked}
-    assert sorted(MODULES[extra]) == sorted(modules)
+    modules = {one.name.removesuffix("-gpu").replace("-", "_") for one in asked(extra)}
+    assert sorted(MODULES[extra.removesuffix("-cpu")]) == sorted(modules)
 
 
 def test_help_needs_no_backend(tmp_path: Path) -> None:

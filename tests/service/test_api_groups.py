@@ -22,7 +22,7 @@ from service.runs.views import STALENESS_S
 from tests.service.test_api import get
 from tests.service.test_api_errors import check_problem
 from tests.service.test_api_formats import READERS, check_formats, fetch
-from tests.support.grouped import GOES_ON, GROUP, NAMES, publish_group, publish_some
+from tests.support.grouped import GOES_ON, GROUP, NAMES, crowd, publish_group, publish_some
 from tests.support.served import Served, serving
 from tests.support.trained import settings_at
 
@@ -307,8 +307,10 @@ def test_a_group_that_is_too_large(copied: Settings, tmp_path: Path) -> None:
     """One more member than an answer holds: 413, which says what to do instead."""
 
     async def add(backends: Backends) -> None:
-        entries = [part for i in range(MAX_MEMBERS + 1) for part in (0, f"crowd/r{i}")]
-        await backends.catalogue.connection.send(("ZADD", index.GROUPS, *entries))
+        await backends.catalogue.connection.send(
+            *crowd(MAX_MEMBERS + 1), ("SET", index.LOCK, "of another, who does not look")
+        )
+        await backends.catalogue.initialise()
 
     with serving(copied, tmp_path) as served:
         change(copied, add)

@@ -181,7 +181,7 @@ async def in_process(folder: Path) -> AsyncIterator[tuple[httpx.AsyncClient, Bac
 async def begin(run: TinyRun, backends: Backends, *steps: int) -> None:
     """Publish and index the run's manifest and some of its checkpoints."""
     await backends.publisher.publish_run(run.manifest, run.train_mask)
-    await backends.catalogue.add_run(run.manifest)
+    await backends.catalogue.reconcile(backends.archive, run.name)
     await go_on(run, backends, *steps)
 
 

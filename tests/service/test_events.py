@@ -56,7 +56,7 @@ def change(folder: Path, work: Callable[[Backends], Coroutine[Any, Any, None]]) 
 async def begin(backends: Backends) -> None:
     """Publish the run, without checkpoints."""
     await backends.publisher.publish_run(TINY.manifest, TINY.train_mask)
-    await backends.catalogue.add_run(TINY.manifest)
+    await backends.catalogue.reconcile(backends.archive, TINY.name)
 
 
 def publish(number: int) -> Callable[[Backends], Coroutine[Any, Any, None]]:

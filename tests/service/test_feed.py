@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from grokprobe.store.archive.contents import Contents
 from grokprobe.store.backends import Backends
 from grokprobe.store.catalogue.catalogue import Catalogue
 from grokprobe.store.catalogue.events import BEGINNING, KEPT, Event, checkpoint_event
@@ -19,7 +20,7 @@ from service.runs.source import Source
 from service.runs.views import RunViews
 from service.telemetry.metrics import Metrics
 from tests.support.stores import backends, with_loop
-from tests.support.tiny import tiny_run
+from tests.support.tiny import index_run, tiny_run
 
 TINY = tiny_run()
 MANIFESTS = [manifest for manifest, _ in TINY.checkpoints]
@@ -62,7 +63,7 @@ def test_what_the_stream_forgets_is_forgotten() -> None:
 def new_feed(opened: Backends) -> Feed:
     """A feed over open backends."""
     metrics = Metrics()
-    views = RunViews(Source(opened.catalogue, opened.archive), metrics)
+    views = RunViews(Source(opened.catalogue, opened.archive, Metrics()), metrics)
     return Feed(opened.events, views, metrics, 10)
 
 
@@ -102,6 +103,7 @@ async def test_a_silent_redis_is_left(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(events, "WAIT_S", 0.2)
     async with backends(tmp_path) as (opened, client):
         feed = new_feed(opened)
+        await index_run(opened.catalogue, TINY.manifest)
         async with feed.following():
             with feed.listening("tiny", feed.newest) as listener:
                 await listener.take()
@@ -112,15 +114,15 @@ async def test_a_silent_redis_is_left(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 class Held(Catalogue):
-    """A catalogue whose listing of steps is handed over when the gate opens."""
+    """A catalogue whose entry of a run is handed over when the gate opens."""
 
     def __init__(self, client: Redis) -> None:
         super().__init__(client)
         self.gate, self.read = asyncio.Event(), asyncio.Semaphore(0)
 
-    async def steps(self, run: str) -> list[int]:
+    async def contents(self, run: str, known: Contents | None = None) -> Contents:
         """Read now, answer later."""
-        found = await super().steps(run)
+        found = await super().contents(run, known)
         self.read.release()
         await self.gate.wait()
         return found
@@ -131,9 +133,9 @@ async def test_what_was_announced_is_never_unseen_again(tmp_path: Path) -> None:
     """A read that began before the announcement and ends after it leaves no old view behind."""
     async with backends(tmp_path) as (opened, _):
         await opened.publisher.publish_run(TINY.manifest, TINY.train_mask)
-        await opened.catalogue.add_run(TINY.manifest)
+        await opened.catalogue.reconcile(opened.archive, "tiny")
         held = Held(opened.catalogue.connection._client)
-        views = RunViews(Source(held, opened.archive), Metrics())
+        views = RunViews(Source(held, opened.archive, Metrics()), Metrics())
         early = asyncio.create_task(views.get("tiny"))
         await held.read.acquire()
         await opened.catalogue.add_checkpoint(MANIFESTS[0])

@@ -19,6 +19,7 @@ from grokprobe.store.records import now
 from grokprobe.task import Task, split, split_sha256
 from service.runs.groups import GroupMembers
 from service.runs.source import Source
+from service.telemetry.metrics import Metrics
 from tests.support.served import Served, eventually, serving
 from tests.support.stores import with_loop
 from tests.support.tiny import TinyRun, tiny_run, young
@@ -177,7 +178,7 @@ async def test_a_member_that_is_another_run(tmp_path: Path) -> None:
 async def grouped(folder: Path) -> AsyncIterator[tuple[Backends, GroupMembers]]:
     """Open backends, and the members of groups as a service keeps them."""
     async with open_backends(Settings(home=str(folder))) as backends:
-        yield backends, GroupMembers(Source(backends.catalogue, backends.archive))
+        yield backends, GroupMembers(Source(backends.catalogue, backends.archive, Metrics()))
 
 
 def test_who_listens_hears_that_it_is_another_run(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from obstore.store import LocalStore
 
+from grokprobe.analysis.outputs import Outputs
 from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.task import pairs
 from service.inference.checkpoints import Checkpoint, Checkpoints
@@ -23,6 +24,13 @@ FILE = 128 + 4 * P**3  # bytes of the logits as npy
 SMALLEST = FEWEST * 4 * P**3  # budget in which it is kept
 
 
+async def grid(inference: Inference, checkpoint: Checkpoint, name: str = "logits") -> Outputs:
+    """An output over all pairs, which is one part here."""
+    sweep = await inference.sweep(checkpoint, [name])
+    [[part]] = await inference.analyse(sweep, lambda: list(sweep.blocks([name])))
+    return part
+
+
 def probe(
     trained: Trained, budget: int, ask: Callable[[Inference, list[Checkpoint]], Awaitable[None]]
 ) -> Metrics:
@@ -34,7 +42,7 @@ def probe(
     async def run() -> None:
         view = await read_view(archive, "tiny", None)
         loaded = [await cache.get(view, step) for step in TINY_STEPS]
-        await ask(Inference(metrics, 8, budget), loaded)
+        await ask(Inference(metrics, 8, budget, 2**28), loaded)
 
     asyncio.run(run())
     return metrics
@@ -54,10 +62,10 @@ def test_concurrent_askers_share_one_computation(trained: Trained) -> None:
     """Fifty who ask at once, and one who comes later, cost one run; all get the file's logits."""
 
     async def ask(inference: Inference, loaded: list[Checkpoint]) -> None:
-        found = await asyncio.gather(*(inference.grid(loaded[0], ["logits"]) for _ in range(50)))
-        found.append(await inference.grid(loaded[0], ["logits"]))
+        found = await asyncio.gather(*(grid(inference, loaded[0]) for _ in range(50)))
+        found.append(await grid(inference, loaded[0]))
         (expected,) = loaded[0].outputs(["logits"], pairs(P))
-        for (logits,) in found:
+        for logits in found:
             assert_alike(logits, expected, TINY_ROUNDING)
 
     metrics = probe(trained, 10**6, ask)
@@ -70,10 +78,10 @@ def test_the_least_recently_used_goes_first(trained: Trained) -> None:
     async def ask(inference: Inference, loaded: list[Checkpoint]) -> None:
         room = SMALLEST // FILE
         for checkpoint in loaded[:room]:
-            await inference.grid(checkpoint, ["logits"])
+            await grid(inference, checkpoint)
         first, second, other = loaded[0], loaded[1], loaded[room]
         for checkpoint in (first, other, first, second):
-            await inference.grid(checkpoint, ["logits"])
+            await grid(inference, checkpoint)
         assert len(loaded) > room > 2
 
     metrics = probe(trained, SMALLEST, ask)
@@ -84,7 +92,7 @@ def test_what_does_not_fit_is_not_kept(trained: Trained) -> None:
     """A grid above its share of the budget is computed each time, in blocks as they are taken."""
 
     async def ask(inference: Inference, loaded: list[Checkpoint]) -> None:
-        await inference.grid(loaded[0], ["logits"])
+        await grid(inference, loaded[0])
         blocks = [block async for block in inference.blocks(loaded[0], "logits", 100)]
         (expected,) = loaded[0].outputs(["logits"], pairs(P))
         assert_alike(np.concatenate(blocks), expected, TINY_ROUNDING)
@@ -108,7 +116,7 @@ def test_kept_grids_cannot_be_written_to(trained: Trained) -> None:
     """They are shared: an analysis that would change one fails."""
 
     async def ask(inference: Inference, loaded: list[Checkpoint]) -> None:
-        (logits,) = await inference.grid(loaded[0], ["logits"])
+        logits = await grid(inference, loaded[0])
         with pytest.raises(ValueError, match="read-only"):
             logits[0] = 0
 

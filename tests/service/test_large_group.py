@@ -8,11 +8,14 @@ import httpx
 import msgspec
 
 from grokprobe.settings import Settings
+from grokprobe.store.archive.contents import Contents
+from grokprobe.store.archive.reader import Stored
 from grokprobe.store.backends import open_backends
-from grokprobe.store.catalogue.keys import Command, checkpoint_entry, completion_entry, run_entry
+from grokprobe.store.catalogue.keys import LOCK
+from grokprobe.store.records import CheckpointManifest
 from tests.service.test_api_formats import peak_bytes
 from tests.support.served import PATIENCE_S, serving
-from tests.support.tiny import tiny_run
+from tests.support.tiny import stored, tiny_run
 from tests.support.trained import settings_at
 
 RUNS, CHECKPOINTS = 1000, 100
@@ -20,10 +23,10 @@ PATH = "/v1/groups/large/emergence"
 BASE = tiny_run(modulus=113, steps=(0, 100), group="large")
 
 
-def entries(number: int) -> list[Command]:
-    """The index entries of one run, of whose files nothing is ever asked."""
+def contents(number: int) -> Contents:
+    """One run, of whose files nothing is ever asked."""
     run = f"r{number:04d}"
-    found = run_entry(msgspec.structs.replace(BASE.manifest, run=run, config={"seed": number}))
+    found: dict[int, Stored[CheckpointManifest] | None] = {}
     for step in range(CHECKPOINTS):
         reached = float(step > 20 + number % 70)
         measures = {"train_accuracy": 1.0, "test_accuracy": reached}
@@ -31,8 +34,13 @@ def entries(number: int) -> list[Command]:
         manifest = msgspec.structs.replace(
             BASE.checkpoints[0][0], run=run, step=step, measures={**measures, **filler}
         )
-        found += checkpoint_entry(manifest)
-    return found + completion_entry(msgspec.structs.replace(BASE.completion, run=run))
+        found[step] = stored(manifest)
+    return Contents(
+        run=stored(msgspec.structs.replace(BASE.manifest, run=run, config={"seed": number})),
+        completion=stored(msgspec.structs.replace(BASE.completion, run=run)),
+        checkpoints=found,
+        problems=[],
+    )
 
 
 def sent_by_redis(settings: Settings) -> int:
@@ -52,9 +60,10 @@ def test_a_large_group(tmp_path: Path) -> None:
 
     async def fill() -> None:
         async with open_backends(settings) as backends:
-            await backends.catalogue.initialise()
             for number in range(RUNS):
-                await backends.catalogue.connection.send(*entries(number))
+                await backends.catalogue.put_run(contents(number))
+            # What is not in object storage would be removed by whoever has the lock.
+            await backends.catalogue.connection.send(("SET", LOCK, "of another"))
 
     asyncio.run(fill())
     with serving(settings, tmp_path) as served, ThreadPoolExecutor(1) as other:

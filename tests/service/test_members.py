@@ -11,13 +11,14 @@ from grokprobe.store.catalogue import keys as index
 from service.errors import TooLarge
 from service.runs.groups import MAX_MEMBERS, GroupMembers
 from service.runs.source import Source
-from tests.support.grouped import FRESH, GOES_ON, GROUP, NAMES, publish_group, publish_some
+from service.telemetry.metrics import Metrics
+from tests.support.grouped import FRESH, GOES_ON, GROUP, NAMES, crowd, publish_group, publish_some
 from tests.support.stores import backends, with_loop
 
 
 def started(opened: Backends) -> GroupMembers:
     """With nothing kept, as in a process that has just started."""
-    return GroupMembers(Source(opened.catalogue, opened.archive))
+    return GroupMembers(Source(opened.catalogue, opened.archive, Metrics()))
 
 
 @with_loop
@@ -60,8 +61,10 @@ async def test_a_member_that_is_deleted_while_it_is_read(tmp_path: Path) -> None
         await publish_some(opened, FRESH, 1)
         members = started(opened)
         group = await members.group(GROUP)
+        await opened.publisher.mark_deleted(FRESH.name)
         await opened.catalogue.remove_run(FRESH.name)
         assert [row.run for row in await members.rows(group)] == [GOES_ON.name]
+        await opened.publisher.mark_deleted(GOES_ON.name)
         await opened.catalogue.remove_run(GOES_ON.name)
         with pytest.raises(GroupNotFound):
             await members.group(GROUP)
@@ -88,10 +91,12 @@ async def test_without_redis_what_has_ended_is_not_listed_again(tmp_path: Path) 
 async def test_the_most_members(tmp_path: Path) -> None:
     """One more is refused, before anything of them is read."""
     async with backends(tmp_path) as (opened, client):
+        await opened.catalogue.connection.send(*crowd(MAX_MEMBERS + 1))
         await opened.catalogue.initialise()
-        await client.zadd(index.GROUPS, {f"crowd/r{i}": 0 for i in range(MAX_MEMBERS + 1)})
         with pytest.raises(TooLarge, match=f"more than {MAX_MEMBERS} members"):
             await started(opened).group("crowd")
-        await client.zrem(index.GROUPS, "crowd/r0")
+        await client.delete(index.GROUPS, index.FILED)
+        await opened.catalogue.connection.send(*crowd(MAX_MEMBERS))
+        await opened.catalogue.initialise()
         with pytest.raises(GroupNotFound):  # entries without a run are no members
             await started(opened).group("crowd")

@@ -267,7 +267,7 @@ async def _publish(settings: Settings) -> None:
             await tiny_run(name).publish(backends)
         empty = tiny_run("empty").manifest
         await backends.publisher.publish_run(empty, tiny_run("empty").train_mask)
-        await backends.catalogue.add_run(empty)
+        await backends.catalogue.reconcile(backends.archive, "empty")
 
 
 @pytest.fixture

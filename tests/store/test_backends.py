@@ -15,7 +15,7 @@ from grokprobe.store.backends import open_backends
 from grokprobe.store.catalogue.catalogue import Catalogue
 from grokprobe.store.catalogue.clients import REDIS_TIMEOUT_S, connect_redis
 from grokprobe.store.catalogue.embedded_redis import embedded_redis
-from tests.support.stores import s3_bucket, s3_endpoint, with_loop
+from tests.support.stores import indexed_steps, s3_bucket, s3_endpoint, with_loop
 from tests.support.tiny import tiny_run
 
 TINY = tiny_run()
@@ -37,7 +37,7 @@ async def test_by_default_everything_lies_under_home(tmp_path: Path) -> None:
         await TINY.publish(backends)
     assert (settings.home_path / "store" / "runs" / "tiny" / "run.json").exists()
     async with open_backends(settings) as backends:
-        assert await backends.catalogue.run("tiny") == await backends.archive.run("tiny")
+        assert (await backends.catalogue.contents("tiny")).run.record == TINY.manifest
 
 
 @with_loop
@@ -48,7 +48,7 @@ async def test_an_embedded_index_that_was_lost_is_rebuilt_at_the_next_start(
     settings = Settings(home=str(tmp_path))
     await TINY.publish(ArchiveReader(open_store(settings)))
     async with open_backends(settings) as backends:
-        assert await backends.catalogue.steps("tiny") == [0, 10, 200]
+        assert await indexed_steps(backends.catalogue, "tiny") == [0, 10, 200]
 
 
 @with_loop

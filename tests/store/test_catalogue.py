@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from grokprobe.errors import CatalogueUnavailable, RunNotFound, StepNotFound
+from grokprobe.errors import CatalogueUnavailable
 from grokprobe.store.backends import Backends
+from grokprobe.store.catalogue import entries
 from grokprobe.store.catalogue import keys as index
 from grokprobe.store.catalogue.catalogue import Catalogue
 from grokprobe.store.catalogue.events import ANNOUNCED, BEGINNING, KEPT, deletion_event, position
+from grokprobe.store.catalogue.filters import RunFilter
 from tests.support.stores import answers, backends, with_loop
-from tests.support.tiny import tiny_run
+from tests.support.tiny import index_run, tiny_run
 
 TINY = tiny_run()
 MANIFESTS = [manifest for manifest, _ in TINY.checkpoints]
@@ -24,14 +26,10 @@ def reads(catalogue: Catalogue) -> list[Callable[[], Awaitable[object]]]:
     """Every read of the catalogue."""
     return [
         catalogue.runs,
-        lambda: catalogue.run("tiny"),
-        lambda: catalogue.steps("tiny"),
-        lambda: catalogue.checkpoints("tiny", [0]),
-        lambda: catalogue.checkpoints("tiny", []),
-        lambda: catalogue.completion("tiny"),
+        lambda: catalogue.contents("tiny"),
         lambda: catalogue.summaries(["tiny"]),
         lambda: catalogue.summaries([]),
-        lambda: catalogue.runs(group="nobody"),
+        lambda: catalogue.runs(wanted=RunFilter(group="nobody")),
         catalogue.groups,
         lambda: catalogue.states([]),
     ]
@@ -60,7 +58,7 @@ async def test_an_emptied_redis_is_down_until_it_is_rebuilt(tmp_path: Path) -> N
         await TINY.publish(opened)
         before = await answers(opened.catalogue)
         await client.flushall()
-        await opened.catalogue.add_checkpoint(MANIFESTS[-1])  # a trainer goes on
+        await opened.catalogue.reconcile(opened.archive, "tiny")  # a trainer goes on
         assert not await opened.catalogue.ready()
         for read in reads(opened.catalogue):
             with pytest.raises(CatalogueUnavailable, match="python -m grokprobe reindex"):
@@ -92,8 +90,9 @@ async def test_every_write_may_be_repeated_and_announces_once(tmp_path: Path) ->
 async def test_an_announcement_that_was_not_acknowledged_is_made_again(tmp_path: Path) -> None:
     """The entry was written, the event was not: the repeated write makes up for it."""
     async with backends(tmp_path) as (opened, _):
-        await opened.catalogue.connection.send(*index.checkpoint_entry(MANIFESTS[0]), atomic=True)
-        await opened.catalogue.add_checkpoint(MANIFESTS[0])
+        await index_run(opened.catalogue, TINY.manifest)
+        await entries.add_to_entry(opened.catalogue.connection, MANIFESTS[0], None)
+        await Catalogue(opened.catalogue.connection._client).add_checkpoint(MANIFESTS[0])
         assert await events(opened) == ["checkpoint tiny 0"]
 
 
@@ -129,6 +128,7 @@ async def test_a_reader_waits_for_what_follows(tmp_path: Path) -> None:
     """Nothing is read twice, foreign entries are passed over, a lost place is noticed."""
     async with backends(tmp_path) as (opened, client):
         reader = opened.events
+        await index_run(opened.catalogue, TINY.manifest)
         await opened.catalogue.add_checkpoint(MANIFESTS[0])
         [first] = await reader.after(BEGINNING, 0)
         waiting = asyncio.create_task(reader.after(first.id, 5))
@@ -159,7 +159,7 @@ async def test_runs_are_paged_in_the_order_of_their_names(tmp_path: Path) -> Non
     """Strictly after the cursor, at most the limit; a cursor need not be there any more."""
     async with backends(tmp_path) as (opened, _):
         for name in ("b", "a-1", "a.1", "a", "c"):
-            await opened.catalogue.add_run(tiny_run(name, steps=(0,)).manifest)
+            await index_run(opened.catalogue, tiny_run(name, steps=(0,)).manifest)
         catalogue = opened.catalogue
         assert await catalogue.runs() == ["a", "a-1", "a.1", "b", "c"]
         assert await catalogue.runs(limit=2) == ["a", "a-1"]
@@ -174,34 +174,10 @@ async def test_a_summary_shows_count_status_and_the_latest_checkpoint(tmp_path: 
     async with backends(tmp_path) as (opened, _):
         await TINY.publish(opened)
         fresh = tiny_run("fresh", steps=(0,))
-        await opened.catalogue.add_run(fresh.manifest)
-        tiny, new = await opened.catalogue.summaries(["tiny", "gone", "fresh"])
+        await index_run(opened.catalogue, fresh.manifest)
+        found = await opened.catalogue.summaries(["tiny", "gone", "fresh"])
+        assert list(found) == ["tiny", "fresh"]
+        tiny, new = found.values()
         assert tiny.manifest == TINY.manifest
         assert (tiny.status, tiny.checkpoint_count, tiny.latest) == ("complete", 3, MANIFESTS[-1])
         assert (new.status, new.checkpoint_count, new.latest) == ("running", 0, None)
-
-
-@with_loop
-async def test_what_is_not_there_is_named(tmp_path: Path) -> None:
-    """Unknown runs are RunNotFound for every read, an unknown step names its neighbours."""
-    async with backends(tmp_path) as (opened, _):
-        for read in reads(opened.catalogue)[1:6]:
-            with pytest.raises(RunNotFound):
-                await read()
-        await TINY.publish(opened)
-        with pytest.raises(StepNotFound, match=r"at step 11; nearest: 0, 10$"):
-            await opened.catalogue.checkpoints("tiny", [0, 11])
-        assert await opened.catalogue.checkpoints("tiny", [200, 0]) == [MANIFESTS[2], MANIFESTS[0]]
-
-
-@with_loop
-async def test_an_entry_that_cannot_be_read_is_a_broken_index(tmp_path: Path) -> None:
-    """Not a broken run: the service then asks object storage."""
-    async with backends(tmp_path) as (opened, client):
-        await TINY.publish(opened)
-        await client.set(index.key("tiny", "manifest"), "{")
-        with pytest.raises(CatalogueUnavailable, match="reindex"):
-            await opened.catalogue.run("tiny")
-        await client.lpush(index.key("other", "manifest"), "no string")
-        with pytest.raises(CatalogueUnavailable, match="WRONGTYPE"):
-            await opened.catalogue.run("other")

@@ -227,11 +227,11 @@ def test_index_and_object_storage_agree_after_it(tmp_path: Path, at: int) -> Non
             assert await opened.catalogue.groups() == []
             await new.publish(opened)
             for _ in range(2):
-                assert await opened.catalogue.run("tiny") == new.manifest
-                assert await opened.catalogue.steps("tiny") == [5]
+                found = await opened.catalogue.contents("tiny")
+                assert (found.run.record, list(found.checkpoints)) == (new.manifest, [5])
                 assert await opened.catalogue.groups() == ["b"]
                 assert await opened.archive.groups() == {"b": ["tiny"]}
-                [state] = await opened.catalogue.states(["tiny"])
+                state = (await opened.catalogue.states(["tiny"]))["tiny"]
                 assert state == await opened.archive.state("tiny")
                 assert state.created_at == new.manifest.created_at
                 await opened.catalogue.rebuild(opened.archive)

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from obstore.store import LocalStore, MemoryStore, ObjectStore, S3Store
@@ -18,7 +19,7 @@ from grokprobe.store.archive.publisher import ArchivePublisher
 from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.archive.verification import problems
 from tests.support.stores import KINDS, Interrupted, contents, interrupting, new_store, with_loop
-from tests.support.tiny import TinyRun, again, tiny_run
+from tests.support.tiny import TinyRun, again, digest_of, tiny_run
 
 TINY = tiny_run(steps=(0, 10))
 WRITES = 2 + 2 * len(TINY.checkpoints) + 1
@@ -57,9 +58,9 @@ async def repeat(archive: ArchiveReader, run: TinyRun) -> None:
     publisher = ArchivePublisher(archive)
     with suppress(RunExists):
         await publisher.publish_run(run.manifest, run.train_mask)
-    for manifest, model in run.checkpoints:
-        await publisher.publish_checkpoint(manifest, model)
-    await publisher.publish_completion(run.completion)
+    published = [await publisher.publish_checkpoint(*each) for each in run.checkpoints]
+    end = msgspec.structs.replace(run.completion, manifests_sha256=digest_of(published))
+    await publisher.publish_completion(end)
 
 
 @pytest.mark.parametrize("at", range(WRITES))

@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from grokprobe.errors import CheckpointCorrupt
-from grokprobe.safety import check_model
+from grokprobe.safety.check import check_model
 from service.inference.runtime import Runtime
 from tests.support.trained import Trained
 
@@ -84,25 +84,25 @@ def test_unsafe_models_are_refused(
     model = onnx.load_model_from_string(good)
     spoil(model)
     with pytest.raises(CheckpointCorrupt, match=reason):
-        check_model(model.SerializeToString(), "run 'x' step 0")
+        check_model(model.SerializeToString(), "run 'x' step 0", 13)
 
 
 @pytest.mark.parametrize("data", [b"", b"not onnx", b"\x08" * 100, b"\xff" * 1000])
 def test_what_is_no_onnx_file(data: bytes) -> None:
     """Bytes that are no model at all are refused, not crashed on."""
     with pytest.raises(CheckpointCorrupt, match="step 0"):
-        Runtime().open(data, "run 'x' step 0")
+        Runtime().open(data, "run 'x' step 0", 13)
 
 
 def test_a_model_that_does_not_load(good: bytes) -> None:
     """A model that passes the checks and that ONNX Runtime refuses is corrupt, in one line."""
     model = onnx.load_model_from_string(good)
-    model.graph.node[0].op_type = "NoSuchOperator"
+    model.graph.node[-1].attribute.add(name="odd", type=onnx.AttributeProto.INT)
     with pytest.raises(CheckpointCorrupt, match="does not load") as caught:
-        Runtime().open(model.SerializeToString(), "run 'x' step 0")
+        Runtime().open(model.SerializeToString(), "run 'x' step 0", 13)
     assert "\n" not in str(caught.value)
 
 
 def test_published_models_are_safe(good: bytes) -> None:
     """What the trainer publishes passes every check."""
-    check_model(good, "run 'tiny' step 0")
+    assert check_model(good, "run 'tiny' step 0", 13).is_ours

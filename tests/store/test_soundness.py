@@ -56,8 +56,9 @@ async def test_a_missing_model(archive: ArchiveReader) -> None:
 @with_loop
 async def test_a_missing_manifest(archive: ArchiveReader) -> None:
     """A model must have its manifest."""
-    [line] = await damage(archive, MANIFEST, None)
-    assert line.startswith(f"{MODEL} is an object that nothing refers to")
+    lines = await damage(archive, MANIFEST, None)
+    assert lines[0] == "runs/tiny/complete.json records other manifests than these"
+    assert lines[1].startswith(f"{MODEL} is an object that nothing refers to")
 
 
 @with_loop
@@ -114,12 +115,12 @@ async def test_a_checkpoint_of_another_split(archive: ArchiveReader) -> None:
     lines = await damage(archive, MANIFEST, other)
     assert len(lines) == 1
     mine = encode_record(TINY.checkpoints[1][0]).replace(
-        str(TINY.manifest.task.split_sha256).encode(), b"0"
+        str(TINY.manifest.task.split_sha256).encode(), b"0" * 64
     )
     await archive.objects.remove(MANIFEST)
     await archive.objects.create(MANIFEST, mine)
-    [line] = await problems(archive, "tiny")
-    assert line == f"{MANIFEST} has another split_sha256 than runs/tiny/run.json"
+    [line] = await problems(archive, "tiny")  # broken, so not one of other manifests as well
+    assert line == f"{MANIFEST} is not of its run: it has another split_sha256 than run.json"
 
 
 @with_loop

@@ -1,11 +1,13 @@
 """A small group of runs whose accuracies are written down: when what happens is known."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from grokprobe.store.backends import Backends
+from grokprobe.store.catalogue.filters import PER_MEMBER, RunFilter
+from grokprobe.store.catalogue.keys import FILED, GROUPS, Command
 from grokprobe.store.records import CheckpointKeyMeasures
 from tests.support.tiny import CREATED_AT, TinyRun, tiny_run
 
@@ -65,7 +67,7 @@ async def publish_some(to: Backends, run: TinyRun, checkpoints: int) -> None:
     """The first so many checkpoints of a run that goes on; may be repeated."""
     if run.name not in await to.catalogue.runs():
         await to.publisher.publish_run(run.manifest, run.train_mask)
-        await to.catalogue.add_run(run.manifest)
+        await to.catalogue.reconcile(to.archive, run.name)
     for manifest, model in run.checkpoints[:checkpoints]:
         await to.publisher.publish_checkpoint(manifest, model)
         await to.catalogue.add_checkpoint(manifest)
@@ -78,3 +80,15 @@ async def publish_group(to: Backends) -> None:
     await publish_some(to, GOES_ON, 2)
     await publish_some(to, FRESH, 0)
     await tiny_run("alone", steps=(0,)).publish(to)
+
+
+def crowd(members: int) -> Iterator[Command]:
+    """The commands that index so many members of the group `crowd`, of which nothing else is there.
+
+    To be declared whole (`Catalogue.initialise`).
+    """
+    listed = RunFilter(group="crowd").filed
+    for number in range(members):
+        others = [part for i in range(PER_MEMBER - 1) for part in (0, f"{i}{listed}/r{number}")]
+        yield ("ZADD", FILED, 0, f"{listed}/r{number}", *others)
+        yield ("ZADD", GROUPS, 0, f"crowd/r{number}")

@@ -19,9 +19,12 @@ KINDS = {
 
 
 @contextmanager
-def redis_server(folder: Path, kind: str = "standalone") -> Iterator[int]:
-    """The port of a server that keeps nothing, on loopback; it ends with the block."""
-    process, port = _start(folder, kind)
+def redis_server(folder: Path, kind: str = "standalone", port: int = 0) -> Iterator[int]:
+    """The port of a server on loopback; it is killed at the end of the block.
+
+    With a `port` it is that one again. It begins with what `dump.rdb` in the folder has.
+    """
+    process, port = _start(folder, kind, port)
     try:
         yield port
     finally:
@@ -29,16 +32,16 @@ def redis_server(folder: Path, kind: str = "standalone") -> Iterator[int]:
         process.wait()
 
 
-def _start(folder: Path, kind: str) -> tuple["subprocess.Popen[bytes]", int]:
+def _start(folder: Path, kind: str, given: int = 0) -> tuple["subprocess.Popen[bytes]", int]:
     """Started again where another program has taken the port since it was found free."""
     # A Cluster also takes the port 10,000 above.
-    port = next(port for port in iter(free_port, 0) if port < 55_000)
+    port = given or next(port for port in iter(free_port, 0) if port < 55_000)
     (folder / "redis.conf").write_text("")  # a Sentinel writes into it
     options = ("--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder))
     command = [str(_binary()), str(folder / "redis.conf"), *KINDS[kind], *options]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     assert eventually(lambda: process.poll() is not None or _answers(port))
-    return (process, port) if process.poll() is None else _start(folder, kind)
+    return (process, port) if process.poll() is None else _start(folder, kind, given)
 
 
 def _answers(port: int) -> bool:

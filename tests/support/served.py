@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -101,14 +102,14 @@ def started(
 
 @contextmanager
 def serving(settings: Settings, folder: Path, **changes: str) -> Iterator[Served]:
-    """The service with these settings on a free port; stopped by SIGTERM at the end."""
+    """The service with these settings on a free port; stopped by Ctrl-C at the end."""
     process, url, log = _start(settings, folder, changes)
     try:
         with httpx.Client(base_url=url, timeout=PATIENCE_S) as client:
             assert client.get("/livez").status_code == 200
             yield Served(client, process, log)
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)  # after SIGTERM it would wait for clients to come
         try:
             process.wait(PATIENCE_S)
         finally:

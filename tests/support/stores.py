@@ -6,6 +6,7 @@ import itertools
 import logging
 import os
 import signal
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from obstore.store import LocalStore, MemoryStore, ObjectStore, S3Store
 from redis.asyncio import Redis
 
 from grokprobe.settings import Settings
+from grokprobe.store.archive.contents import read_contents
 from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.backends import Backends, open_backends
 from grokprobe.store.catalogue.catalogue import Catalogue
@@ -97,11 +99,45 @@ async def answers(source: ArchiveReader | Catalogue) -> dict[str, Any]:
     """All that the two have in common, as plain values."""
     found: dict[str, Any] = {"runs": await source.runs()}
     for run in found["runs"]:
-        steps = await source.steps(run)
-        checkpoints = await source.checkpoints(run, steps)
-        found[run] = (await source.run(run), await source.completion(run), steps, checkpoints)
+        if isinstance(source, Catalogue):
+            there = await source.contents(run)
+        else:
+            there = await read_contents(source, run)
+        records = [there.run, there.completion, *there.checkpoints.values()]
+        found[run] = [record and record.record for record in records], list(there.checkpoints)
     plain: dict[str, Any] = msgspec.to_builtins(found)
     return plain
+
+
+# -- cost ----------------------------------------------------------------------------------------
+
+
+class CountingStore:
+    """Another store; it counts the requests that are sent to it, and each takes `delay_s`."""
+
+    def __init__(self, store: ObjectStore, delay_s: float = 0.0) -> None:
+        self._store, self._delay_s = store, delay_s
+        self.paths: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._store, name)
+
+        def counted(path: str, *args: Any, **kwargs: Any) -> Any:
+            self.paths.append(path)
+            time.sleep(self._delay_s)
+            return call(path, *args, **kwargs)
+
+        return counted if callable(call) else call
+
+    @property
+    def archive(self) -> ArchiveReader:
+        """A new reader of this store."""
+        return ArchiveReader(cast(ObjectStore, self))
+
+
+async def indexed_steps(catalogue: Catalogue, run: str) -> list[int]:
+    """The steps of a run by the index, which proves them."""
+    return list((await catalogue.contents(run)).checkpoints)
 
 
 # -- interruption --------------------------------------------------------------------------------

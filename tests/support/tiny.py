@@ -1,10 +1,10 @@
 """A tiny published run, valid in every part, made in milliseconds and without torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -14,21 +14,27 @@ from onnx import TensorProto, helper, numpy_helper
 
 from grokprobe.analysis.fourier import spectrum
 from grokprobe.analysis.measures import accuracy, cross_entropy
+from grokprobe.store.archive.contents import Contents, manifests_sha256
 from grokprobe.store.archive.publisher import ArchivePublisher
-from grokprobe.store.archive.reader import ArchiveReader
+from grokprobe.store.archive.reader import ArchiveReader, Stored
 from grokprobe.store.backends import Backends
+from grokprobe.store.catalogue.catalogue import Catalogue
 from grokprobe.store.records import (
     FORMAT_VERSION,
     CheckpointManifest,
     Completion,
     ModelRecord,
+    Record,
     RunManifest,
     SpectrumRow,
     TaskRecord,
+    encode_record,
     now,
     sha256,
 )
 from grokprobe.task import Mask, Task, answers, pairs, split, split_sha256
+
+R = TypeVar("R", bound=Record)
 
 CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 WIDTH = 8
@@ -61,10 +67,28 @@ class TinyRun:
 
     async def index(self, backends: Backends) -> None:
         """Index all of it, as a trainer does."""
-        await backends.catalogue.add_run(self.manifest)
+        await index_run(backends.catalogue, self.manifest)
         for manifest, _ in self.checkpoints:
             await backends.catalogue.add_checkpoint(manifest)
         await backends.catalogue.reconcile(backends.archive, self.name)
+
+
+async def index_run(catalogue: Catalogue, manifest: RunManifest) -> None:
+    """Index a run that has just begun."""
+    bare = Contents(run=stored(manifest), completion=None, checkpoints={}, problems=[])
+    if await catalogue.seal(manifest.run) is None:
+        await catalogue.put_run(bare)
+
+
+def stored(record: R) -> Stored[R]:
+    """A record as it would be read from the bytes that are written of it."""
+    data = encode_record(record)
+    return Stored(record, sha256(data), data)
+
+
+def digest_of(manifests: Iterable[CheckpointManifest]) -> str:
+    """The digest over all manifests of a run."""
+    return manifests_sha256({manifest.step: stored(manifest) for manifest in manifests})
 
 
 def tiny_run(
@@ -101,7 +125,13 @@ def tiny_run(
         group=group,
     )
     checkpoints = [_checkpoint(manifest, task, train_mask, step, max(steps)) for step in steps]
-    completion = Completion(run=run, created_at=CREATED_AT, status="complete", step=max(steps))
+    completion = Completion(
+        run=run,
+        created_at=CREATED_AT,
+        status="complete",
+        step=max(steps),
+        manifests_sha256=digest_of(manifest for manifest, _ in checkpoints),
+    )
     return TinyRun(manifest, train_mask, checkpoints, completion)
 
 
@@ -116,11 +146,14 @@ def again(run: TinyRun) -> TinyRun:
 
 
 def _created(run: TinyRun, moment: datetime) -> TinyRun:
+    replace = msgspec.structs.replace
+    checkpoints = [(replace(m, created_at=moment), model) for m, model in run.checkpoints]
+    digest = digest_of(manifest for manifest, _ in checkpoints)
     return TinyRun(
-        msgspec.structs.replace(run.manifest, created_at=moment),
+        replace(run.manifest, created_at=moment),
         run.train_mask,
-        [(msgspec.structs.replace(m, created_at=moment), model) for m, model in run.checkpoints],
-        msgspec.structs.replace(run.completion, created_at=moment),
+        checkpoints,
+        replace(run.completion, created_at=moment, manifests_sha256=digest),
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,20 +54,21 @@ class Trained:
         return self.settings.home_path / "store" / "runs" / self.run
 
     def objects(self) -> dict[str, bytes]:
-        """Every object but the attempts, without the moments of their creation."""
-        return {
-            path.relative_to(self.folder).as_posix(): _timeless(path)
-            for path in self.folder.rglob("*")
-            if path.is_file() and "attempts" not in path.parts
-        }
+        """Every object, as `timeless` has them."""
+        files = [path for path in self.folder.rglob("*") if path.is_file()]
+        return timeless({p.relative_to(self.folder).as_posix(): p.read_bytes() for p in files})
 
 
-def _timeless(path: Path) -> bytes:
-    data = path.read_bytes()
-    if path.suffix != ".json":
-        return data
+def timeless(objects: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The objects of a run by path, but its attempts, without the moments of their creation."""
+    kept = {path: data for path, data in objects.items() if "attempts" not in path}
+    return {p: _without_moment(data) if p.endswith(".json") else data for p, data in kept.items()}
+
+
+def _without_moment(data: bytes) -> bytes:
     record = json.loads(data)
-    del record["created_at"]
+    record.pop("created_at")
+    record.pop("manifests_sha256", None)  # digests of bytes in which moments are
     return json.dumps(record).encode()
 
 

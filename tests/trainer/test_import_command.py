@@ -201,7 +201,7 @@ def test_a_layout_of_before_is_the_same(home: Path, tmp_path: Path) -> None:
     manifest = json.loads(record.read_text())
     manifest["config"]["layout"]["file"] = {"state": "", "ignore": ["blocks.*"]}
     manifest["config"]["layout"]["step"] = {"number": 1}
-    manifest["config_sha256"] = "0"
+    manifest["config_sha256"] = "0" * 64
     record.write_text(json.dumps(manifest))
     assert main(command) == 0
 

@@ -11,6 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from grokprobe.safety.check import OUTPUTS
 from grokprobe.settings import Settings
 from grokprobe.store.archive.verification import problems
 from tests.support.tiny import tiny_run
@@ -18,7 +19,6 @@ from tests.support.trained import Trained, archive, manifests, tiny_config
 from tests.trainer.test_families import FAMILIES
 from tests.trainer.test_families import files as exported
 from trainer.__main__ import main
-from trainer.importing.onnx_files import OUTPUTS
 from trainer.measuring.gradients import gradient_measures
 from trainer.models.network import Activations, Network
 
@@ -151,11 +151,11 @@ def changed(model: onnx.ModelProto, number: int, how: Callable[[np.ndarray], np.
         (odd_step, "'early' is no step"),
         (other_operation, "says that its operation is sub, not add"),
         (function, "is refused: it defines functions"),
-        (fixed_batch, "does not run: "),
-        (float_pairs, "its input pairs is tensor(float), not tensor(int64)"),
-        (more_classes, "its output logits is float32 (1, 8), not float32 (1, 7)"),
+        (fixed_batch, "its input `pairs` is not (any number, 2)"),
+        (float_pairs, "its input `pairs` is not int64"),
+        (more_classes, "its output 'logits' is pairs x 8, not pairs x 7"),
         (not_finite, "its output logits is not finite"),
-        (unknown_operator, "does not run: "),
+        (unknown_operator, "its node 0, 'NoSuchOperator', is not allowed: "),
     ],
 )
 def test_a_model_that_breaks_the_contract_is_refused(
@@ -190,7 +190,13 @@ def test_files_must_agree_with_the_command_and_with_each_other(
     assert main(command(tmp_path / "x.onnx")) == 2
     assert main(command(paths[0])) == 0
     assert main(command(paths[1])) == 2
-    words = ["modulus is 7, not 11", "step 0 too", "odd prime", "not an ONNX", "is another run"]
+    words = [
+        "pairs x 7, not pairs x 11",
+        "step 0 too",
+        "odd prime",
+        "not an ONNX",
+        "is another run",
+    ]
     said = capsys.readouterr().err.splitlines()
     errors = [line for line in said if not line.startswith("warning: ")]  # nothing was learned
     assert all(word in error for word, error in zip(words, errors, strict=True))

@@ -14,9 +14,11 @@ from grokprobe.analysis.fourier import spectrum
 from grokprobe.analysis.irreps import irrep_spectrum
 from grokprobe.errors import RunExists, RunNotFound, StoreUnavailable
 from grokprobe.settings import Settings
+from grokprobe.store.archive.contents import manifests_sha256
 from grokprobe.store.archive.verification import problems
 from grokprobe.store.backends import open_backends
 from grokprobe.store.records import Completion, RunManifest
+from tests.support.stores import answers
 from tests.support.trained import (
     TINY_STEPS,
     Trained,
@@ -56,12 +58,12 @@ def test_the_catalogue_knows_what_the_archive_holds(trained: Trained) -> None:
 
     async def look() -> None:
         async with open_backends(trained.settings) as backends:
-            for source in (backends.archive, backends.catalogue):
-                assert await source.runs() == ["tiny"]
-                assert await source.steps("tiny") == TINY_STEPS
-            assert await backends.catalogue.run("tiny") == await backends.archive.run("tiny")
-            completion = await backends.catalogue.completion("tiny")
-            assert completion == await backends.archive.completion("tiny")
+            assert await answers(backends.catalogue) == await answers(backends.archive)
+            found = await backends.catalogue.contents("tiny")
+            assert list(found.checkpoints) == TINY_STEPS
+            assert found.completion is not None
+            digest = found.completion.record.manifests_sha256
+            assert digest == manifests_sha256(found.checkpoints)
 
     asyncio.run(look())
 
@@ -91,7 +93,7 @@ def test_storage_is_asked_again_after_growing_pauses(
 
     asyncio.run(ask())
     warned = [str(e["message"]) for e in events(capsys.readouterr().out) if e["event"] == "warning"]
-    assert warned == [f"storage is silent; trying again in {s} s" for s in ("0.5", 1, 2, 4, 8, 10)]
+    assert warned == [f"storage is silent; trying again in {s} s" for s in ("0.5", 1, 2, 4, 8, 16)]
 
 
 def test_measures_are_those_of_the_published_file(trained: Trained) -> None:

@@ -33,6 +33,7 @@ from trainer.jobs import threads
 from trainer.jobs.opening import RunFailed
 from trainer.jobs.training import resume, start, start_all
 from trainer.publishing.publication import Publication
+from trainer.reporting.exit_status import Exit
 from trainer.reporting.progress import JsonReporter
 
 KILLS = 20
@@ -475,7 +476,7 @@ def test_a_full_disk_stops_training_and_publishes_nothing_wrong(
         run = Trained(settings_at(tmp_path), "tiny", trained.config)
         impatient = "import trainer.publishing.publication as p; p.RETRY_S = 1.0"
         done = trained_after(impatient, run, "--config", configured(tmp_path), "--run", "tiny")
-        assert done.returncode == 1
+        assert done.returncode == Exit.STORE_AWAY
         assert done.stderr.count("\n") == 1
         assert "object storage cannot write: " in done.stderr
         assert "No space left on device" in done.stderr

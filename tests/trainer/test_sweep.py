@@ -232,7 +232,7 @@ def test_a_sweep_trains_one_cell_a_cpu(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_second_ctrl_c_insists(tmp_path: Path) -> None:
     """Both children end, whatever they do, and neither has failed: the same command goes on."""
-    path = tiny(tmp_path, '"training.seed" = [0, 1]\n', steps=10**6)
+    path = tiny(tmp_path, '"training.seed" = [0, 1]\n', steps=10**5)
     with sweeping(tmp_path, str(path), "--jobs", "2") as process:
         assert process.stdout is not None
         begun: set[int] = set()

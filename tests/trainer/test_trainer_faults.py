@@ -35,6 +35,7 @@ from trainer.jobs.opening import RunFailed
 from trainer.jobs.training import resume, start
 from trainer.publishing import publication as publish
 from trainer.publishing.schedule import published_steps
+from trainer.reporting.exit_status import Exit
 from trainer.reporting.progress import JsonReporter
 
 
@@ -184,7 +185,8 @@ def test_training_survives_a_redis_that_refuses(
         closed.bind(("127.0.0.1", 0))
         url = f"redis://127.0.0.1:{closed.getsockname()[1]}"
         settings = Settings(home=str(tmp_path), redis_url=url)
-        assert start(settings, trained.config, "tiny", JsonReporter()) == 0
+        assert start(settings, trained.config, "tiny", JsonReporter()) == Exit.INDEX_BEHIND
+        assert resume(settings, "tiny", JsonReporter()) == Exit.INDEX_BEHIND
     warnings = [e for e in events(capsys.readouterr().out) if e["event"] == "warning"]
     assert "training goes on" in str(warnings[0]["message"])
     assert "python -m grokprobe reindex" in str(warnings[-1]["message"])

@@ -35,7 +35,7 @@ class TransformerShape(Section, frozen=True, kw_only=True):
     tokens: Literal["a b =", "a b"] = "a b ="
     activation: Activation = "relu"
     attention_rate: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
-    attention_scale: Annotated[float, msgspec.Meta(gt=0)] | Literal["1/sqrt(d_head)"] = (
+    attention_scale: Annotated[float, msgspec.Meta(gt=0, le=1e6)] | Literal["1/sqrt(d_head)"] = (
         "1/sqrt(d_head)"
     )
     causal: bool = True
@@ -83,6 +83,7 @@ def architecture(section: ModelSection) -> dict[str, Any]:
 
 PRESETS = Path(__file__).parent / "presets"
 
+MOST_CHECKPOINTS = 50_000  # of a run: `complete.json` has measures of each
 Count = Annotated[int, msgspec.Meta(ge=0, le=65_536)]
 Step = Annotated[int, msgspec.Meta(ge=0, lt=10**10)]  # ten digits in an object's name
 Moment = Annotated[float, msgspec.Meta(ge=0, lt=1)]
@@ -194,6 +195,16 @@ def _check(config: Config) -> None:
     for start, end, _ in config.checkpoints.dense:
         if start > end:
             raise InvalidInput("checkpoints.dense", f"no step lies in the window {start} to {end}")
+    if (due := _most_checkpoints(config)) > MOST_CHECKPOINTS:
+        message = f"ask for up to {due} checkpoints; a run has at most {MOST_CHECKPOINTS}"
+        raise InvalidInput("checkpoints", message)
+
+
+def _most_checkpoints(config: Config) -> int:
+    """How many steps may be published, without making the list of them."""
+    asked, steps = config.checkpoints, config.training.steps
+    dense = sum(len(range(start, min(end, steps) + 1, n)) for start, end, n in asked.dense)
+    return asked.log_spaced + steps // asked.every + dense
 
 
 def decode_config(raw: Mapping[str, Any], source: str, sources: Sources | None = None) -> Config:

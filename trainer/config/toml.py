@@ -187,7 +187,7 @@ def _assignment(text: str, free: Collection[str]) -> tuple[str, str, Any]:
     plain = value.strip()
     try:
         found = tomllib.loads(f"value = {value}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return section, field, plain
     is_one = found.keys() == {"value"}  # and not more lines of TOML
     if is_one and (isinstance(found["value"], str) or f"{section}.{field}" not in free):
@@ -205,8 +205,10 @@ def read_toml(
     """
     try:
         raw = tomllib.loads(read_text(path))
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidInput(str(path), f"is not TOML: {error}") from None
+    except RecursionError:
+        raise InvalidInput(str(path), "is nested too deep") from None
+    except ValueError as error:  # its own kind, and that of an integer of thousands of digits
+        raise InvalidInput(str(path), f"is not TOML: {str(error).partition(';')[0]}") from None
     sources = {}
     for text in assignments:
         section, field, value = _assignment(text, free)

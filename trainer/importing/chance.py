@@ -3,11 +3,11 @@
 import sys
 from collections.abc import Iterator
 from math import sqrt
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
+from grokprobe.analysis.outputs import PairOutputs
 from grokprobe.errors import InvalidInput
 from grokprobe.task import UNDEFINED, Operation, Residues, Task, answers
 from trainer.importing.elements import ORDERS, Composition, inverses, numbers_of, of_pairs
@@ -25,19 +25,24 @@ ADVICE = (
 )
 
 
-def warn_at_chance(logits: NDArray[np.floating[Any]], grid: Grid, numbers: Residues) -> None:
+def warn_at_chance(predicted: Residues, grid: Grid, numbers: Residues) -> None:
     """Print on stderr that the last checkpoint of an import answers by chance, if it does.
 
-    `logits` (p*p, p) are those to be published, of all pairs in canonical order; `numbers` (p,) are
-    those of our elements in the files.
+    `predicted` (p*p,) is what it answers, of all pairs in canonical order; `numbers` (p,) are those
+    of our elements in the files.
     """
-    if message := at_chance(logits, grid, numbers):
+    if message := at_chance(predicted, grid, numbers):
         print(f"warning: {message}", file=sys.stderr)
 
 
-def at_chance(logits: NDArray[np.floating[Any]], grid: Grid, numbers: Residues) -> str | None:
-    """What is to be said of logits that answer by chance, and which reading would be better."""
-    predicted = logits.argmax(axis=1)
+def answers_of(outputs: PairOutputs) -> Residues:
+    """What logits answer, (p*p,): the residue of the largest of each pair, the lowest of equals."""
+    parts = [logits.argmax(axis=1) for [logits] in outputs.blocks(["logits"])]
+    return np.concatenate(parts)
+
+
+def at_chance(predicted: Residues, grid: Grid, numbers: Residues) -> str | None:
+    """What is to be said of answers (p*p,) by chance, and which reading would be better."""
     accuracy, bound = _accuracy(predicted, grid.answers), _bound(grid.answers)
     readings = _readings(grid.task, numbers)
     found = {words: _accuracy(predicted, table) for words, table in readings}

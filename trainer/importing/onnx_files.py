@@ -11,12 +11,13 @@ import onnxruntime as ort
 
 from grokprobe.analysis.probe import Probe
 from grokprobe.errors import CheckpointCorrupt, InvalidInput
-from grokprobe.safety import check_model
+from grokprobe.safety.bounds import Bounds
+from grokprobe.safety.check import OUTPUTS, check_model
 from grokprobe.settings import Settings
 from grokprobe.store.records import sha256
 from grokprobe.task import Residues, Task
 from trainer.config.schema import Step
-from trainer.importing.chance import warn_at_chance
+from trainer.importing.chance import answers_of, warn_at_chance
 from trainer.importing.elements import elements_record
 from trainer.importing.files import read_file
 from trainer.importing.layout import LayoutTask
@@ -26,23 +27,12 @@ from trainer.importing.tensors import OF_EMBEDDED_MLP, OF_LAYER, OF_TRANSFORMER
 from trainer.learning.data import Grid, make_grid
 from trainer.measuring.file_gradients import file_gradients
 from trainer.measuring.gradients import NAMES
-from trainer.measuring.measures import read_outputs
+from trainer.measuring.measures import SessionOutputs, read_outputs
 from trainer.measuring.norms import weight_norms
 from trainer.models.export import Exported, open_session, opset, stamp, strip
 from trainer.reporting.progress import Reporter
 
 BLOCK = re.compile(r"blocks\.\d+\.")
-OUTPUTS = {
-    "logits": ("batch", "p"),
-    "neurons": ("batch", "d_mlp"),
-    "attention": ("batch", "heads", "tokens"),
-    "embedding": ("p", "d_model"),
-    "embedding_b": ("p", "d_model"),
-    "effective_embedding": ("p", "d_mlp"),
-    "effective_embedding_b": ("p", "d_mlp"),
-    "unembedding": ("p", "d_model"),
-    "neuron_logit_map": ("p", "d_mlp"),
-}
 
 
 def import_onnx(
@@ -80,33 +70,36 @@ def import_onnx(
     ordered = [checkpoints[step] for step in in_order]
     if dry_run:
         print(*rehearse(settings, manifest, told_of(ordered, grid)), sep="\n")
-    last = read_outputs(open_session(ordered[-1].model), grid, "logits")
-    warn_at_chance(last.logits, grid, numbers)
+    last = read_outputs(open_session(ordered[-1].model), grid, "logits", rows=ordered[-1].rows)
+    warn_at_chance(answers_of(last.outputs), grid, numbers)
     return 0 if dry_run else publish(settings, manifest, grid, in_order, ordered, reporter)
 
 
 def told_of(checkpoints: Sequence[Exported], grid: Grid) -> Iterator[str]:
     """A line about each checkpoint: its size, and how well it answers."""
     for one in checkpoints:
-        figures = figures_of(read_outputs(open_session(one.model), grid, "logits"))
+        figures = figures_of(_logits(one, grid))
         yield f"step {one.step}: {len(one.model):,} bytes, {figures}"
+
+
+def _logits(checkpoint: Exported, grid: Grid) -> Probe:
+    session = open_session(checkpoint.model)
+    return read_outputs(session, grid, "logits", rows=checkpoint.rows)
 
 
 def _check(
     data: bytes, grid: Grid, numbers: Residues, step: int | None, run: str, where: str
 ) -> Exported:
     """The file as it will be published. Raises InvalidInput unless it honours the contract."""
-    try:
-        check_model(data, where)
-    except CheckpointCorrupt as error:
-        raise InvalidInput("", str(error)) from None
+    _bounds(data, grid, where)
     proto = onnx.load_model_from_string(data)
     step = _step(proto, grid.task, step, where)
     reorder(proto, OUTPUTS, numbers)
     strip(proto)
     model = stamp(proto, run, step, grid.task)
     try:
-        probe = _check_answers(open_session(model), grid, where)
+        rows, session = _bounds(model, grid, where).pairs_at_once, open_session(model)
+        spread = _check_answers(session, grid, where, rows)
     except InvalidInput:
         raise
     except Exception as error:  # ONNX Runtime's own exceptions share no public base
@@ -114,9 +107,18 @@ def _check(
         raise InvalidInput(where, f"does not run: {reason}") from None
     arrays = {t.name: onnx.numpy_helper.to_array(t) for t in proto.graph.initializer}
     floats = {name: w for name, w in arrays.items() if np.issubdtype(w.dtype, np.floating)}
-    gradients = file_gradients(proto, probe.logits) if _named_as_ours(floats) else {}
+    differentiable = rows >= grid.task.modulus and _named_as_ours(floats)
+    gradients = file_gradients(proto, session, grid.task.modulus, spread) if differentiable else {}
     extra = weight_norms(floats) | dict.fromkeys(NAMES) | gradients
-    return Exported(step, model, opset(proto), extra)
+    return Exported(step, model, opset(proto), extra, rows=rows)
+
+
+def _bounds(model: bytes, grid: Grid, where: str) -> Bounds:
+    """What a file takes. Raises InvalidInput unless a service would load it."""
+    try:
+        return check_model(model, where, grid.task.modulus)
+    except CheckpointCorrupt as error:
+        raise InvalidInput("", str(error)) from None
 
 
 def _named_as_ours(parameters: Iterable[str]) -> bool:
@@ -142,26 +144,21 @@ def _step(proto: onnx.ModelProto, task: Task, given: int | None, where: str) -> 
         raise InvalidInput(where, message) from None
 
 
-def _check_answers(session: ort.InferenceSession, grid: Grid, where: str) -> Probe:
-    """The outputs. Raises InvalidInput unless they are of the contract's kinds and finite."""
-    [given] = session.get_inputs()
-    if given.type != "tensor(int64)":
-        raise InvalidInput(where, f"its input pairs is {given.type}, not tensor(int64)")
+def _check_answers(session: ort.InferenceSession, grid: Grid, where: str, rows: int) -> float:
+    """The range of the logits of all pairs.
+
+    Raises InvalidInput unless the outputs are finite.
+    """
     offered = {output.name for output in session.get_outputs()}
     names = [name for name in OUTPUTS if name in offered]
-    for batch in (1, 2):
-        values = session.run(names, {"pairs": grid.pairs[:batch]})
-        for name, value in zip(names, values, strict=True):
-            lengths = {"batch": batch, "p": grid.task.modulus}
-            expected = tuple(lengths.get(axis, axis) for axis in OUTPUTS[name])
-            fits = len(value.shape) == len(expected) and all(
-                isinstance(e, str) or e == n for e, n in zip(expected, value.shape, strict=True)
-            )
-            if value.dtype != np.float32 or not fits:
-                got = f"{value.dtype} {value.shape}"
-                raise InvalidInput(where, f"its output {name} is {got}, not float32 {expected}")
-    probe = read_outputs(session, grid)
-    for name, value in vars(probe).items():
-        if name in names and value is not None and not np.isfinite(value).all():
+    for batch in (1, 2):  # a file may say that it takes another number
+        session.run(names, {"pairs": grid.pairs[:batch]})
+    lows, highs = np.full((2, len(names)), [[np.inf], [-np.inf]])
+    outputs = SessionOutputs(session, grid.pairs, tuple(names), rows)
+    for block in outputs.blocks(names):
+        lows = np.minimum(lows, [values.min() for values in block])
+        highs = np.maximum(highs, [values.max() for values in block])
+    for name, finite in zip(names, np.isfinite(lows + highs), strict=True):
+        if not finite:
             raise InvalidInput(where, f"its output {name} is not finite")
-    return probe
+    return float((highs - lows)[names.index("logits")])

@@ -23,6 +23,7 @@ from trainer.importing.mapping import ForeignNetwork
 from trainer.learning.data import Grid
 from trainer.models.export import Exported, open_session
 from trainer.publishing.publication import Publication
+from trainer.reporting.exit_status import Exit
 from trainer.reporting.progress import Reporter, shown
 
 
@@ -70,23 +71,23 @@ def publish(
     """
     run, last = manifest.run, steps[-1]
 
-    async def act() -> None:
+    async def act() -> bool:
         async with open_backends(settings) as backends:
             publication = Publication(backends, manifest, grid, reporter)
             if not await is_published(backends.archive, manifest):
                 await publication.create()
             if await backends.archive.completion(run) is not None:
-                await publication.reconcile()
-                return
+                return await publication.reconcile()
             await publication.begin()
             for one in checkpoints:
                 await publication.publish_model(one, open_session(one.model))
             await publication.complete("complete", last)
+            return not publication.index_is_behind
 
-    asyncio.run(act())
+    is_indexed = asyncio.run(act())
     words = f"run {run} is imported: {len(steps)} checkpoints, the last of step {last}"
     reporter.end(run, "complete", last, words)
-    return 0
+    return Exit.DONE if is_indexed else Exit.INDEX_BEHIND
 
 
 async def is_published(archive: ArchiveReader, manifest: RunManifest) -> bool:

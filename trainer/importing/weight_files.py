@@ -8,15 +8,18 @@ succeeds when it is repeated, and is refused under a name that holds anything el
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from grokprobe.analysis.outputs import ROWS, Outputs
 from grokprobe.analysis.probe import Probe
 from grokprobe.errors import InvalidInput
 from grokprobe.settings import Settings
 from grokprobe.store.records import RunManifest
-from trainer.importing.chance import warn_at_chance
+from grokprobe.task import Residues
+from trainer.importing.chance import answers_of, warn_at_chance
 from trainer.importing.checkpoints import Found, FoundRun, find_run, task_of
 from trainer.importing.layout import Layout
 from trainer.importing.layouts.splits import ShuffleSplit
@@ -71,8 +74,8 @@ def import_run(
     manifest, grid = _describe(found, first, run, group)
     graph = Graph(export_graph(model_of(first), grid.sample()), run, grid.task)
     for one in found.checkpoints:
-        logits = _checked_logits(one, found.layout, graph, grid, run)
-    warn_at_chance(logits.numpy(), grid, found.numbers)
+        predicted = _checked_answers(one, found.layout, graph, grid, run)
+    warn_at_chance(predicted, grid, found.numbers)
     steps = [one.step for one in found.checkpoints]
     exported = _export(found.checkpoints, found.layout, graph)
     return publish(settings, manifest, grid, steps, exported, reporter)
@@ -94,13 +97,11 @@ def _told_of(found: FoundRun, grid: Grid) -> Iterator[str]:
     """A line about each checkpoint: its size, and how well it answers. Raises InvalidInput."""
     for one in found.checkpoints:
         model = model_of(one.read(found.layout))
-        with torch.no_grad():
-            logits = model(torch.from_numpy(grid.pairs)).logits
-        _refuse_infinite(one, logits)
+        outputs = NetworkOutputs(one.where, model, grid)
         size = sum(weight.nbytes for weight in model.parameters())
-        figures = figures_of(Probe(grid.task, grid.train, logits=logits.numpy()))
+        figures = figures_of(Probe(grid.task, grid.train, outputs))
         yield f"step {one.step}: {size:,} bytes of weights, {figures}"
-    warn_at_chance(logits.numpy(), grid, found.numbers)
+    warn_at_chance(answers_of(outputs), grid, found.numbers)
 
 
 def _describe(
@@ -120,24 +121,38 @@ def _describe(
     return manifest, grid
 
 
-def _checked_logits(one: Found, layout: Layout, graph: Graph, grid: Grid, run: str) -> torch.Tensor:
-    """The logits of all pairs, (p*p, p).
+@dataclass(frozen=True)
+class NetworkOutputs:
+    """The logits of a network in torch, which stands at `where`, over the pairs of a grid."""
 
-    Raises InvalidInput unless they are finite, ParityError unless ONNX computes them too.
+    where: str
+    network: Network
+    grid: Grid
+    names = ("logits",)
+
+    def blocks(self, names: Sequence[str]) -> Iterator[Sequence[Outputs]]:
+        """Consecutive rows of the logits. Raises InvalidInput unless they are finite."""
+        for pairs in torch.split(torch.from_numpy(self.grid.pairs), ROWS):
+            with torch.no_grad():
+                logits = self.network(pairs).logits
+            if not logits.isfinite().all():
+                message = "its logits are beyond float32; are the weights scaled?"
+                raise InvalidInput(self.where, message)
+            yield [logits.numpy()] * len(names)
+
+
+def _checked_answers(one: Found, layout: Layout, graph: Graph, grid: Grid, run: str) -> Residues:
+    """What the network answers, (p*p,).
+
+    Raises InvalidInput unless its logits are finite, ParityError unless ONNX computes them too.
     """
     model = model_of(one.read(layout))
+    predicted = answers_of(NetworkOutputs(one.where, model, grid))
     with torch.no_grad():
-        logits: torch.Tensor = model(torch.from_numpy(grid.pairs)).logits
-        _refuse_infinite(one, logits)
         expected = model(torch.from_numpy(grid.sample())).logits.numpy()
     session = open_session(graph.fill(weights_of(model), one.step))
     check_parity(run_logits(session, grid.sample()), expected, run, one.step)
-    return logits
-
-
-def _refuse_infinite(one: Found, logits: torch.Tensor) -> None:
-    if not logits.isfinite().all():
-        raise InvalidInput(one.where, "its logits are beyond float32; are the weights scaled?")
+    return predicted
 
 
 def _export(found: Sequence[Found], layout: Layout, graph: Graph) -> Iterator[Exported]:

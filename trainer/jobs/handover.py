@@ -3,12 +3,19 @@
 from collections import deque
 from collections.abc import Sequence
 
+import torch
+from safetensors import SafetensorError
+
+from grokprobe.errors import CheckpointCorrupt
+from grokprobe.store.archive.names import training_state_prefix
+from grokprobe.store.archive.training_states import TrainingState
 from trainer.config.schema import Config
 from trainer.jobs.signals import Interruption
 from trainer.learning.learner import Learner
 from trainer.learning.snapshot import Snapshot
 from trainer.publishing.schedule import published_steps
 from trainer.publishing.training_run import StepOfRun, TrainingRun, publish_step
+from trainer.publishing.training_state import decode_snapshots
 from trainer.publishing.worker import Worker
 from trainer.reporting.progress import Reporter
 
@@ -33,9 +40,26 @@ class Handover:
         self.kept = [deque[Snapshot](maxlen=keep) for _ in members]  # since the last scheduled step
         self._lost: set[int] = set()  # members whose loss is not finite
 
-    def restore(self, number: int, learner: Learner, snapshots: Sequence[Snapshot]) -> None:
-        """Put a member where a training state was saved: the last of the snapshots."""
+    def restore(self, number: int, learner: Learner, state: TrainingState) -> None:
+        """Put a member where a training state was saved. CheckpointCorrupt for one that is none."""
+        record = state.record
+        try:
+            self._restore(number, learner, decode_snapshots(state.tensors), record.step)
+        except torch.OutOfMemoryError:
+            raise
+        except (SafetensorError, LookupError, ValueError, TypeError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise CheckpointCorrupt(
+                f"{training_state_prefix(record.run, record.attempt)} holds no training state of "
+                f"step {record.step} of this network ({reason}); remove it to go on from another"
+            ) from None
+
+    def _restore(
+        self, number: int, learner: Learner, snapshots: Sequence[Snapshot], step: int
+    ) -> None:
         *between, last = snapshots
+        if last.step != step:
+            raise LookupError(f"it ends at step {last.step}")
         learner.restore(number, last)
         names = learner.members[number]  # in the order of the network, as sums of floats want it
         for one in between:

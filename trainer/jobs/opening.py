@@ -65,6 +65,7 @@ class Runs:
     def __init__(self, worker: Worker, backends: Backends, reporter: Reporter) -> None:
         self._worker, self._backends, self._reporter = worker, backends, reporter
         self._archive = backends.archive
+        self.index_is_behind = False  # of a run that had ended before
 
     def _published(self, run: str) -> RunManifest | None:
         """The manifest of a run, if there is one."""
@@ -98,7 +99,7 @@ class Runs:
         completion = self._worker.call(self._archive.completion, run)
         if completion is not None:
             ended = Publication(self._backends, manifest, grid, self._reporter)
-            self._worker.call(ended.reconcile)
+            self.index_is_behind |= not self._worker.call(ended.reconcile)
             self._worker.call(TrainingStates(self._archive.objects).clear, run)
             if completion.status == "failed":
                 raise RunFailed(f"run {run!r} failed: {completion.reason}")

@@ -21,11 +21,11 @@ from grokprobe.errors import SettingError
 from grokprobe.settings import Settings, variable
 from trainer.config.sweep import Sweep
 from trainer.jobs.existing import standing
+from trainer.reporting.exit_status import Exit, common_status
 from trainer.reporting.sweep_board import Row, SweepBoard, make_board, parse_event
 
 LINE_BYTES = 2**20  # of a child; a line is an event or one line of an error
 INTERRUPTED = {128 + signal.SIGTERM, 128 + signal.SIGINT, -signal.SIGTERM, -signal.SIGINT}
-REFUSED = 2
 
 
 class SweepProcesses:
@@ -104,16 +104,17 @@ class SweepProcesses:
 
 
 def _conclude(row: Row, code: int, *, asked: bool) -> None:
-    """What the exit status says: 0 done, 2 refused, 1 and all others failed.
+    """What the exit status says: done, though perhaps not indexed; refused; all others failed.
 
     A child that a signal ended after it was `asked` to stop was killed by a second Ctrl-C.
     """
-    if code == 0:
+    row.code = code
+    if code in (Exit.DONE, Exit.INDEX_BEHIND):
         row.status = row.facts.get("status", "complete")
     elif code in INTERRUPTED or (asked and code < 0):
         row.status = "interrupted"
     else:
-        row.status = "refused" if code == REFUSED else "failed"
+        row.status = "refused" if code == Exit.REFUSED else "failed"
         row.reason = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
 
 
@@ -153,9 +154,9 @@ def child_environment(settings: Settings, slot: int, threads: int) -> dict[str, 
 def train_all(sweep: Sweep, settings: Settings, jobs: int | None) -> int:
     """Train what is not trained yet, `jobs` at once or as `at_once` says; return the exit status.
 
-    0 if every run is complete, else 128 + signal if one came, else 1 if one has failed or was
-    interrupted, else 2. Raises InvalidInput, before any training, if a run exists with another
-    configuration.
+    128 + signal if one came before every run was complete, else what all cells that did not exit
+    with 0 have in common, else 1. Raises InvalidInput, before any training, if a run exists with
+    another configuration.
     """
     jobs = jobs or at_once(sweep)
     last_port = settings.trainer_metrics_port + jobs - 1
@@ -168,6 +169,7 @@ def train_all(sweep: Sweep, settings: Settings, jobs: int | None) -> int:
         if completion := ended.get(row.cell.run):
             row.status, row.reason = completion.status, completion.reason
             row.facts["step"] = completion.step
+            row.code = Exit.FAILED if completion.status == "failed" else Exit.DONE
     board = make_board(settings, rows)
     cells = SweepProcesses(sweep, settings, rows, board)
     try:
@@ -178,7 +180,6 @@ def train_all(sweep: Sweep, settings: Settings, jobs: int | None) -> int:
         asyncio.run(cells.train(max(1, min(jobs, waiting))))
     finally:
         board.close(rows)
-    if all(row.done for row in rows):
-        return 0
-    refused = all(row.done or row.status == "refused" for row in rows)
-    return 128 + cells.signal if cells.signal else REFUSED if refused else 1
+    if cells.signal and not all(row.done for row in rows):
+        return 128 + cells.signal
+    return common_status({row.code for row in rows})

@@ -8,6 +8,7 @@ import onnx
 import torch
 
 from grokprobe.errors import GrokprobeError
+from grokprobe.safety.check import check_model
 from grokprobe.settings import Settings
 from grokprobe.store.archive.training_states import TrainingState
 from trainer.config.schema import Config
@@ -20,9 +21,10 @@ from trainer.learning.snapshot import Snapshot
 from trainer.learning.train import prepare, train
 from trainer.models import make_network
 from trainer.models.export import export_graph
-from trainer.publishing.training_run import TrainingRun
-from trainer.publishing.training_state import decode_snapshots, environment
+from trainer.publishing.training_run import TrainingRun, index_ended
+from trainer.publishing.training_state import environment
 from trainer.publishing.worker import Worker
+from trainer.reporting.exit_status import Exit
 from trainer.reporting.progress import Reporter
 
 StatesByStep = Mapping[int, TrainingState]  # by step
@@ -62,11 +64,12 @@ def start_all(
     """`start` for runs that are trained side by side as an ensemble of that name."""
     device = prepare(next(iter(configs.values())).training)  # may refuse: nothing is published yet
     with Worker() as worker, opened_backends(worker, settings) as backends:
-        members, failures = Runs(worker, backends, reporter).members(configs, group, go_on)
-        status = Training(worker, reporter, device)(members, name) if members else 0
-        if failures and not status:
+        runs = Runs(worker, backends, reporter)
+        members, failures = runs.members(configs, group, go_on)
+        status = Training(worker, reporter, device)(members, name) if members else Exit.DONE
+        if failures and status in (Exit.DONE, Exit.INDEX_BEHIND):
             raise RunFailed("; ".join(failures))
-        return status
+        return Exit.INDEX_BEHIND if runs.index_is_behind and not status else status
 
 
 def resume(settings: Settings, run: str, reporter: Reporter) -> int:
@@ -77,9 +80,10 @@ def resume(settings: Settings, run: str, reporter: Reporter) -> int:
     there is nothing to train: the run was imported.
     """
     with Worker() as worker, opened_backends(worker, settings) as backends:
-        member = Runs(worker, backends, reporter).known(worker.call(backends.archive.run, run))
+        runs = Runs(worker, backends, reporter)
+        member = runs.known(worker.call(backends.archive.run, run))
         if member is None:
-            return 0
+            return Exit.INDEX_BEHIND if runs.index_is_behind else Exit.DONE
         return Training(worker, reporter, prepare(member.config.training))([member], run)
 
 
@@ -128,6 +132,7 @@ class Training:
         interruption = Interruption(self._reporter.close)
         for member in members:
             self._worker.call(member.publication.begin)
+            member.publication.is_hurried = lambda: interruption.signal > 0
         self._reporter.publishing(self._worker)
         self._worker.bound = members[0].config.checkpoints.queue
         failures: list[str] = []
@@ -139,9 +144,10 @@ class Training:
             for failure in failures:
                 self._reporter.warn(failure)
             return 128 + interruption.signal
+        is_indexed = self._worker.call(index_ended, members)
         if failures:
             raise RunFailed("; ".join(failures))
-        return 0
+        return Exit.DONE if is_indexed else Exit.INDEX_BEHIND
 
     def _found(self, members: Sequence[TrainingRun]) -> list[StatesByStep]:
         """The sound training states of each member, by step."""
@@ -169,7 +175,7 @@ class Training:
         for number, member in enumerate(members):
             if state := cohort.states[number].get(cohort.step):
                 self._compare(state.record.environment, environment(device, len(members)))
-                handover.restore(number, learner, decode_snapshots(state.tensors))
+                handover.restore(number, learner, state)
             self._worker.call(member.hear, [s for s in handover.scheduled if s < cohort.step])
         self._reporter.start(name, config.training.steps, str(device), learner.step)
         train(learner, config.training.steps, handover)
@@ -216,6 +222,8 @@ class Training:
         """The graph of the first published checkpoint, or of the network if there is none yet."""
         for member in members:
             if published := self._worker.call(member.publication.first_model):
+                where, modulus = f"the first checkpoint of {member.run!r}", member.grid.task.modulus
+                check_model(published, where, modulus)
                 return onnx.load_from_string(published)
         config = members[0].config
         network = make_network(config.model, config.task.modulus, config.training.seed)

@@ -191,13 +191,15 @@ class Learner:
         return take(self.step, weights, logits, kept)
 
     def restore(self, member: int, snapshot: Snapshot) -> None:
-        """Put a member where a snapshot was taken; all members must go to the same step."""
+        """Put a member where a snapshot was taken, all at one step. ValueError for another."""
         self.step = snapshot.step
         with torch.no_grad():
             for name, weights in self.members[member].items():
                 weights.copy_(torch.from_numpy(snapshot.weights[name]))
         for place, array in snapshot.moments.items():
             kind, _, name = place.partition(".")
+            if array.size > 1 and array.shape != self.members[member][name].shape:
+                raise ValueError(f"{place} has shape {array.shape}")
             tensor = torch.from_numpy(array.copy()).to(self.device)
             if kind == SLOW:
                 self._transforms.slow[id(self.members[member][name])] = tensor

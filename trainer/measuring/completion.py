@@ -9,12 +9,17 @@ from dataclasses import asdict, dataclass, field
 from grokprobe.analysis.measures_table import key_measures
 from grokprobe.analysis.nulls import SMALLEST_ORDER, Null, spectrum_null
 from grokprobe.analysis.probe import Probe
+from grokprobe.analysis.readings import Reading
 from grokprobe.analysis.spectra import null_of
+from grokprobe.safety.check import check_model
+from grokprobe.store.archive.contents import manifests_sha256
 from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.records import CheckpointKeyMeasures, CheckpointManifest, KeyRecord, NullRecord
 from trainer.learning.data import Grid
 from trainer.measuring.measures import read_outputs
 from trainer.models.export import open_session
+
+NO_MANIFESTS = manifests_sha256({})
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,7 @@ class Conclusion:
     keys: KeyRecord | None = None
     checkpoints: list[CheckpointKeyMeasures] = field(default_factory=list)
     nulls: list[NullRecord] = field(default_factory=list)
+    manifests_sha256: str = NO_MANIFESTS  # over the manifests of all of them
 
 
 async def conclude(archive: ArchiveReader, run: str, grid: Grid) -> Conclusion:
@@ -31,18 +37,25 @@ async def conclude(archive: ArchiveReader, run: str, grid: Grid) -> Conclusion:
     steps = await archive.steps(run)
     if not steps:
         return Conclusion()
-    final = await archive.checkpoint(run, steps[-1])
+    found = {step: await archive.stored_checkpoint(run, step) for step in steps}
+    final = found[steps[-1]].record
     frequencies = final.own_keys.frequencies if final.own_keys else []
     measured = []
-    for step in steps:
-        probe = await _probe(archive, await archive.checkpoint(run, step), grid)
+    for step, manifest in found.items():
+        probe = await _probe(archive, manifest.record, grid)
         measured.append(CheckpointKeyMeasures(step=step, measures=key_measures(probe, frequencies)))
-    return Conclusion(final.own_keys, measured, _nulls(probe, frequencies))
+    nulls = _nulls(probe, frequencies)
+    return Conclusion(final.own_keys, measured, nulls, manifests_sha256(found))
 
 
 async def _probe(archive: ArchiveReader, manifest: CheckpointManifest, grid: Grid) -> Probe:
-    session = open_session(await archive.model(manifest))
-    return read_outputs(session, grid, "logits", "embedding")
+    model = await archive.model(manifest)
+    where = f"run {manifest.run!r} step {manifest.step}"
+    rows = check_model(model, where, grid.task.modulus).pairs_at_once
+    # The logits of the train pairs are held: inferring all pairs again takes longer than the rest.
+    together: tuple[Reading, ...] = ("sums", "train_rows")
+    session = open_session(model)
+    return read_outputs(session, grid, "logits", "embedding", together=together, rows=rows)
 
 
 def _nulls(final: Probe, keys: list[int]) -> list[NullRecord]:

@@ -8,35 +8,40 @@ operand has a leaf of its own, even where a = b. With a vocabulary each both tak
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from grokprobe.analysis.fourier import NEGLIGIBLE
-from grokprobe.analysis.probe import Outputs
 from grokprobe.task import Residues
 from trainer.measuring.gradients import NAMES, mean_cosine, triples
-from trainer.models.export import PARITY
+from trainer.models.export import PARITY, run_logits
 from trainer.models.onnx_in_torch import NotInTorch, logits_of, tensor_of
 
 Tables = dict[str, Tensor]
 TABLES = ("W_E", "W_E_b")
 
 
-def file_gradients(proto: onnx.ModelProto, logits: Outputs) -> dict[str, float | None]:
+def file_gradients(
+    proto: onnx.ModelProto, session: ort.InferenceSession, p: int, spread: float
+) -> dict[str, float | None]:
     """Every measure of a file that needs gradients, by its name in the manifest.
 
-    `logits` (p*p, p) are the file's by ONNX Runtime. Each is None where torch does not find the
-    same, because the file has an operator that is not known or reads residues elsewhere too.
+    `session` is the file in ONNX Runtime, and `spread` the range of its logits over all pairs. Each
+    is None where torch does not find the same logits, because the file has an operator that is not
+    known or reads residues elsewhere too.
     """
     torch.get_num_threads()  # at its first use in a thread torch sets what is limited here
     with ThreadpoolController().limit(limits=1, user_api="openmp"):  # small products
-        found = _symmetricity(proto, logits)
+        found = _symmetricity(proto, session, p, PARITY * spread)
     return dict(zip(NAMES, found or (None, None), strict=True))
 
 
-def _symmetricity(proto: onnx.ModelProto, logits: Outputs) -> tuple[float, float] | None:
-    p, names = logits.shape[1], {tensor.name for tensor in proto.graph.initializer}
+def _symmetricity(
+    proto: onnx.ModelProto, session: ort.InferenceSession, p: int, tolerance: float
+) -> tuple[float, float] | None:
+    names = {tensor.name for tensor in proto.graph.initializer}
     tables = {t.name: tensor_of(t) for t in proto.graph.initializer if t.name in TABLES}
     fit = all(table.ndim == 2 and len(table) >= p for table in tables.values())
     if "W_E" not in tables or not fit or {"W_E_b", "W_in_b"} <= names:  # the last: no common basis
@@ -44,7 +49,7 @@ def _symmetricity(proto: onnx.ModelProto, logits: Outputs) -> tuple[float, float
     every, at_once = triples(p), p if "W_E_b" in tables else p // 2
     parts = (every[i : i + at_once] for i in range(0, len(every), at_once))
     try:
-        found = [_gradients(proto, tables, part, logits) for part in parts]
+        found = [_gradients(proto, tables, part, session, tolerance) for part in parts]
     except NotInTorch:
         return None
     u, v = (torch.cat(part) for part in zip(*found, strict=True))
@@ -54,7 +59,11 @@ def _symmetricity(proto: onnx.ModelProto, logits: Outputs) -> tuple[float, float
 
 
 def _gradients(
-    proto: onnx.ModelProto, tables: Tables, asked: Residues, logits: Outputs
+    proto: onnx.ModelProto,
+    tables: Tables,
+    asked: Residues,
+    session: ort.InferenceSession,
+    tolerance: float,
 ) -> tuple[Tensor, Tensor]:
     """dL_c/dE_a and dL_c/dE_b of triples (n, 3): two of (n, d_model). Raises NotInTorch."""
     a, b, c = torch.from_numpy(asked).T
@@ -70,9 +79,9 @@ def _gradients(
         rows, leaves = torch.cat([row_a, row_b]), torch.cat([first, second])
         given = {"W_E": tables["W_E"].index_copy(0, rows, leaves)}
     found = logits_of(proto, given, torch.stack([row_a, row_b], dim=1))
-    expected = logits[asked[:, 0] * logits.shape[1] + asked[:, 1]]
+    expected = run_logits(session, np.ascontiguousarray(asked[:, :2]))
     difference = np.abs(found.detach().numpy() - expected).max()
-    if found.shape != expected.shape or not difference <= PARITY * np.ptp(logits):
+    if found.shape != expected.shape or not difference <= tolerance:
         raise NotInTorch("the logits are not those of ONNX Runtime")
     u, v = torch.autograd.grad(found.gather(1, c[:, None]).sum(), (first, second))
     return u, v

@@ -4,20 +4,23 @@ ONNX Runtime evaluates the whole grid on one thread: torch keeps its threads for
 the numbers do not depend on the training device.
 """
 
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from math import isfinite
 
 import numpy as np
 import onnxruntime as ort
 
+from grokprobe.analysis.key_choice import choose_keys
 from grokprobe.analysis.measures_table import measures
-from grokprobe.analysis.probe import Outputs, Probe, choose_keys
+from grokprobe.analysis.outputs import ROWS, Outputs
+from grokprobe.analysis.probe import Probe
+from grokprobe.analysis.readings import EVERYTHING, Reading
 from grokprobe.errors import GrokprobeError
 from grokprobe.store.records import KeyRecord, SpectrumRow
+from grokprobe.task import Residues
 from trainer.learning.data import Grid
 
-# Rows evaluated at once: large enough for matrix products, small enough for the cache.
-ROWS = 2_048
 OF_PAIRS = ("logits", "neurons")
 OF_RESIDUES = ("embedding", "embedding_b", "neuron_logit_map")
 
@@ -30,24 +33,39 @@ class NotFinite(GrokprobeError):
         self.step = step
 
 
-def read_outputs(session: ort.InferenceSession, grid: Grid, *wanted: str) -> Probe:
-    """The wanted outputs of a model over all pairs, those that it offers; all if none is named."""
+@dataclass(frozen=True)
+class SessionOutputs:
+    """The outputs of a model by pair, computed a few thousand rows at a time whenever asked."""
+
+    session: ort.InferenceSession
+    pairs: Residues
+    names: tuple[str, ...]
+    rows: int = ROWS
+
+    def blocks(self, names: Sequence[str]) -> Iterator[Sequence[Outputs]]:
+        """Consecutive rows of the named outputs."""
+        for chunk in np.array_split(self.pairs, -(-len(self.pairs) // self.rows)):
+            yield self.session.run(list(names), {"pairs": chunk})
+
+
+def read_outputs(
+    session: ort.InferenceSession,
+    grid: Grid,
+    *wanted: str,
+    together: Sequence[Reading] = EVERYTHING,
+    rows: int = ROWS,
+) -> Probe:
+    """A model over all pairs, by the wanted outputs that it offers; by all if none is named.
+
+    `rows` are evaluated at once: fewer for models that others made and that need much.
+    """
     offered = {output.name for output in session.get_outputs()}
     names = [name for name in wanted or (*OF_PAIRS, *OF_RESIDUES) if name in offered]
-    found = _of_pairs(session, grid, [name for name in names if name in OF_PAIRS])
+    by_pair = SessionOutputs(session, grid.pairs, tuple(n for n in names if n in OF_PAIRS), rows)
     constant = [name for name in names if name in OF_RESIDUES]
-    if constant:
-        values = session.run(constant, {"pairs": grid.pairs[:1]})
-        found |= dict(zip(constant, values, strict=True))
-    return Probe(grid.task, grid.train, **found)
-
-
-def _of_pairs(session: ort.InferenceSession, grid: Grid, names: list[str]) -> dict[str, Outputs]:
-    """Outputs with one row a pair, a few thousand rows at a time."""
-    chunks = np.array_split(grid.pairs, -(-len(grid.pairs) // ROWS))
-    parts = [session.run(names, {"pairs": chunk}) for chunk in chunks]
-    whole = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return dict(zip(names, whole, strict=True))
+    found = session.run(constant, {"pairs": grid.pairs[:1]}) if constant else []
+    by_residue = dict(zip(constant, found, strict=True))
+    return Probe(grid.task, grid.train, by_pair, together=together, **by_residue)
 
 
 def measure(probe: Probe, step: int) -> dict[str, float | None]:

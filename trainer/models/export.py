@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from grokprobe.errors import GrokprobeError
+from grokprobe.safety.bounds import AT_ONCE
 from grokprobe.store.records import FORMAT_VERSION, LearningCoefficient
 from grokprobe.task import Residues, Task
 from trainer.models.network import Activations, Network
@@ -43,6 +44,7 @@ class Exported:
     opset: int
     extra: dict[str, float | None]
     learning_coefficient: LearningCoefficient | None = None
+    rows: int = AT_ONCE  # pairs that may be evaluated at once
 
 
 class Graph:

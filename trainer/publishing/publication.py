@@ -1,8 +1,8 @@
 """Publication: what happens to a checkpoint, and to Redis and object storage when they fail.
 
-Object storage is retried for RETRY_S, then training stops: it must not run ahead of what is
-kept. Redis is only an index: training goes on without it, and it is made equal to the listing
-as soon as it answers again, at the latest when the run ends.
+Object storage is tried again for RETRY_S, ever more slowly. Training meanwhile fills the queue and
+then waits, for it must not run ahead of what is kept; at last it stops. Without Redis, an index, it
+goes on: that is made equal to the listing as soon as it answers again, at the latest at the end.
 """
 
 import time
@@ -11,14 +11,14 @@ from typing import TypeVar
 
 import onnxruntime as ort
 from tenacity import (
+    AsyncRetrying,
     RetryCallState,
-    retry,
     retry_if_exception_type,
     stop_before_delay,
     wait_exponential,
 )
 
-from grokprobe.errors import CatalogueUnavailable, StoreUnavailable
+from grokprobe.errors import CatalogueUnavailable, IndexDoubted, StoreUnavailable
 from grokprobe.store.archive.training_states import TrainingState, TrainingStates
 from grokprobe.store.backends import Backends
 from grokprobe.store.records import (
@@ -39,7 +39,9 @@ from trainer.reporting.progress import Reporter
 
 T = TypeVar("T")
 
-RETRY_S = 60.0  # how long object storage may fail before training stops
+RETRY_S = 1800.0  # how long object storage may fail before training stops: twice a long outage
+HURRY_S = 60.0  # the same where somebody waits for that: half of a pod's grace period
+PAUSE_S, MAX_PAUSE_S = 0.5, 20.0  # between two tries
 INDEX_RETRY_S = 10.0  # how long Redis is left alone after it failed
 
 
@@ -55,7 +57,9 @@ class Publication:
         self._grid, self._reporter = grid, reporter
         self._states, self._saves = TrainingStates(backends.archive.objects), 0
         self._attempt = 0
-        self._index_is_behind = True
+        # Whether somebody waits for the end: not while a network is trained, until a signal comes.
+        self.is_hurried: Callable[[], bool] = lambda: True
+        self.index_is_behind = True
         self._index_again_at = 0.0
 
     async def create(self) -> None:
@@ -69,15 +73,23 @@ class Publication:
 
     async def first_model(self) -> bytes | None:
         """The ONNX file of the first checkpoint; None if there is none yet."""
-        steps = await self._archive.steps(self._run)
-        if not steps:
-            return None
-        return await self._archive.model(await self._archive.checkpoint(self._run, steps[0]))
+
+        async def find() -> bytes | None:
+            steps = await self._archive.steps(self._run)
+            if not steps:
+                return None
+            return await self._archive.model(await self._archive.checkpoint(self._run, steps[0]))
+
+        return await self._store(find)
 
     async def published(self, steps: Sequence[int]) -> list[CheckpointManifest]:
         """The manifests of those of these steps that are published."""
-        there = set(await self._archive.steps(self._run))
-        return await self._archive.checkpoints(self._run, [s for s in steps if s in there])
+
+        async def find() -> list[CheckpointManifest]:
+            there = set(await self._archive.steps(self._run))
+            return await self._archive.checkpoints(self._run, [s for s in steps if s in there])
+
+        return await self._store(find)
 
     async def find_states(self) -> list[TrainingState]:
         """The training states that can be gone on from, newest first; warns of unsound ones."""
@@ -133,7 +145,8 @@ class Publication:
 
     def describe(self, exported: Exported, session: ort.InferenceSession) -> CheckpointManifest:
         """The manifest of a model file, measured. Raises NotFinite."""
-        probe, model, step = read_outputs(session, self._grid), exported.model, exported.step
+        model, step = exported.model, exported.step
+        probe = read_outputs(session, self._grid, rows=exported.rows)
         return CheckpointManifest(
             run=self._run,
             step=step,
@@ -152,7 +165,10 @@ class Publication:
         )
 
     async def complete(self, status: FinalStatus, step: int, reason: str = "") -> None:
-        """Publish how the run has ended; the index follows, with every event not yet announced."""
+        """Publish how the run has ended; the index follows, with every event not yet announced.
+
+        Where it does not, `index_is_behind`.
+        """
         await self._check_attempt()
         findings = await self._store(lambda: conclude(self._archive, self._run, self._grid))
         completion = Completion(
@@ -161,54 +177,70 @@ class Publication:
             status=status,
             step=step,
             reason=reason,
-            keys=findings.keys,
-            checkpoints=findings.checkpoints,
-            nulls=findings.nulls,
+            **vars(findings),
         )
         await self._check_attempt()  # again: reading every checkpoint takes its time
         await self._store(lambda: self._publisher.publish_completion(completion))
         await self.reconcile()
 
-    async def reconcile(self) -> None:
-        """Make the index of this run equal to the listing, or say what to do about it."""
+    async def reconcile(self) -> bool:
+        """Make the index of this run equal to the listing, or say what to do about it.
+
+        Returns whether it is, and notes it in `index_is_behind`.
+        """
         try:
-            await self._store(lambda: self._catalogue.reconcile(self._archive, self._run))
+            await self._reconcile()
         except CatalogueUnavailable as error:
+            self.index_is_behind = True
             self._reporter.warn(
                 f"{error.told}; everything is published, bring the index up to date later with "
                 "`python -m grokprobe reindex`",
                 "index",
             )
+        return not self.index_is_behind
 
     async def _index(self, manifest: CheckpointManifest | None) -> None:
         """Add a checkpoint to Redis, or all that it has missed."""
         if time.monotonic() < self._index_again_at:
             return
         try:
-            if self._index_is_behind:
-                await self._store(lambda: self._catalogue.reconcile(self._archive, self._run))
-            if manifest is not None:
-                await self._catalogue.add_checkpoint(manifest)
-            self._index_is_behind = False
+            if self.index_is_behind or manifest is None:
+                await self._reconcile()
+            else:
+                await self._add(manifest)
         except CatalogueUnavailable as error:
-            self._index_is_behind = True
+            self.index_is_behind = True
             self._index_again_at = time.monotonic() + INDEX_RETRY_S
             self._reporter.warn(f"{error.told}; training goes on, the index follows later", "index")
 
-    async def _store(self, action: Callable[[], Awaitable[T]]) -> T:
-        """Call `action`, again and again for RETRY_S while object storage does not answer."""
+    async def _add(self, manifest: CheckpointManifest) -> None:
+        try:
+            await self._catalogue.add_checkpoint(manifest)
+        except IndexDoubted:  # it has lost something, or somebody else has written it
+            await self._reconcile()
 
-        @retry(
+    async def _reconcile(self) -> None:
+        await self._store(lambda: self._catalogue.reconcile(self._archive, self._run))
+        self.index_is_behind = False
+
+    async def _store(self, action: Callable[[], Awaitable[T]]) -> T:
+        """Call `action` again while storage is away: for RETRY_S, for HURRY_S if somebody waits."""
+        retrying = AsyncRetrying(
             retry=retry_if_exception_type(StoreUnavailable),
-            wait=wait_exponential(0.5, max=10.0),
-            stop=stop_before_delay(RETRY_S),
+            wait=wait_exponential(PAUSE_S, max=MAX_PAUSE_S),
+            stop=self._has_tried_enough,
             before_sleep=self._warn_of_retry,
             reraise=True,
         )
+
         async def attempt() -> T:
             return await action()
 
-        return await attempt()
+        return await retrying(attempt)
+
+    def _has_tried_enough(self, failed: RetryCallState) -> bool:
+        limit_s = min(HURRY_S, RETRY_S) if self.is_hurried() else RETRY_S
+        return stop_before_delay(limit_s)(failed)
 
     def _warn_of_retry(self, failed: RetryCallState) -> None:
         error = failed.outcome and failed.outcome.exception()

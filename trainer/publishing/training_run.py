@@ -76,7 +76,7 @@ class TrainingRun:
     async def hear(self, scheduled: Sequence[int]) -> None:
         """Remember the published ones of these steps, as if this attempt had published them."""
         for manifest in await self.publication.published(scheduled):
-            self._watch.see(manifest.step, manifest.measures["test_accuracy"])
+            self._watch.see(manifest.step, manifest.measures.get("test_accuracy"))
 
     async def publish(self, snapshot: Snapshot, between: Sequence[Snapshot] = ()) -> None:
         """Publish a scheduled step of this run alone (publish_step)."""
@@ -180,3 +180,9 @@ async def publish_step(parts: Sequence[StepOfRun]) -> None:
         await member.save(found.snapshot, found.between)
     for member, found in ready:
         await member.put(found)
+
+
+async def index_ended(runs: Sequence[TrainingRun]) -> bool:
+    """Whether Redis knows all these runs, which have ended; it is tried once more where not."""
+    behind = [run for run in runs if run.publication.index_is_behind]
+    return all([await run.publication.reconcile() for run in behind])

@@ -28,7 +28,10 @@ def encode_snapshots(snapshots: Sequence[Snapshot]) -> bytes:
 
 
 def decode_snapshots(data: bytes) -> list[Snapshot]:
-    """The snapshots, by step; the last is where training stood."""
+    """The snapshots, by step; the last is where training stood.
+
+    Raises SafetensorError, KeyError, ValueError for bytes that are none.
+    """
     found: dict[int, dict[str, dict[str, NDArray[Any]]]] = {}
     for place, array in load(data).items():
         step, part, name = f"{place}/".split("/", 2)

@@ -8,13 +8,14 @@ a scrape reads them.
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Histogram, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from grokprobe.store.records import CheckpointManifest
-from trainer.reporting.progress import SHOWN, PublishQueue, Reporter, Trouble
+from trainer.reporting.progress import SHOWN, TROUBLES, PublishQueue, Reporter, Trouble
 
 PREFIX = "grokprobe_trainer_"
 # A checkpoint takes tens of milliseconds; one whose learning coefficient is sampled, minutes.
@@ -55,6 +56,7 @@ class TrainerMetrics(Collector):
         """The metrics as they stand."""
         if not self.run:
             return
+        yield self._gauge("build_info", "1: what runs.", 1, version=version("grokprobe"))
         yield self._gauge("run_info", "The run.", 1, device=self.device)
         yield self._gauge("run_status", "1: how the run stands.", 1, status=self.status)
         yield from self._training()
@@ -87,8 +89,8 @@ class TrainerMetrics(Collector):
         family = CounterMetricFamily(
             f"{PREFIX}warnings", "What training survived, by kind.", labels=("run", "kind")
         )
-        for kind, count in sorted(self.warnings.items()):
-            family.add_metric((self.run, kind), count)
+        for kind in TROUBLES:  # zeros too: an increase is seen from the first
+            family.add_metric((self.run, kind), self.warnings[kind])
         yield family
         if self.checkpoint is not None:
             yield from self._checkpoint(self.checkpoint)

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Protocol, TextIO
+from typing import Any, Literal, Protocol, TextIO, get_args
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -37,6 +37,7 @@ class PublishQueue(Protocol):
 
 
 Trouble = Literal["store", "index", "metrics", "other"]  # what a warning is about
+TROUBLES: tuple[Trouble, ...] = get_args(Trouble)
 
 
 class Reporter(Protocol):

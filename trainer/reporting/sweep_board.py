@@ -28,6 +28,7 @@ class Row:
     cell: Cell
     status: str = "waiting"  # running complete stopped failed refused interrupted
     reason: str = ""
+    code: int = 0  # the exit status of its process
     facts: dict[str, Any] = field(default_factory=dict)  # the latest of each name
 
     @property

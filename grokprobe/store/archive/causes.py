@@ -6,13 +6,15 @@ address; a place has the URL without user, password and query.
 """
 
 import re
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from obstore.store import ObjectStore
 
 BUCKET_MISSING = ("NoSuchBucket", "ContainerNotFound")
 REFUSED_CREDENTIALS = "the credentials are not accepted"
 OTHER_REGION = "the bucket is in another region, which AWS_REGION names"
+
+SILENT = "no answer in time"
 
 # Codes in the answers of S3 and GCS, then of Azure.
 MEANINGS = {
@@ -45,8 +47,8 @@ OF_THE_SYSTEM = re.compile(
 SIGNS = (
     ("without LOCATION", OTHER_REGION),
     ("dns error", "its host name is not known"),
-    ("TimedOut", "no answer in time"),
-    ("kind: Timeout", "no answer in time"),
+    ("TimedOut", SILENT),
+    ("kind: Timeout", SILENT),
     ("invalid peer certificate", "its certificate is not trusted"),
     ("InvalidCertificate", "its certificate is not trusted"),
     ("InvalidMessage", "it does not speak TLS"),
@@ -88,6 +90,8 @@ def place_of(error: Exception, path: str, store: str) -> str:
         return f"{path} in {store}"
     parts = urlsplit(found[1])
     url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    if prefix := "".join(parse_qs(parts.query).get("prefix", [])).rstrip("/"):  # of a listing
+        url = f"{url.rstrip('/')}/{prefix}"
     return url if url.endswith(path) else f"{path} at {url}"
 
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from grokprobe.errors import CheckpointCorrupt, NameKept, RunNotFound
+from grokprobe.store import bounds
 from grokprobe.store.archive import names
 from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.records import Record, RunManifest, is_name, now
@@ -19,7 +20,7 @@ RELIED_ON_AFTER = timedelta(days=1)
 class DeletedRun(msgspec.Struct, frozen=True, kw_only=True):
     """What a run was when it was deleted: who may have relied on it follows from that."""
 
-    created_at: datetime | None  # null where it was never published as a whole
+    created_at: bounds.Moment | None  # null where it was never published as a whole
     completed: bool  # it had ended
     imported: bool
 
@@ -27,8 +28,8 @@ class DeletedRun(msgspec.Struct, frozen=True, kw_only=True):
 class Tombstone(Record, frozen=True, kw_only=True):
     """`deleted.json`: the run is gone, and its name taken until somebody frees it, if ever."""
 
-    run: str
-    created_at: datetime
+    run: bounds.RunName
+    created_at: bounds.Moment
     was: DeletedRun | None = None  # null where its records could not be read
 
 

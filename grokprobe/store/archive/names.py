@@ -10,10 +10,12 @@ import re
 
 RUNS = "runs"
 
-_MANIFEST = re.compile(r".*/checkpoints/(\d{10})/manifest\.json")
-_STATE_FILE = re.compile(r".*/state/([1-9]\d*)/[^/]+")
-_STATE = re.compile(r".*/state/([1-9]\d*)/([01])\.json")
-_ATTEMPT = re.compile(r".*/state/attempts/([1-9]\d*)\.json")
+# Exactly these: what lies deeper, or is written in other digits, is not where its number says.
+_RUN, _NUMBER = f"{RUNS}/[^/]+", "([1-9][0-9]{0,8})"
+_MANIFEST = re.compile(_RUN + r"/checkpoints/([0-9]{10})/manifest\.json")
+_STATE_FILE = re.compile(_RUN + f"/state/{_NUMBER}/[^/]+")
+_STATE = re.compile(_RUN + f"/state/{_NUMBER}" + r"/([01])\.json")
+_ATTEMPT = re.compile(_RUN + f"/state/attempts/{_NUMBER}" + r"\.json")
 
 
 def run_prefix(run: str) -> str:

@@ -6,8 +6,10 @@ which moreover abort the process when it ends soon after one (seen in 2 of 40 ex
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+import time
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import Any, TypeVar
 
 from obstore.exceptions import AlreadyExistsError
@@ -16,12 +18,19 @@ from tenacity import RetryError, TryAgain, retry, retry_never, stop_after_attemp
 
 from grokprobe.errors import CheckpointCorrupt, GrokprobeError, StoreUnavailable
 from grokprobe.spans import span
-from grokprobe.store.archive.causes import cause_of, lacks_bucket, name_of, place_of
+from grokprobe.store.archive.causes import (
+    SILENT,
+    cause_of,
+    lacks_bucket,
+    name_of,
+    place_of,
+)
 
 RECORD_MAX_BYTES = 64 * 2**20  # the largest is complete.json, with measures of every checkpoint
 AT_ONCE = 16  # requests in flight
 CREATE_ATTEMPTS = 20
 CREATE_PAUSE_S = 0.05
+SILENCE_PAUSE_S = 2.0  # after it was silent, how long storage is not asked
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -37,12 +46,24 @@ async def gather(call: Callable[[A], Coroutine[Any, Any, R]], arguments: Iterabl
     return [task.result() for task in tasks]
 
 
+async def in_turns(call: Callable[[A], Coroutine[Any, Any, Any]], arguments: Iterable[A]) -> None:
+    """Call with each argument, in their order, AT_ONCE at a time; an error stops the rest."""
+    rest = iter(arguments)
+
+    async def work(_: int) -> None:
+        for argument in rest:
+            await call(argument)
+
+    await gather(work, range(AT_ONCE))
+
+
 class Objects:
     """The eight operations on objects. All raise StoreUnavailable where storage does not answer."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store, self.place = store, name_of(store)
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="objects")
+        self._answered_at = self._silent_until = 0.0
 
     async def create(self, path: str, data: bytes) -> bytes | None:
         """Write a new object: None if this call wrote it, else the bytes that were there."""
@@ -94,14 +115,19 @@ class Objects:
 
         It is read: the answer to HEAD does not tell a missing object from a missing bucket.
         """
-        return await self.read(path) is not None
+        try:
+            return await self.read(path) is not None
+        except CheckpointCorrupt:  # larger than any record
+            return True
 
-    async def below(self, prefix: str) -> list[str]:
-        """The sorted paths of all objects below a folder, at any depth."""
+    async def below(self, prefix: str, at_most: int | None = None) -> list[str]:
+        """The sorted paths of all objects below a folder, at any depth.
+
+        CheckpointCorrupt where there are more than `at_most`, as soon as that is known.
+        """
 
         def collect() -> list[str]:
-            chunks = self._store.list(prefix, chunk_size=1000)
-            return sorted(item["path"] for chunk in chunks for item in chunk)
+            return sorted(item["path"] for item in self._listed(prefix, at_most))
 
         return await self._run("list", prefix, collect)
 
@@ -114,14 +140,30 @@ class Objects:
 
         return await self._run("list", prefix, collect)
 
-    async def versions(self, prefix: str) -> dict[str, str]:
-        """The objects directly in a folder, by path, with what changes when one is replaced."""
+    async def versions(
+        self, prefix: str, deep: bool = False, at_most: int | None = None
+    ) -> dict[str, str]:
+        """The objects directly in a folder, by path, with what changes when one is replaced.
+
+        `deep` for those at any depth.
+        """
 
         def collect() -> dict[str, str]:
-            found = self._store.list_with_delimiter(prefix)["objects"]
+            if deep:
+                found = list(self._listed(prefix, at_most))
+            else:
+                found = list(self._store.list_with_delimiter(prefix)["objects"])
             return {o["path"]: f"{o['e_tag']} {o['last_modified']} {o['size']}" for o in found}
 
         return await self._run("list", prefix, collect)
+
+    def _listed(self, prefix: str, at_most: int | None) -> Iterator[Any]:
+        """What lies below a folder. Raises CheckpointCorrupt at the first that is too many."""
+        found = chain.from_iterable(self._store.list(prefix, chunk_size=1000))
+        for number, item in enumerate(found):
+            if number == at_most:
+                raise CheckpointCorrupt(f"{prefix} holds more than {at_most} objects")
+            yield item
 
     async def remove(self, path: str) -> None:
         """Delete an object; one that is not there is a success."""
@@ -144,10 +186,30 @@ class Objects:
         """Run `call` in a thread; whatever the library raises becomes one line (`causes`)."""
         with span(f"object storage {action}", path=path):  # which sees no words of the library
             try:
-                return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+                return await asyncio.get_running_loop().run_in_executor(
+                    self._threads, self._unless_silent, action, path, call
+                )
             except GrokprobeError:
                 raise
             # Its own family, OSError and ValueError, and a bare Exception where Rust panics.
             except Exception as error:
                 message = f"object storage cannot {action}: {cause_of(error)}"
                 raise StoreUnavailable(message, place_of(error, path, self.place)) from None
+
+    def _unless_silent(self, action: str, path: str, call: Callable[[], R]) -> R:
+        """Call, but fail at once for a moment after a call was not answered, and none since.
+
+        Else those that wait for a thread would wait for one silence after another.
+        """
+        began = time.monotonic()
+        if began < self._silent_until:
+            message = f"object storage cannot {action}: {SILENT}"
+            raise StoreUnavailable(message, f"{path} in {self.place}")
+        try:
+            found = call()
+        except Exception as error:
+            if self._answered_at < began and cause_of(error) == SILENT:
+                self._silent_until = time.monotonic() + SILENCE_PAUSE_S
+            raise
+        self._answered_at = time.monotonic()
+        return found

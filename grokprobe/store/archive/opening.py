@@ -22,12 +22,25 @@ from grokprobe.settings import Settings, variable
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig  # exist for type checkers alone
 
-TIMEOUTS = {
-    "connect_timeout": timedelta(seconds=2),
-    "read_timeout": timedelta(seconds=15),  # of silence, which an upload is too
-    "timeout": timedelta(seconds=120),
-}
-RETRIES: "RetryConfig" = {"max_retries": 3, "retry_timeout": timedelta(seconds=10)}
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a request may take; each is a bound of its own."""
+
+    connect_s: float
+    silence_s: float  # before the answer or within it; an upload is silence too
+    whole_s: float
+    retry_s: float  # since the first try, up to which another may begin
+
+    @property
+    def silent_s(self) -> float:
+        """What a storage that takes connections, or does not, and never answers costs at most."""
+        return self.retry_s + self.connect_s + self.silence_s
+
+
+WRITING = Patience(connect_s=2, silence_s=15, whole_s=120, retry_s=10)
+READING = Patience(connect_s=1, silence_s=2.5, whole_s=120, retry_s=1)  # somebody waits for it
+RETRIES: "RetryConfig" = {"max_retries": 3}
 
 # What the library's HTTP client can be told by a variable.
 CLIENT_OPTIONS = {
@@ -73,7 +86,11 @@ CLOUDS = {
 }
 
 
-def open_store(settings: Settings, environ: Mapping[str, str] = os.environ) -> ObjectStore:
+def open_store(
+    settings: Settings,
+    environ: Mapping[str, str] = os.environ,
+    patience: Patience = WRITING,
+) -> ObjectStore:
     """The object store that the settings name. Raises SettingError if it cannot be one."""
     if not settings.store_url:
         return _local_store(settings.home_path / "store", "home")
@@ -87,7 +104,7 @@ def open_store(settings: Settings, environ: Mapping[str, str] = os.environ) -> O
             message = "holds a name or a password, which belong into the cloud's own variables"
             raise SettingError(variable("store_url"), message)
         if parts.scheme in CLOUDS:
-            return _remote_store(settings, CLOUDS[parts.scheme], environ)
+            return _remote_store(settings, CLOUDS[parts.scheme], environ, patience)
     except ValueError as error:
         raise SettingError(variable("store_url"), f"cannot be used: {error}") from None
     raise SettingError(
@@ -112,15 +129,21 @@ def _local_store(folder: Path, setting: str) -> LocalStore:
         raise SettingError(variable(setting), f"{folder} cannot be used: {error}") from None
 
 
-def _remote_store(settings: Settings, cloud: Cloud, environ: Mapping[str, str]) -> ObjectStore:
+def _remote_store(
+    settings: Settings, cloud: Cloud, environ: Mapping[str, str], patience: Patience
+) -> ObjectStore:
     given = {
         name.removeprefix(cloud.prefix).lower(): value
         for name, value in environ.items()
         if name.startswith(cloud.prefix)
     }
-    client: dict[str, Any] = TIMEOUTS | {
-        name: given[name] for name in CLIENT_OPTIONS & given.keys()
+    client: dict[str, Any] = {
+        "connect_timeout": timedelta(seconds=patience.connect_s),
+        "read_timeout": timedelta(seconds=patience.silence_s),
+        "timeout": timedelta(seconds=patience.whole_s),
+        **{name: given[name] for name in CLIENT_OPTIONS & given.keys()},
     }
+    retries: RetryConfig = {**RETRIES, "retry_timeout": timedelta(seconds=patience.retry_s)}
     endpoints = {name: environ[name] for name in cloud.endpoints if name in environ}
     if cloud is CLOUDS["s3"] and settings.s3_endpoint:
         _check_alone(settings.s3_endpoint, endpoints)
@@ -134,7 +157,7 @@ def _remote_store(settings: Settings, cloud: Cloud, environ: Mapping[str, str]) 
         return from_url(
             settings.store_url,
             client_options=cast("ClientConfig", client),
-            retry_config=RETRIES,
+            retry_config=retries,
             **address,
         )
     except (BaseError, ValueError) as error:

@@ -23,6 +23,7 @@ from grokprobe.store.archive.freeing import Tombstone, describe
 from grokprobe.store.archive.objects import gather
 from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.archive.split import encode_split
+from grokprobe.store.decoding import decode_record
 from grokprobe.store.records import (
     Attempt,
     CheckpointManifest,
@@ -31,7 +32,6 @@ from grokprobe.store.records import (
     RunManifest,
     check_group_name,
     check_run_name,
-    decode_record,
     encode_record,
     is_name,
     now,
@@ -59,12 +59,14 @@ class ArchivePublisher:
         digest = None if train_mask is None else split_sha256(train_mask)
         if digest != manifest.task.split_sha256:
             raise PublicationConflict(f"run {run!r}: task.split_sha256 is not of this train mask")
+        path = names.run_path(run)
+        data = _encoded(manifest, path)
         await self.refuse_deleted(run)
-        if await self._objects.exists(names.run_path(run)):
+        if await self._objects.exists(path):
             raise RunExists(run)
         if train_mask is not None:
             await self._create_same(names.split_path(run), encode_split(train_mask))
-        if await self._objects.create(names.run_path(run), encode_record(manifest)) is not None:
+        if await self._objects.create(path, data) is not None:
             raise RunExists(run)
 
     async def publish_checkpoint(
@@ -78,8 +80,9 @@ class ArchivePublisher:
         run, step = check_run_name(manifest.run), manifest.step
         if (sha256(model), len(model)) != (manifest.model.sha256, manifest.model.bytes):
             raise PublicationConflict(f"run {run!r} step {step}: model.sha256 is not of this model")
-        await self.refuse_deleted(run)
         path = names.manifest_path(run, step)
+        _encoded(manifest, path)
+        await self.refuse_deleted(run)
         published = await self._archive.record(path, CheckpointManifest, run=run, step=step)
         if published is not None:  # compared first: it names the fields, bytes alone cannot
             _check_equal(manifest, published, f"run {run!r} step {step}")
@@ -89,10 +92,16 @@ class ArchivePublisher:
         return await self._create_record(path, manifest, f"run {run!r} step {step}")
 
     async def publish_completion(self, completion: Completion) -> Completion:
-        """Write `complete.json`, by the rule of `publish_checkpoint`."""
+        """Write `complete.json`, by the rule of `publish_checkpoint`.
+
+        One that an older trainer wrote lacks the digest over all manifests, which is no difference.
+        """
         run = check_run_name(completion.run)
         await self.refuse_deleted(run)
         path = names.completion_path(run)
+        published = await self._archive.record(path, Completion, run=run)
+        if published and published.manifests_sha256 is None:
+            completion = msgspec.structs.replace(completion, manifests_sha256=None)
         return await self._create_record(path, completion, f"the completion of run {run!r}")
 
     async def start_attempt(self, run: str) -> int:
@@ -169,7 +178,7 @@ class ArchivePublisher:
             )
 
     async def _create_record(self, path: str, record: R, what: str) -> R:
-        existing = await self._objects.create(path, encode_record(record))
+        existing = await self._objects.create(path, _encoded(record, path))
         if existing is None:
             return record
         published = decode_record(existing, type(record), path)
@@ -183,6 +192,13 @@ class ArchivePublisher:
         if taken:
             self._attempts[path] = data
         return taken
+
+
+def _encoded(record: Record, path: str) -> bytes:
+    """The bytes of a record, which every reader will take. Raises CheckpointCorrupt."""
+    data = encode_record(record)
+    decode_record(data, type(record), path)
+    return data
 
 
 def _check_equal(ours: Record, published: Record, what: str) -> None:

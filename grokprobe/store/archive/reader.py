@@ -1,8 +1,9 @@
 """Reads of object storage. They honour tombstones and believe nothing that fails its digest."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 from obstore.store import ObjectStore
@@ -10,19 +11,21 @@ from obstore.store import ObjectStore
 from grokprobe.errors import CheckpointCorrupt, RunNotFound, StepNotFound
 from grokprobe.store.archive import names
 from grokprobe.store.archive.objects import Objects, gather
-from grokprobe.store.archive.split import decode_split
+from grokprobe.store.archive.split import SPLIT_MAX_BYTES, decode_split
+from grokprobe.store.decoding import decode_record
 from grokprobe.store.records import (
     CheckpointManifest,
     Completion,
     Record,
     RunManifest,
     Status,
-    decode_record,
     is_name,
     sha256,
     status_of,
 )
 from grokprobe.task import Mask, split_sha256
+
+MAX_OBJECTS = 500_000  # of the checkpoints of one run
 
 R = TypeVar("R", bound=Record)
 
@@ -35,6 +38,22 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     checkpoint_count: int
     latest_step: int | None  # null before the first checkpoint
+
+
+class Stored(NamedTuple, Generic[R]):
+    """A record, the SHA-256 of the bytes that it was read from, and those bytes."""
+
+    record: R
+    sha256: str
+    data: bytes
+
+
+class Listing(NamedTuple):
+    """What one list tells of a run."""
+
+    version: str  # of its `run.json`
+    steps: list[int]  # that have a manifest, ascending
+    ended: bool  # whether `complete.json` is there
 
 
 class _Facts(NamedTuple):
@@ -53,10 +72,7 @@ class ArchiveReader:
         self._facts: dict[str, _Facts] = {}  # of the runs that `groups` has read
 
     async def names(self) -> list[str]:
-        """Every name under which anything lies, sorted: deleted and half-made runs too.
-
-        And on a file system those that were freed, whose folders stay.
-        """
+        """Every name under which anything lies, sorted: deleted, half-made or freed (files) too."""
         folders = await self.objects.children(names.RUNS)
         return [name for folder in folders if is_name(name := folder.rpartition("/")[2])]
 
@@ -67,10 +83,7 @@ class ArchiveReader:
         return [run for run, there in zip(found, present, strict=True) if there]
 
     async def groups(self) -> dict[str, list[str]]:
-        """The members of each group, sorted. What cannot be read is in none.
-
-        Every `run.json` that is new here is read: object storage has no index.
-        """
+        """The members of each group, sorted: every `run.json` that is new here is read for it."""
         found: dict[str, list[str]] = {}
         runs = await self.names()
         for run, facts in zip(runs, await gather(self._read_facts, runs), strict=True):
@@ -98,9 +111,12 @@ class ArchiveReader:
         return known
 
     async def state(self, run: str) -> RunState:
-        """How far a run is. Raises RunNotFound, CheckpointCorrupt."""
-        # In this order: of a run that has ended all steps are there.
-        completion, steps = await self.completion(run), await self.steps(run)
+        """How far a run is; `running` where its end cannot be read. Raises RunNotFound."""
+        _, steps, ended = await self.listing(run)
+        completion = None
+        if ended:
+            with suppress(CheckpointCorrupt):
+                completion = await self.record(names.completion_path(run), Completion, run=run)
         return RunState(
             run=run,
             created_at=await self.created_at(run),
@@ -109,13 +125,28 @@ class ArchiveReader:
             latest_step=steps[-1] if steps else None,
         )
 
+    async def listing(self, run: str) -> Listing:
+        """What is there of a run, by one list. Raises RunNotFound, CheckpointCorrupt (hordes)."""
+        if not is_name(run):
+            raise RunNotFound(run)
+        found = await self.objects.versions(names.run_prefix(run), True, MAX_OBJECTS)
+        version = found.get(names.run_path(run))
+        if version is None or names.tombstone_path(run) in found:
+            raise RunNotFound(run)
+        steps = [step for path in found if (step := names.step_of(path)) is not None]
+        return Listing(version, sorted(steps), names.completion_path(run) in found)
+
     async def run(self, run: str) -> RunManifest:
         """The manifest of a run. Raises RunNotFound, CheckpointCorrupt."""
+        return (await self.stored_run(run)).record
+
+    async def stored_run(self, run: str) -> Stored[RunManifest]:
+        """`run.json`. Raises RunNotFound, CheckpointCorrupt."""
         await self._refuse_unseen(run)
-        manifest = await self.record(names.run_path(run), RunManifest, run=run)
-        if manifest is None:
+        found = await self.stored(names.run_path(run), RunManifest, run=run)
+        if found is None:
             raise RunNotFound(run)
-        return manifest
+        return found
 
     async def train_mask(self, run: str) -> Mask | None:
         """The train mask, bool (p*p,), verified; None where the split is unknown.
@@ -126,7 +157,7 @@ class ArchiveReader:
         if task.split_sha256 is None:
             return None
         path = names.split_path(run)
-        data = await self.objects.read(path)
+        data = await self.objects.read(path, SPLIT_MAX_BYTES)
         if data is None:
             raise CheckpointCorrupt(f"{path} is missing, though its run is published")
         mask = decode_split(data, path)
@@ -135,10 +166,13 @@ class ArchiveReader:
         return mask
 
     async def steps(self, run: str) -> list[int]:
-        """The sorted steps that have a manifest. Raises RunNotFound."""
+        """The sorted steps that have a manifest.
+
+        Raises RunNotFound, and CheckpointCorrupt where there is a horde of objects.
+        """
         if not is_name(run) or await self._version(run) is None:
             raise RunNotFound(run)
-        paths = await self.objects.below(names.checkpoints_prefix(run))
+        paths = await self.objects.below(names.checkpoints_prefix(run), MAX_OBJECTS)
         return [step for path in paths if (step := names.step_of(path)) is not None]
 
     async def checkpoint(self, run: str, step: int) -> CheckpointManifest:
@@ -148,15 +182,16 @@ class ArchiveReader:
     async def checkpoints(self, run: str, steps: Sequence[int]) -> list[CheckpointManifest]:
         """The manifests of some checkpoints, in the order of `steps`; raises like `checkpoint`."""
         await self._refuse_unseen(run)
+        found = await gather(lambda step: self.stored_checkpoint(run, step), steps)
+        return [checkpoint.record for checkpoint in found]
 
-        async def one(step: int) -> CheckpointManifest:
-            path = names.manifest_path(run, step)
-            manifest = await self.record(path, CheckpointManifest, run=run, step=step)
-            if manifest is None:
-                raise StepNotFound(run, step, nearest_steps(step, await self.steps(run)))
-            return manifest
-
-        return await gather(one, steps)
+    async def stored_checkpoint(self, run: str, step: int) -> Stored[CheckpointManifest]:
+        """`manifest.json`, of a run that is there. Raises StepNotFound, CheckpointCorrupt."""
+        path = names.manifest_path(run, step)
+        found = await self.stored(path, CheckpointManifest, run=run, step=step)
+        if found is None:
+            raise StepNotFound(run, step, nearest_steps(step, await self.steps(run)))
+        return found
 
     async def completion(self, run: str) -> Completion | None:
         """How a run ended; None while it runs. Raises RunNotFound, CheckpointCorrupt."""
@@ -183,18 +218,20 @@ class ArchiveReader:
         return model
 
     async def record(self, path: str, kind: type[R], **identity: str | int) -> R | None:
-        """The record at `path`, None if there is none; it must say itself that it lies there.
+        """The record at `path`, None if there is none; raises like `stored`."""
+        found = await self.stored(path, kind, **identity)
+        return found and found.record
 
-        Raises CheckpointCorrupt.
-        """
-        data = await self.objects.read(path)
+    async def stored(self, path: str, kind: type[R], **identity: str | int) -> Stored[R] | None:
+        """The record at `path`, which it says itself; None if none is. Raises CheckpointCorrupt."""
+        data = await self.objects.read(path, kind.max_bytes)
         if data is None:
             return None
         record = decode_record(data, kind, path)
         for field, value in identity.items():
             if getattr(record, field) != value:
                 raise CheckpointCorrupt(f"{path} says {field} {getattr(record, field)!r}")
-        return record
+        return Stored(record, sha256(data), data)
 
     async def _version(self, run: str) -> str | None:
         """The version of the `run.json` of a published run; None where there is no such run."""

@@ -5,7 +5,13 @@ import io
 import numpy as np
 
 from grokprobe.errors import CheckpointCorrupt
-from grokprobe.task import Mask
+from grokprobe.task import MAX_MODULUS, Mask
+
+READERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+SPLIT_MAX_BYTES = MAX_MODULUS**2 + 2**16  # the mask, and more of header than there is
 
 
 def encode_split(train_mask: Mask) -> bytes:
@@ -17,11 +23,19 @@ def encode_split(train_mask: Mask) -> bytes:
 
 def decode_split(data: bytes, where: str) -> Mask:
     """A train mask from its npy bytes; `where` names the object in the CheckpointCorrupt."""
-    try:  # not np.load, which would also open a zip file
-        mask = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    # A broken header also comes out as TokenError, SyntaxError, TypeError or MemoryError.
+    buffer = io.BytesIO(data)
+    try:  # its header alone: numpy would make room for whatever shape that names
+        read_header = READERS[np.lib.format.read_magic(buffer)]
+        shape, _, dtype = read_header(buffer)
+    # A broken one also comes out as KeyError, SyntaxError, TypeError, MemoryError, RecursionError.
     except Exception as error:
-        raise CheckpointCorrupt(f"{where} is not an npy file: {error}") from None
-    if mask.dtype != np.bool_:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointCorrupt(f"{where} is not an npy file: {reason}") from None
+    if dtype != np.bool_:
         raise CheckpointCorrupt(f"{where} is not an npy file of bool")
-    return mask
+    values = np.frombuffer(data, np.uint8, offset=buffer.tell())
+    if shape != values.shape:
+        raise CheckpointCorrupt(f"{where} is not as long as its header says")
+    if values.max(initial=0) > 1:
+        raise CheckpointCorrupt(f"{where} is not an npy file of bool: one is {values.max()}")
+    return values.astype(np.bool_)

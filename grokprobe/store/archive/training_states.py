@@ -11,9 +11,8 @@ from math import inf
 from grokprobe.errors import CheckpointCorrupt
 from grokprobe.store.archive import names
 from grokprobe.store.archive.objects import Objects, gather
-from grokprobe.store.records import StateRecord, decode_record, encode_record, sha256
-
-STATE_MAX_BYTES = 2**33
+from grokprobe.store.decoding import decode_record
+from grokprobe.store.records import StateRecord, encode_record, sha256
 
 
 @dataclass(frozen=True)
@@ -74,9 +73,10 @@ class TrainingStates:
             record = decode_record(await self._objects.read(path) or b"", StateRecord, path)
             step = record.step
             path = names.training_state_path(run, attempt, slot)
-            tensors = await self._objects.read(path, STATE_MAX_BYTES)
+            tensors = await self._objects.read(path, record.bytes)
         except CheckpointCorrupt as error:
             return None, str(error), step
-        if tensors is None or sha256(tensors) != record.sha256:
+        whose = (record.run, record.attempt)
+        if tensors is None or sha256(tensors) != record.sha256 or whose != (run, attempt):
             return None, f"{path} is not what its record says of step {record.step}", step
         return TrainingState(record, tensors), "", step

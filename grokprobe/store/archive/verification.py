@@ -1,12 +1,16 @@
 """Is what lies in object storage what was published? One line for each problem."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 from grokprobe.errors import CheckpointCorrupt, RunNotFound
+from grokprobe.safety.check import check_model
 from grokprobe.store.archive import names
+from grokprobe.store.archive.contents import manifests_sha256, read_contents
 from grokprobe.store.archive.objects import gather
 from grokprobe.store.archive.reader import ArchiveReader
+from grokprobe.store.decoding import check_of_run
 from grokprobe.store.records import is_name
 
 
@@ -29,9 +33,10 @@ async def problems(archive: ArchiveReader, run: str) -> list[str]:
     steps = [step for path in paths if (step := names.step_of(path)) is not None]
     checks: list[Callable[[], Awaitable[object]]] = [
         partial(archive.train_mask, run),
-        partial(archive.completion, run),
+        partial(_check_completion, archive, run),
         *(partial(_check_checkpoint, archive, run, step) for step in steps),
     ]
+    checks.append(partial(_check_manifests, archive, run))
     found = [line for line in await gather(_complaint, checks) if line]
     return list(dict.fromkeys(found)) + _unreferenced(run, steps, paths)
 
@@ -47,11 +52,26 @@ async def _complaint(check: Callable[[], Awaitable[object]]) -> str:
 
 async def _check_checkpoint(archive: ArchiveReader, run: str, step: int) -> None:
     manifest = await archive.checkpoint(run, step)
-    await archive.model(manifest)
-    if manifest.split_sha256 != (await archive.run(run)).task.split_sha256:
-        raise CheckpointCorrupt(
-            f"{names.manifest_path(run, step)} has another split_sha256 than {names.run_path(run)}"
-        )
+    model = await archive.model(manifest)  # before `run.json`, which may be broken
+    published = await archive.run(run)
+    # Sound, but a service would not load it.
+    path, modulus = names.model_path(run, step), published.task.modulus
+    await asyncio.to_thread(check_model, model, path, modulus)
+    check_of_run(published, manifest, names.manifest_path(run, step))
+
+
+async def _check_completion(archive: ArchiveReader, run: str) -> None:
+    if completion := await archive.completion(run):
+        check_of_run(await archive.run(run), completion, names.completion_path(run))
+
+
+async def _check_manifests(archive: ArchiveReader, run: str) -> None:
+    """All that were there when the run ended are, each as it was; those that are broken apart."""
+    contents = await read_contents(archive, run)
+    completion = contents.completion
+    expected = completion and completion.record.manifests_sha256
+    if expected and not contents.problems and expected != manifests_sha256(contents.checkpoints):
+        raise CheckpointCorrupt(f"{names.completion_path(run)} records other manifests than these")
 
 
 def _unreferenced(run: str, steps: Iterable[int], paths: Iterable[str]) -> list[str]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from grokprobe.errors import CatalogueUnavailable
@@ -97,6 +97,15 @@ class Connection:
                     pipeline.execute_command(*command)
                 answers: list[Any] = await pipeline.execute()
                 return answers
+
+    async def refused(self, *commands: Command) -> list[str]:
+        """What its user may not do of some commands, in sentences; other failures are none here."""
+        with answering(self._client):
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for command in commands:
+                    pipeline.execute_command(*command)
+                answers = await pipeline.execute(raise_on_error=False)
+        return [_complaint(found) for found in answers if isinstance(found, NoPermissionError)]
 
     async def aclose(self) -> None:
         """Close the connections."""

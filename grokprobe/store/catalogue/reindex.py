@@ -1,31 +1,39 @@
 """Bringing the Redis index to what object storage holds, while others read and write both.
 
-Object storage is listed after the index was read, and only entries that the index held before
-that and the listing lacks are dropped: what a trainer adds in between stays.
+Runs are compared in the order of their names, some at once. How far that came is noted in Redis
+(`grokprobe:reindex`), so that one that was interrupted is gone on with, for an hour.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import chain
 
-from grokprobe.errors import CheckpointCorrupt, RunNotFound, StepNotFound
-from grokprobe.store.archive.objects import gather
+from grokprobe.errors import CheckpointCorrupt, IndexDoubted, RunNotFound
+from grokprobe.store.archive.contents import Contents
+from grokprobe.store.archive.objects import in_turns
 from grokprobe.store.archive.reader import ArchiveReader
+from grokprobe.store.catalogue import scripts
 from grokprobe.store.catalogue.connection import Connection
+from grokprobe.store.catalogue.entries import repair_entry
 from grokprobe.store.catalogue.events import deletion_event
-from grokprobe.store.catalogue.keys import (
-    GROUPS,
-    READY,
-    RUNS,
-    Command,
-    checkpoint_entry,
-    completion_entry,
-    key,
-    removal,
-    run_entry,
-)
-from grokprobe.store.records import CheckpointManifest, Completion, RunManifest
+from grokprobe.store.catalogue.filters import FILED_WHOLE, refile
+from grokprobe.store.catalogue.keys import DOUBTED, FILED, GROUPS, REINDEXED, RUNS
+from grokprobe.store.catalogue.lua import evaluate
 
-BATCH = 500  # checkpoints in one MULTI: about 2 MB
+NOTED_EVERY = 100  # runs
+NOTED_FOR_S = 3600
+REFILED = 500  # runs in one round trip
+
+
+# What stands at a key of all runs and is of another type goes: no command would work on it.
+_TIDY = """
+for i, name in ipairs(KEYS) do
+  local found = redis.call('TYPE', name).ok
+  if found ~= 'none' and found ~= ARGV[i] then redis.call('DEL', name) end
+end
+return 1
+"""
+TYPES = {RUNS: "zset", GROUPS: "zset", FILED: "zset", DOUBTED: "set", REINDEXED: "string"}
+TIDY = evaluate(_TIDY, tuple(TYPES), *TYPES.values())
 
 
 @dataclass(kw_only=True)
@@ -35,108 +43,100 @@ class ReindexReport:
     runs: int = 0
     checkpoints: int = 0
     removed: int = 0
+    after: str = ""  # the run behind which it went on; empty from the beginning
     problems: list[str] = field(default_factory=list)
 
 
-@dataclass(kw_only=True)
-class _Listing:
-    """What object storage holds of a run."""
+async def reindex_run(
+    connection: Connection, archive: ArchiveReader, run: str
+) -> tuple[Contents | None, bool]:
+    """Make the entry of one run equal to object storage: what there is, and whether it was not.
 
-    manifest: RunManifest
-    completion: Completion | None
-    checkpoints: list[CheckpointManifest]
-    problems: list[str]
-
-
-async def remove_run(connection: Connection, run: str) -> None:
-    """Drop a run from the index; announced if it was there."""
-    score, group = await connection.send(("ZSCORE", RUNS, run), ("GET", key(run, "group")))
-    announcement = [] if score is None else [deletion_event(run)]
-    *drop, forget = removal(run, group.decode() if group else None)
-    await connection.send(*drop, *announcement, forget)  # who hears of it finds nothing any more
-
-
-async def reindex_run(connection: Connection, archive: ArchiveReader, run: str) -> _Listing | None:
-    """Make the entries of one run equal to its listing; None if there is no such run.
-
-    Announces nothing: that is for whoever publishes (`Catalogue.reconcile`). Checkpoints whose
-    manifest cannot be read are left out. Raises CheckpointCorrupt if `run.json` cannot be read.
+    None where there is no such run. Raises CheckpointCorrupt if `run.json` cannot be read,
+    IndexDoubted while others keep on writing the run.
     """
-    known = ("ZRANGE", key(run, "steps"), 0, -1), ("EXISTS", key(run, "completion"))
-    steps_before, completed_before = await connection.send(*known)
     try:
-        listing = await _list(archive, run)
+        return await repair_entry(connection, archive, run)
     except RunNotFound:
-        await remove_run(connection, run)
-        return None
-    for start in range(0, len(listing.checkpoints), BATCH):
-        batch = map(checkpoint_entry, listing.checkpoints[start : start + BATCH])
-        await connection.send(*chain.from_iterable(batch), atomic=True)
-    there = {manifest.step for manifest in listing.checkpoints}
-    gone = [step for step in map(int, steps_before) if step not in there]
-    await connection.send(*_drop(run, gone), *_completed(run, listing, bool(completed_before)))
-    await connection.send(*run_entry(listing.manifest))
-    return listing
+        [gone] = await connection.send(scripts.remove(run, deletion_event(run)))
+        return None, bool(gone)
+    except CheckpointCorrupt:
+        await connection.send(scripts.remove(run))  # nothing is known of it any more
+        raise
 
 
-async def reindex_all(connection: Connection, archive: ArchiveReader) -> ReindexReport:
-    """Reindex every run, drop those that are no longer there, then declare the index whole."""
-    report = ReindexReport()
-    indexed, grouped = await connection.send(("ZRANGE", RUNS, 0, -1), ("ZRANGE", GROUPS, 0, -1))
-    strays = {entry.decode() for entry in grouped}  # until a run says that it is one of them
-    for run in sorted({name.decode() for name in indexed} | set(await archive.runs())):
+class Reindex:
+    """One pass over all runs, and what it found so far."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        archive: ArchiveReader,
+        left: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """`left` is told how many runs are left, after each."""
+        self._connection, self._archive, self._left = connection, archive, left
+        self.report = ReindexReport()
+        self._strays: set[str] = set()  # members of groups, until a run says that it is one
+
+    async def run(self) -> ReindexReport:
+        """Compare every run, drop those that are no longer there, then declare the index whole."""
+        await self._connection.send(TIDY, scripts.CLEAN)
+        names = await self._names()
+        done, reached = set[int](), 0  # so many of the first names are done
+
+        async def one(number: int) -> None:
+            nonlocal reached
+            await self._one(names[number])
+            done.add(number)
+            self._left(len(names) - len(done))
+            before = reached
+            while reached in done:
+                reached += 1
+            whole = reached - reached % NOTED_EVERY  # several may have been done out of turn
+            if whole > before:
+                noted = names[whole - 1]
+                await self._connection.send(("SET", REINDEXED, noted, "EX", NOTED_FOR_S))
+
+        await in_turns(one, range(len(names)))
+        if self._strays:
+            await self._connection.send(("ZREM", GROUPS, *self._strays))
+        await self._connection.send(scripts.DECLARE, ("DEL", REINDEXED))
+        if not (await self._connection.send(FILED_WHOLE))[0]:
+            await self._refile()
+        return self.report
+
+    async def _names(self) -> list[str]:
+        """Those of the index and of object storage, behind the one that was noted."""
+        noted, indexed, grouped = await self._connection.send(
+            ("GET", REINDEXED), ("ZRANGE", RUNS, 0, -1), ("ZRANGE", GROUPS, 0, -1)
+        )
+        after = self.report.after = (noted or b"").decode(errors="replace")
+        members = (entry.decode(errors="surrogateescape") for entry in grouped)
+        self._strays = {entry for entry in members if entry.rpartition("/")[2] > after}
+        names = {name.decode() for name in indexed}
+        return sorted(name for name in names.union(await self._archive.names()) if name > after)
+
+    async def _one(self, run: str) -> None:
+        """One bad run hides nothing of the others."""
+        report = self.report
         try:
-            listing = await reindex_run(connection, archive, run)
-        except CheckpointCorrupt as error:
+            contents, changed = await reindex_run(self._connection, self._archive, run)
+        except (CheckpointCorrupt, IndexDoubted) as error:
             report.problems.append(str(error))
-            strays = {entry for entry in strays if not entry.endswith(f"/{run}")}
-            continue
-        if listing and listing.manifest.group:
-            strays.discard(f"{listing.manifest.group}/{run}")
-        report.removed += listing is None
-        report.runs += listing is not None
-        report.checkpoints += len(listing.checkpoints) if listing else 0
-        report.problems += listing.problems if listing else []
-    if strays:
-        await connection.send(("ZREM", GROUPS, *strays))
-    await connection.send(("SET", READY, 1))
-    return report
+            self._strays = {entry for entry in self._strays if not entry.endswith(f"/{run}")}
+            return
+        if contents is None:
+            report.removed += changed
+            return
+        self._strays.discard(f"{contents.run.record.group}/{run}")
+        report.runs += 1
+        report.checkpoints += sum(c is not None for c in contents.checkpoints.values())
+        report.problems += contents.problems
 
-
-async def _list(archive: ArchiveReader, run: str) -> _Listing:
-    manifest = await archive.run(run)
-    problems: list[str] = []
-
-    async def readable(step: int) -> CheckpointManifest | None:
-        try:
-            return await archive.checkpoint(run, step)
-        except (CheckpointCorrupt, StepNotFound) as error:
-            problems.append(str(error))
-            return None
-
-    found = await gather(readable, await archive.steps(run))
-    try:
-        completion = await archive.completion(run)
-    except CheckpointCorrupt as error:
-        completion = None
-        problems.append(str(error))
-    checkpoints = [checkpoint for checkpoint in found if checkpoint]
-    return _Listing(
-        manifest=manifest, completion=completion, checkpoints=checkpoints, problems=problems
-    )
-
-
-def _drop(run: str, steps: list[int]) -> list[Command]:
-    if not steps:
-        return []
-    return [
-        ("HDEL", key(run, "checkpoints"), *steps),
-        ("ZREM", key(run, "steps"), *steps),
-        ("SREM", key(run, "announced"), *steps),
-    ]
-
-
-def _completed(run: str, listing: _Listing, before: bool) -> list[Command]:
-    if listing.completion:
-        return completion_entry(listing.completion)
-    return [("DEL", key(run, "completion"), key(run, "status"))] if before else []
+    async def _refile(self) -> None:
+        """Make the lists by facts anew, where they hold what no run is or has lost what one is."""
+        [_, names] = await self._connection.send(("DEL", FILED), ("ZRANGE", RUNS, 0, -1))
+        for start in range(0, len(names), REFILED):
+            some = [refile(name.decode()) for name in names[start : start + REFILED]]
+            await self._connection.send(*some)

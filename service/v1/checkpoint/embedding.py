@@ -145,7 +145,7 @@ async def get_embedding(
     with context.inference.permit():
         opened = await open_checkpoint(context, request.target)
         basis = basis_of(opened.checkpoint.table.task)
-        M = basis.rows(opened.checkpoint.matrix(of))
+        M = basis.rows(await context.inference.matrix(opened.checkpoint, of))
         wanted = projection == "frequency" or frequency is not None
         if wanted:
             check_cyclic(basis, "projection", "; choose pca or raw")

@@ -64,8 +64,7 @@ def _is_common(scope: HTTPScope) -> bool:
 async def _answer(context: Context, receive: Receive, run: str, step: str) -> bytes:
     """The answer as JSON; refusals come in the order of the route's."""
     context.inference.admission.check()
-    view = await context.views.get(run)
-    number = view.step_of(step)
+    view, number = await context.views.find(run, step)
     body = await receive_body(receive, context)
     with context.inference.permit():
         given = decode_body(body, "", PredictionRequest, CHOICES)

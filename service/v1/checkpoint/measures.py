@@ -99,7 +99,8 @@ async def _key_share_null(
         return None
     # Keys chosen here fit their own rows: against that, every draw may choose its own, as many.
     statistic = "top_share" if keys.source_step == opened.step else "key_share"
-    rows, used = basis.rows(checkpoint.matrix("embedding")), keys.frequencies
+    rows = basis.rows(await context.inference.matrix(checkpoint, "embedding"))
+    used = keys.frequencies
 
     async def compute() -> Null | None:
         return await context.inference.apart(

@@ -1,11 +1,10 @@
 """Which frequency each neuron computes with."""
 
 import msgspec
-import numpy as np
 from litestar import Response, get
 
 from grokprobe.analysis.basis import Basis, basis_of, check_cyclic
-from grokprobe.analysis.neurons import Neurons, read_neurons
+from grokprobe.analysis.neurons import Neurons
 from service.context import FromContext
 from service.formats.registry import TABLE
 from service.formats.tables import columns_of, table_of
@@ -15,6 +14,7 @@ from service.http.preconditions import SettledRequest
 from service.http.responses import respond
 from service.http.target import open_checkpoint
 from service.v1.basis import BasisAnswer, describe_basis
+from service.v1.probing import open_probe
 
 
 class NeuronRow(msgspec.Struct):
@@ -62,14 +62,13 @@ async def get_neurons(
     with context.inference.permit():
         opened = await open_checkpoint(context, request.target)
         task = opened.checkpoint.table.task
-        basis, p = basis_of(task), task.modulus
+        basis = basis_of(task)
         check_cyclic(basis, "neurons")
+        opened.checkpoint.check(["neurons"])
 
         async def compute() -> NeuronsAnswer:
-            (values,) = await context.inference.grid(opened.checkpoint, ["neurons"])
-            kept = np.ix_(basis.residues, basis.residues)
-            grid = values.reshape(p, p, -1)
-            found = await context.inference.apart(lambda: read_neurons(grid[kept]))
+            async with open_probe(context, opened.checkpoint, ("neurons",)) as analyse:
+                found = await analyse(lambda probe: probe.read_neurons)
             return _answer(run, opened.step, basis, found)
 
         answer = await context.derived.get(

@@ -10,7 +10,6 @@ from litestar.params import QueryParameter
 from grokprobe.analysis.basis import Basis, basis_of, natural_basis
 from grokprobe.analysis.fourier import Array, Powers, Spectrum, frequencies
 from grokprobe.analysis.irreps import IrrepSpectrum
-from grokprobe.analysis.logits import cube, logit_matrix
 from grokprobe.analysis.nulls import Null
 from grokprobe.analysis.spectra import Statistic, null_of, spectrum_of
 from grokprobe.errors import InvalidInput
@@ -25,6 +24,7 @@ from service.http.responses import respond
 from service.http.target import Opened, open_checkpoint
 from service.inference.checkpoints import Checkpoint
 from service.v1.basis import BasisAnswer, describe_basis
+from service.v1.probing import open_probe
 
 Of = Literal[Vectors, "neuron_logit_map", "logits"]
 
@@ -143,16 +143,15 @@ def answer_spectrum(
 async def _matrix(context: Context, checkpoint: Checkpoint, basis: Basis, of: Of) -> Array:
     """The matrix whose spectrum is wanted, rows in group order. Raises InvalidInput."""
     if of != "logits":
-        return basis.rows(checkpoint.matrix(of))
-    direction = basis.direction
-    if direction is None:
+        return basis.rows(await context.inference.matrix(checkpoint, of))
+    if basis.direction is None:
         raise InvalidInput(
             "of", "logits have a spectrum only where the operation has a cyclic group"
         )
 
     async def compute() -> list[float]:
-        (logits,) = await context.inference.grid(checkpoint, ["logits"])
-        found = await context.inference.apart(lambda: logit_matrix(cube(logits, basis), direction))
+        async with open_probe(context, checkpoint, ("sums",)) as analyse:
+            found = await analyse(lambda probe: probe.sums and probe.sums.matrix)
         return list(found[:, 0].tolist())
 
     column = await context.derived.get(checkpoint.identity, "logit_matrix", list[float], compute)

@@ -3,12 +3,14 @@
 from typing import Annotated, Any
 
 import msgspec
+import numpy as np
 import onnx
 from litestar import Response, get
 from litestar.params import PathParameter
 from onnx import numpy_helper
 
-from grokprobe.safety import check_model
+from grokprobe.errors import CheckpointCorrupt
+from grokprobe.safety.check import check_model
 from service.context import Context, FromContext
 from service.errors import WeightMissing
 from service.formats.registry import ARRAY, TABLE
@@ -56,11 +58,30 @@ async def _weights(context: Context, target: Target) -> dict[str, AnyArray]:
     with context.inference.permit():
         manifest = await archive.checkpoint(run, step)
         data = await archive.model(manifest, context.settings.max_model_bytes)
-    check_model(data, f"run {run!r} step {step}")
-    return {
-        tensor.name: numpy_helper.to_array(tensor)
-        for tensor in onnx.load_model_from_string(data).graph.initializer
-    }
+    modulus = target.view.manifest.task.modulus
+    return await context.inference.apart(
+        lambda: _initialisers(data, f"run {run!r} step {step}", modulus)
+    )
+
+
+def _initialisers(data: bytes, where: str, modulus: int) -> dict[str, AnyArray]:
+    check_model(data, where, modulus)
+    tensors = onnx.load_model_from_string(data).graph.initializer
+    return {tensor.name: _array(tensor, where) for tensor in tensors}
+
+
+def _array(tensor: onnx.TensorProto, where: str) -> AnyArray:
+    """The array of an initialiser. CheckpointCorrupt for one that says something else than it has.
+
+    Or has what is neither a number nor a truth value.
+    """
+    try:
+        array = numpy_helper.to_array(tensor)
+    except (ValueError, TypeError, LookupError, ArithmeticError, MemoryError, AssertionError):
+        array = np.empty(0, dtype=np.object_)
+    if array.dtype.kind not in "fiub":
+        raise CheckpointCorrupt(f"{where} is refused: its parameter {tensor.name[:60]!r} is none")
+    return array
 
 
 @get(

@@ -10,7 +10,7 @@ from grokprobe.analysis.emergence import LEVELS, Crossing, Lag, Level
 from service.context import FromContext
 from service.formats.registry import TABLE
 from service.formats.tables import Table, about, columns_of
-from service.http.openapi import OF_A_RUN, offering
+from service.http.openapi import OF_A_RUN, documented, offering
 from service.http.preconditions import SettledRequest
 from service.http.responses import respond
 from service.runs.emergence import EmergenceAnswer, answer_emergence
@@ -37,7 +37,7 @@ class CrossingRow(msgspec.Struct):
     "/runs/{run:str}/emergence",
     summary="When it emerged",
     tags=["runs"],
-    **offering(TABLE, OF_A_RUN, "keys"),
+    **offering(TABLE, {**OF_A_RUN, **documented(422)}, "keys"),
 )
 async def get_emergence(
     request: SettledRequest, context: FromContext, keys: RunKeys = FINAL

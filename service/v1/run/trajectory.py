@@ -12,7 +12,7 @@ from grokprobe.store.records import KeyRecord, Measure
 from service.context import FromContext
 from service.formats.registry import TABLE
 from service.formats.tables import table_of
-from service.http.openapi import OF_A_RUN, offering
+from service.http.openapi import OF_A_RUN, documented, offering
 from service.http.parameters import FromStep, RunPath, ToStep
 from service.http.preconditions import SettledRequest
 from service.http.responses import respond
@@ -51,7 +51,7 @@ def _measures(view: RunView, asked: str | None, keys: str) -> tuple[str, ...]:
     "/runs/{run:str}/trajectory",
     summary="Measures over a run",
     tags=["runs"],
-    **offering(TABLE, OF_A_RUN, "keys"),
+    **offering(TABLE, {**OF_A_RUN, **documented(422)}, "keys"),
 )
 async def get_trajectory(
     request: SettledRequest,

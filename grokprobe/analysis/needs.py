@@ -1,0 +1,64 @@
+"""How much memory an analysis takes, known before it starts: upper bounds, in bytes.
+
+Of modulus p (or order n <= p), each term counts the arrays that live at the same time at most,
+their temporaries included, in doubles of 8 bytes unless said otherwise. Nothing here grows with
+p^3 but the train rows, which may be held or not.
+"""
+
+from collections.abc import Collection, Mapping
+
+from grokprobe.analysis.outputs import ROWS
+from grokprobe.analysis.readings import Reading
+
+SINGLE, DOUBLE = 4, 8
+SMALL = 2**20  # whatever is not an array of p^2 numbers or more
+
+
+def block_bytes(p: int, widths: Mapping[str, int], rows: int, ahead: int) -> int:
+    """Outputs of `rows` pairs at a time, `ahead` blocks of them made before they are read.
+
+    The block that is read, and what the one before has left of an a, are put together.
+    """
+    return SINGLE * sum(widths.values()) * ((2 + ahead) * rows + 2 * p)
+
+
+def reading_bytes(
+    p: int,
+    readings: Collection[Reading],
+    widths: Mapping[str, int],
+    keys: int = 0,
+    train_pairs: int = 0,
+    rows: int = ROWS,
+    ahead: int = 0,
+) -> int:
+    """All that reading a checkpoint (probe.py) takes, and measures made of these readings.
+
+    `widths` are those of the outputs by pair; `keys` how many key frequencies there are;
+    `train_pairs` matters where their rows are held. Not counted is what inference itself takes.
+    """
+    square, block = p * p, (rows + p) * p
+    total = SMALL + block_bytes(p, widths, rows, ahead)
+    total += 10 * DOUBLE * square  # pairs, answers, masks
+    if "figures" in readings:
+        # Loss, hit and collapse of each pair, and those of a part of the split; of one block the
+        # known rows and train rows in float32, and exponentials in either precision.
+        total += 4 * DOUBLE * square + (2 * DOUBLE + 3 * SINGLE) * block
+    if "sums" in readings:
+        total += 12 * DOUBLE * square  # two sums, the basis, and one a centred and squared
+    if "neurons" in readings:
+        total += (12 * p * widths.get("neurons", 0) + 4 * square) * DOUBLE
+    if keys:
+        total += (14 * square + 8 * keys * p) * DOUBLE
+    if "train_rows" in readings:
+        total += train_rows_bytes(p, train_pairs)
+    return total
+
+
+def train_rows_bytes(p: int, train_pairs: int) -> int:
+    """The logits of the train pairs, held in float32."""
+    return SINGLE * p * train_pairs
+
+
+def matrix_bytes(p: int, width: int) -> int:
+    """A matrix (p, width), its spectrum, coordinates and null."""
+    return SMALL + 10 * DOUBLE * p * (p + width)

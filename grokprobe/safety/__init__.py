@@ -1,0 +1,1 @@
+"""What an ONNX file may hold, and what running it takes, known before ONNX Runtime sees it."""

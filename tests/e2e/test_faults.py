@@ -1,0 +1,72 @@
+"""What is answered while a part is hurt, and after it is back: what was answered before, or 503."""
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+
+from grokprobe.store.backends import open_backends
+from tests.support.deployment import Deployment, asked, deployed, differing, dishonest, paths
+from tests.support.faults import OF_REDIS, OF_SERVICE, Fault
+from tests.support.served import eventually
+from tests.support.tiny import tiny_run
+from tests.support.trained import Trained
+
+OTHERS = [f"other-{number}" for number in range(6)]
+
+
+@pytest.fixture
+def deployment(trained: Trained, tmp_path: Path) -> Iterator[Deployment]:
+    """One real run and several small ones, indexed; Redis, and object storage as a folder."""
+    shutil.copytree(trained.settings.home_path / "store", tmp_path / "home" / "store")
+    with deployed(tmp_path) as found:
+
+        async def publish() -> None:
+            async with open_backends(found.settings) as backends:
+                for name in OTHERS:
+                    await tiny_run(name).publish(backends)
+
+        asyncio.run(publish())
+        assert found.run("grokprobe", "reindex").returncode == 0
+        yield found
+
+
+def everything(client: httpx.Client) -> list[str]:
+    """All that there is to ask of all runs."""
+    runs = [row["run"] for row in client.get("/v1/runs?limit=100").json()["runs"]]
+    return ["/v1/runs?limit=100", *(path for run in runs for path in paths(client, run))]
+
+
+def whole(client: httpx.Client) -> bool:
+    """Whether the service says that all it depends on is well."""
+    return bool(client.get("/readyz").json()["status"] == "ready")
+
+
+@pytest.mark.parametrize(
+    "fault", [pytest.param(f, id=n) for n, f in (OF_REDIS | OF_SERVICE).items()]
+)
+def test_a_fault_changes_no_answer(deployment: Deployment, fault: Fault) -> None:
+    """Equal or 503 while it lasts; equal once it is over, without a human; `verify` is content.
+
+    By a service that has seen all before, and by one that starts meanwhile.
+    """
+    client = deployment.client()
+    assert eventually(lambda: whole(client))
+    wanted = everything(client)
+    before = asked(client, wanted)
+    assert {status for status, _ in before.values()} == {200}
+    with fault(deployment):
+        warm = asked(client, wanted)
+        cold = asked(deployment.add_service(), wanted)
+    assert dishonest(before, warm) == {}
+    assert dishonest(before, cold) == {}
+    for number in range(2):
+        returned = deployment.client(number)
+        assert eventually(partial(whole, returned))
+        assert differing(before, asked(returned, wanted)) == {}
+    verified = deployment.run("grokprobe", "verify")
+    assert verified.returncode == 0, verified.stdout

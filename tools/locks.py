@@ -1,0 +1,68 @@
+"""`python -m tools.locks`: what each image installs, every file by its digest, into locks/.
+
+The versions are those of constraints.txt. What only images install (CUDA's libraries, the tools of
+the build) has no line there: it keeps the version that its lock has until the lock is deleted.
+"""
+
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+LOCKS = ROOT / "locks"
+# The oldest Python that the images' base may have, and the only system that onnxruntime-gpu is for.
+PLATFORM = ("--python-version=3.11", "--python-platform=x86_64-unknown-linux-gnu")
+CUDA = re.compile(r"^(nvidia|cuda|triton)\b")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a lock is made from: extras of ours, requirements beside them, packages left out."""
+
+    extras: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    without_cuda: bool = False
+
+
+TARGETS = {
+    "service": Target(("service", "tracing"), ("onnxruntime-gpu[cuda,cudnn]",)),
+    "service-cpu": Target(("service-cpu", "tracing")),
+    "trainer": Target(("trainer",)),
+    # torch itself comes from where the builder says: its build for CPUs is on no common index.
+    "trainer-cpu": Target(("trainer-cpu",), without_cuda=True),
+    "tools": Target(beside=("cyclonedx-bom>=7", "hatchling>=1.33")),
+}
+
+
+def packages(lock: Path) -> dict[str, str]:
+    """The version of each package of a lock, by its normalised name."""
+    return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", lock.read_text(), re.MULTILINE))
+
+
+def compile_lock(name: str) -> None:
+    """Write the lock of a target; it keeps versions that it has and that still fit."""
+    target = TARGETS[name]
+    sources = ["pyproject.toml"] if target.extras else []
+    options = [f"--extra={extra}" for extra in target.extras]
+    if target.without_cuda:
+        # After `trainer`, whose lock tells what torch for CUDA brings.
+        cuda = filter(CUDA.match, packages(LOCKS / "trainer.txt"))
+        excludes = LOCKS / ".excludes"
+        excludes.write_text("\n".join(cuda))
+        options += ["--no-emit-package=torch", f"--excludes={excludes}"]
+    command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", *sources, "-", *options]
+    fixed = ["--constraint=constraints.txt", "--generate-hashes", "--no-annotate", *PLATFORM]
+    said = "--custom-compile-command=make locks"
+    output = f"--output-file={LOCKS / f'{name}.txt'}"
+    given = "\n".join(target.beside).encode()
+    subprocess.run([*command, *fixed, said, output], cwd=ROOT, input=given, check=True)
+    (LOCKS / ".excludes").unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    LOCKS.mkdir(exist_ok=True)
+    for name in TARGETS:
+        compile_lock(name)
+        print(f"locks/{name}.txt: {len(packages(LOCKS / f'{name}.txt'))} packages")
