@@ -21,6 +21,7 @@ READS: tuple[Command, ...] = (
     ("INFO", "server"),
     ("GET", NOTHING),
     ("EXISTS", NOTHING),
+    ("PTTL", NOTHING),
     ("HGET", NOTHING, ""),
     ("HKEYS", NOTHING),
     ("HLEN", NOTHING),

@@ -13,6 +13,12 @@ local function ask(...)
 end
 """
 
+# A replica still shows a script what has expired, so its time is asked for; what never expires was
+# not written by us.
+FRESH = """
+local function fresh(key) return (ask('PTTL', key) or 0) > 0 and 1 or 0 end
+"""
+
 # Members of a sorted set come and go with their count, where there is one.
 COUNT = """
 local function kind(name) return redis.call('TYPE', name).ok end

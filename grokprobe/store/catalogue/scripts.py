@@ -23,7 +23,7 @@ from grokprobe.store.catalogue.keys import (
     KeyPart,
     key,
 )
-from grokprobe.store.catalogue.lua import ASK, evaluate
+from grokprobe.store.catalogue.lua import ASK, FRESH, evaluate
 
 # -- reads -----------------------------------------------------------------------------------------
 
@@ -32,11 +32,12 @@ _SEAL = ASK + "return ask('GET', KEYS[1])"
 # The records are left out where the reader has them: of a seal that it has proven.
 _ENTRY = (
     ASK
+    + FRESH
     + """
-local seal, fresh = ask('GET', KEYS[2]), ask('EXISTS', KEYS[3])
+local seal, lately = ask('GET', KEYS[2]), fresh(KEYS[3])
 local layout = ask('HGET', KEYS[1], 'layout')
-if seal and seal == ARGV[1] then return {layout, seal, fresh} end
-return {layout, seal, fresh, ask('GET', KEYS[4]), ask('GET', KEYS[5]), ask('HKEYS', KEYS[6])}
+if seal and seal == ARGV[1] then return {layout, seal, lately} end
+return {layout, seal, lately, ask('GET', KEYS[4]), ask('GET', KEYS[5]), ask('HKEYS', KEYS[6])}
 """
 )
 
@@ -57,13 +58,14 @@ return {ask('GET', KEYS[1]), ask('HKEYS', KEYS[2]), ask('GET', KEYS[3]), ask('GE
 # One command for all: what commands cost this process was most of what a page of runs took.
 _SUMMARIES = (
     ASK
+    + FRESH
     + """
 local found = {}
 for i = 1, #KEYS, 4 do
   local seal = ask('GET', KEYS[i])
   local latest = seal and string.match(seal, '"latest":(%d+)')
   found[#found + 1] = {
-    seal, ask('EXISTS', KEYS[i + 1]), ask('GET', KEYS[i + 2]), ask('HLEN', KEYS[i + 3]),
+    seal, fresh(KEYS[i + 1]), ask('GET', KEYS[i + 2]), ask('HLEN', KEYS[i + 3]),
     latest and ask('HGET', KEYS[i + 3], latest) or false}
 end
 return found
@@ -72,10 +74,11 @@ return found
 
 _STATES = (
     ASK
+    + FRESH
     + """
 local found = {}
 for i = 1, #KEYS, 2 do
-  found[#found + 1] = {ask('GET', KEYS[i]), ask('EXISTS', KEYS[i + 1])}
+  found[#found + 1] = {ask('GET', KEYS[i]), fresh(KEYS[i + 1])}
 end
 return found
 """
