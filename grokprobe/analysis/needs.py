@@ -57,8 +57,3 @@ def reading_bytes(
 def train_rows_bytes(p: int, train_pairs: int) -> int:
     """The logits of the train pairs, held in float32."""
     return SINGLE * p * train_pairs
-
-
-def matrix_bytes(p: int, width: int) -> int:
-    """A matrix (p, width), its spectrum, coordinates and null."""
-    return SMALL + 10 * DOUBLE * p * (p + width)

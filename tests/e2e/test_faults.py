@@ -10,7 +10,15 @@ import httpx
 import pytest
 
 from grokprobe.store.backends import open_backends
-from tests.support.deployment import Deployment, asked, deployed, differing, dishonest, paths
+from tests.support.deployment import (
+    Answers,
+    Deployment,
+    asked,
+    deployed,
+    differing,
+    dishonest,
+    paths,
+)
 from tests.support.faults import OF_REDIS, OF_SERVICE, Fault
 from tests.support.served import eventually
 from tests.support.tiny import tiny_run
@@ -46,6 +54,14 @@ def whole(client: httpx.Client) -> bool:
     return bool(client.get("/readyz").json()["status"] == "ready")
 
 
+def settled(client: httpx.Client) -> Answers:
+    """All that is answered once all is well: every path with 200."""
+    assert eventually(lambda: whole(client))
+    before = asked(client, everything(client))
+    assert {status for status, _ in before.values()} == {200}
+    return before
+
+
 @pytest.mark.parametrize(
     "fault", [pytest.param(f, id=n) for n, f in (OF_REDIS | OF_SERVICE).items()]
 )
@@ -55,18 +71,15 @@ def test_a_fault_changes_no_answer(deployment: Deployment, fault: Fault) -> None
     By a service that has seen all before, and by one that starts meanwhile.
     """
     client = deployment.client()
-    assert eventually(lambda: whole(client))
-    wanted = everything(client)
-    before = asked(client, wanted)
-    assert {status for status, _ in before.values()} == {200}
+    before = settled(client)
     with fault(deployment):
-        warm = asked(client, wanted)
-        cold = asked(deployment.add_service(), wanted)
+        warm = asked(client, list(before))
+        cold = asked(deployment.add_service(), list(before))
     assert dishonest(before, warm) == {}
     assert dishonest(before, cold) == {}
     for number in range(2):
         returned = deployment.client(number)
         assert eventually(partial(whole, returned))
-        assert differing(before, asked(returned, wanted)) == {}
+        assert differing(before, asked(returned, list(before))) == {}
     verified = deployment.run("grokprobe", "verify")
     assert verified.returncode == 0, verified.stdout
