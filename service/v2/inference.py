@@ -10,7 +10,7 @@ from service.inference.batching import INLINE_PAIRS
 from service.telemetry.requests import header
 from service.v2.encodings import FORMATS, pack, unpack
 from service.v2.openapi import BINARY, JSON, WithTensors
-from service.v2.outputs import choose_outputs, compute, encode_outputs
+from service.v2.outputs import choose_outputs, compute, encode_outputs, reserved
 from service.v2.paths import LATEST, OF_A_BODY, OF_A_MODEL, TAGS, of_a_model
 from service.v2.records import InferAnswer
 from service.v2.requests import JSON_LENGTH, check_pairs, read_request
@@ -44,16 +44,17 @@ async def infer(
             watch.lap("queue")
             check_pairs(wanted.pairs, checkpoint.table.task.modulus)
             outputs = choose_outputs(context, checkpoint, wanted)
-            found = await compute(context, checkpoint, outputs, wanted.pairs)
-            watch.lap("compute_infer")
+            async with reserved(context, checkpoint, outputs, len(wanted.pairs)):
+                found = await compute(context, checkpoint, outputs, wanted.pairs)
+                watch.lap("compute_infer")
 
-            def respond() -> AnyResponse:
-                answer = InferAnswer(run, str(number), [], wanted.id)
-                accepted = header(request.scope, b"accept-encoding")
-                return _response(*encode_outputs(answer, outputs, found), accepted)
+                def respond() -> AnyResponse:
+                    answer = InferAnswer(run, str(number), [], wanted.id)
+                    accepted = header(request.scope, b"accept-encoding")
+                    return _response(*encode_outputs(answer, outputs, found), accepted)
 
-            small = len(wanted.pairs) <= INLINE_PAIRS
-            response = respond() if small else await context.inference.apart(respond)
+                small = len(wanted.pairs) <= INLINE_PAIRS
+                response = respond() if small else await context.inference.apart(respond)
             watch.lap("compute_output")
             return response
 

@@ -2,7 +2,8 @@
 
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +15,17 @@ from grokprobe.errors import InvalidInput
 from grokprobe.task import Residues
 from service.context import Context
 from service.http.bodies import refused
+from service.inference.batching import INLINE_PAIRS
 from service.inference.checkpoints import Checkpoint
+from service.inference.sweep import AHEAD
 from service.v2.records import BinarySize, InferAnswer, OutputTensor, RequestedOutput
 from service.v2.requests import SHARED_MEMORY, PairsRequest
 
 # Numbers in one answer: 64 MiB in binary; encoding more in JSON would keep everybody else waiting.
 MAX_NUMBERS, MAX_JSON_NUMBERS = 2**24, 2_000_000
+# At most, while they are made: parts, array, tensor, body; text as objects and twice as text;
+# classes besides them the order of all and each one's name.
+BINARY_BYTES, JSON_BYTES, ORDER_BYTES, CLASS_BYTES = 16, 80, 12, 250
 
 OutputValues = NDArray[np.float32]
 
@@ -77,6 +83,30 @@ def _check_size(context: Context, wanted: list[Wanted], pairs: int) -> None:
         if numbers > limit:
             message = f"the answer would take {numbers:,} numbers, at most {limit:,} {where}"
             raise refused(context, "values", f"{message}: ask for fewer pairs or outputs")
+
+
+@asynccontextmanager
+async def reserved(
+    context: Context, checkpoint: Checkpoint, wanted: list[Wanted], pairs: int
+) -> AsyncIterator[None]:
+    """Hold the memory that computing and writing takes; a small answer's is its permit's.
+
+    Raises NeverFits, MemoryBusy.
+    """
+    if pairs <= INLINE_PAIRS:
+        yield
+        return
+    need = context.inference.runs_bytes(checkpoint, 2 * AHEAD)
+    for output in wanted:
+        numbers = output.size(pairs, output.shape[-1])
+        need += numbers * BINARY_BYTES
+        if output.classes:
+            need += numbers * ORDER_BYTES + output.size(pairs, output.classes) * CLASS_BYTES
+        elif not output.binary:
+            need += numbers * JSON_BYTES
+    names = " and ".join(output.name for output in wanted)
+    async with context.inference.memory.reserve(need, f"{names} of {pairs:,} pairs"):
+        yield
 
 
 async def compute(

@@ -10,7 +10,7 @@ EMPTY = "text/plain"
 TAGS = ["inference protocol"]
 LATEST = "latest"
 OF_A_MODEL = documented(400, 404, 429, 500, 503, 504)
-OF_A_BODY = documented(408, 413, 415)
+OF_A_BODY = documented(408, 413, 415, 422)
 
 
 def of_a_model(what: str, under: str = "") -> list[str]:

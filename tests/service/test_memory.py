@@ -12,6 +12,7 @@ from grokprobe.store.backends import open_backends
 from service.app import create_app, create_context
 from service.context import Context
 from service.errors import MemoryBusy, NeverFits
+from service.inference.batching import INLINE_PAIRS
 from service.inference.memory import Memory
 from service.inference.runtime import Runtime
 from service.telemetry.metrics import Metrics
@@ -121,6 +122,27 @@ def test_what_never_fits_is_refused_by_name(tmp_path: Path, path: str) -> None:
         assert (answer.status_code, problem["type"]) == (422, "urn:grokprobe:never-fits")
         assert "GROKPROBE_REQUEST_MEMORY_BYTES" in problem["detail"]
         assert (await client.get("predictions?a=1&b=2")).status_code == 200
+
+    in_process(Settings(home=str(tmp_path), request_memory_bytes=1), act)
+
+
+def test_a_large_inference_answer_is_reserved(tmp_path: Path) -> None:
+    """By the inference protocol too, in whichever form; what a permit covers is answered."""
+    pairs = {"name": "pairs", "datatype": "INT64"}
+
+    async def act(context: Context, client: httpx.AsyncClient) -> None:
+        async def infer(count: int, **parameters: object) -> httpx.Response:
+            given = pairs | {"shape": [count, 2], "data": [1] * (2 * count)}
+            wanted = {"name": "logits", "parameters": parameters}
+            body = {"inputs": [given], "outputs": [wanted]}
+            return await client.post("http://test/v2/models/tiny/infer", json=body)
+
+        for form in ({}, {"binary_data": True}, {"classification": 2}):
+            refused = await infer(INLINE_PAIRS + 1, **form)
+            assert refused.status_code == 422
+            assert "logits of 257 pairs takes up to" in refused.json()["error"]
+            assert (await infer(INLINE_PAIRS, **form)).status_code == 200
+        assert taken(context.metrics) == 0
 
     in_process(Settings(home=str(tmp_path), request_memory_bytes=1), act)
 
