@@ -10,6 +10,7 @@ in no answer.
 
 import argparse
 import asyncio
+import copy
 import ctypes
 import os
 import random
@@ -112,10 +113,11 @@ def mutated_json(rng: random.Random, data: bytes) -> bytes:
             if not nested or rng.random() < 0.3:
                 break
             inner = inner[place]
+        odd = copy.deepcopy(rng.choice(ODD))  # a later change may go into it
         if isinstance(inner, dict):
-            inner[str(place) if places else "x"] = rng.choice(ODD)
+            inner[str(place) if places else "x"] = odd
         elif inner:
-            inner[place] = rng.choice(ODD)
+            inner[place] = odd
     return msgspec.json.encode(record)
 
 
