@@ -250,7 +250,7 @@ TINY = {
     "model.d_mlp": 32,
     "training.device": "cpu",
     "training.threads": 1,
-    "training.steps": 1_000_000,
+    "training.steps": 900_000,
     "checkpoints.queue": 1,
     "checkpoints.every": 20,
 }
@@ -268,7 +268,7 @@ PUBLISHES = "grokprobe_trainer_published_checkpoints_total > 2"
 
 @contextmanager
 def training(home: Path, **changes: str) -> Iterator[Prometheus]:
-    """A training that does not end, and a Prometheus that scrapes it."""
+    """A training that publishes and does not end, and a Prometheus that scrapes it."""
     port = free_port()
     settings = Settings(home=str(home), log_format="json", trainer_metrics_port=port)
     given = environment(settings, **changes)
@@ -278,6 +278,8 @@ def training(home: Path, **changes: str) -> Iterator[Prometheus]:
     ):
         try:
             with watching(home.parent / "prometheus", f"127.0.0.1:{port}") as prometheus:
+                assert eventually(lambda: process.poll() is not None or prometheus.ask(PUBLISHES))
+                assert process.poll() is None, (home.parent / "trainer.log").read_text()
                 yield prometheus
         finally:
             process.kill()
@@ -287,9 +289,6 @@ def test_a_trainer_cannot_write(tmp_path: Path) -> None:
     """Tried again and again, and then training waits."""
     home = tmp_path / "home"
     with training(home) as prometheus:
-        assert eventually(
-            lambda: prometheus.ask("grokprobe_trainer_published_checkpoints_total > 2")
-        )
         assert prometheus.is_quiet()
         (home / "store").rename(home / "away")
         (home / "store").write_text("")
@@ -301,7 +300,6 @@ def test_a_trainer_cannot_index(tmp_path: Path) -> None:
     with redis_server(tmp_path) as port:
         url = f"redis://127.0.0.1:{port}"
         with training(tmp_path / "home", GROKPROBE_REDIS_URL=url) as prometheus:
-            assert eventually(lambda: prometheus.ask(PUBLISHES))
             _shut_down(port)
             assert prometheus.fires("GrokprobeTrainerIndexBehind")
 

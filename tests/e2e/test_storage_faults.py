@@ -14,7 +14,7 @@ from grokprobe.store.archive.opening import open_store
 from grokprobe.store.archive.reader import ArchiveReader
 from tests.e2e.test_faults import settled, whole
 from tests.e2e.test_training_faults import AT_STEP, Hurting, Witness
-from tests.support.deployment import Deployment, asked, deployed, differing, dishonest
+from tests.support.deployment import Deployment, asked, deployed, differing, dishonest, one_of_each
 from tests.support.faults import OF_STORAGE, Fault
 from tests.support.s3_servers import S3Server
 from tests.support.served import eventually
@@ -53,11 +53,11 @@ async def test_a_fault_changes_no_answer(
     client = deployment.client()
     before = settled(client)
     with fault(deployment):
-        warm = asked(client, list(before))
+        warm = asked(client, one_of_each(before))
     assert dishonest(before, warm) == {}
     cold = deployment.add_service()
     with fault(deployment):
-        unseen = asked(cold, list(before)[:8])
+        unseen = asked(cold, one_of_each(before))
     assert dishonest(before, unseen) == {}
     for one in (client, cold):
         assert eventually(partial(whole, one))

@@ -6,10 +6,12 @@ A part keeps its address when it is started again, and what it had acknowledged.
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -215,6 +217,8 @@ OF_A_CHECKPOINT = (
     "/model.onnx",
 )
 
+ASKERS = 4
+
 Answers = dict[str, tuple[int, bytes]]
 
 
@@ -238,9 +242,15 @@ def _pages(client: httpx.Client, path: str, rows: str) -> Iterator[dict[str, Any
 
 
 def asked(client: httpx.Client, of: Sequence[str]) -> Answers:
-    """The status and the body of each path."""
-    found = {path: client.get(path) for path in of}
-    return {path: (answer.status_code, answer.content) for path, answer in found.items()}
+    """The status and the body of each path, by as many askers as ASKERS."""
+    with ThreadPoolExecutor(ASKERS) as askers:
+        answers = askers.map(client.get, of)
+        return {p: (a.status_code, a.content) for p, a in zip(of, answers, strict=True)}
+
+
+def one_of_each(of: Iterable[str]) -> list[str]:
+    """A path of each kind: a checkpoint's last step stands for all."""
+    return list({re.sub(r"/\d+", "/", path): path for path in of}.values())
 
 
 def differing(before: Answers, after: Answers) -> dict[str, tuple[int, str]]:
