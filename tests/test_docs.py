@@ -124,3 +124,11 @@ def test_the_files_that_are_named_are_there() -> None:
     within += [ROOT / "service/middleware", ROOT / "service/server"]
     missing = {name for name in named if not any((folder / name).exists() for folder in within)}
     assert {name for name in missing if not re.search(r"[A-Z]{4}", name)} == set()
+
+
+def test_the_tests_that_are_named_are_there() -> None:
+    """Each test of docs/faults.md."""
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)", (ROOT / "docs/faults.md").read_text())
+    assert named
+    missing = [name for path, name in named if f"def {name}(" not in (ROOT / path).read_text()]
+    assert missing == []

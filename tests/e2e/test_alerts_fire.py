@@ -8,13 +8,14 @@ import http.server
 import re
 import resource
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -171,6 +172,36 @@ def test_descriptors_run_out(home: Path) -> None:
         assert prometheus.fires("GrokprobeDescriptors")
         for connection in held:
             connection.close()
+
+
+def test_the_process_gets_no_cpu(home: Path) -> None:
+    """Stopped again and again while it answers somebody, as a quota that is used up does."""
+    body = b'{"pairs": [[1, 2]]}'
+    head = (
+        f"POST {CHECKPOINTS}/0/predictions HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+        f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with watched(home) as (served, prometheus):
+        assert prometheus.is_quiet()
+
+        def told() -> bool:
+            address = ("127.0.0.1", urlsplit(served.url).port)
+            with socket.create_connection(address, timeout=PATIENCE_S) as connection:
+                connection.sendall(head.encode())
+                assert connection.recv(100).startswith(b"HTTP/1.1 100")  # it is at work
+                served.process.send_signal(signal.SIGSTOP)
+                try:  # longer than a scrape waits
+                    assert eventually(lambda: prometheus.ask("up == 0"))
+                    connection.sendall(body)
+                finally:
+                    served.process.send_signal(signal.SIGCONT)
+                with suppress(ConnectionResetError):  # the body came too late, if it was for long
+                    while connection.recv(65_536):
+                        pass
+            assert eventually(lambda: prometheus.ask("up == 1"))
+            return "GrokprobeSlow" in prometheus.firing()
+
+        assert eventually(told)
 
 
 # -- the index -------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import httpx
@@ -20,6 +19,7 @@ from tests.support.deployment import (
     paths,
 )
 from tests.support.faults import OF_REDIS, OF_SERVICE, Fault
+from tests.support.reports import Report
 from tests.support.served import eventually
 from tests.support.tiny import tiny_run
 from tests.support.trained import Trained
@@ -65,7 +65,7 @@ def settled(client: httpx.Client) -> Answers:
 @pytest.mark.parametrize(
     "fault", [pytest.param(f, id=n) for n, f in (OF_REDIS | OF_SERVICE).items()]
 )
-def test_a_fault_changes_no_answer(deployment: Deployment, fault: Fault) -> None:
+def test_a_fault_changes_no_answer(deployment: Deployment, fault: Fault, report: Report) -> None:
     """Equal or 503 while it lasts; equal once it is over, without a human; `verify` is content.
 
     By a service that has seen all before, and by one that starts meanwhile.
@@ -75,11 +75,15 @@ def test_a_fault_changes_no_answer(deployment: Deployment, fault: Fault) -> None
     with fault(deployment):
         warm = asked(client, list(before))
         cold = asked(deployment.add_service(), list(before))
+    report.over()
+    clients = [deployment.client(number) for number in range(2)]
+    assert eventually(lambda: all(map(whole, clients)))
+    report.recovered()
+    report.saw(status for status, _ in [*warm.values(), *cold.values()])
     assert dishonest(before, warm) == {}
     assert dishonest(before, cold) == {}
-    for number in range(2):
-        returned = deployment.client(number)
-        assert eventually(partial(whole, returned))
+    for returned in clients:
         assert differing(before, asked(returned, list(before))) == {}
     verified = deployment.run("grokprobe", "verify")
     assert verified.returncode == 0, verified.stdout
+    report.recovered("verified")

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 from grokprobe.store.records import CheckpointManifest
 from tests.support.deployment import Deployment, deployed
 from tests.support.faults import OF_REDIS, Fault
+from tests.support.reports import Report
 from tests.support.served import PATIENCE_S, eventually
 from tests.support.trained import TINY_STEPS, Trained, settings_at
 from trainer.jobs.training import start
@@ -27,10 +28,13 @@ class Witness:
     url: str
     lost: list[str] = field(default_factory=list)
     seen: set[int] = field(default_factory=set)
+    statuses: list[int] = field(default_factory=list)  # of every answer
 
     def look(self, client: httpx.Client) -> None:
         """Once: `latest` never goes back, and what was answered is answered."""
         latest = client.get("/v1/runs/tiny/checkpoints/latest")
+        if self.seen or latest.status_code != 404:  # until the first checkpoint that is right
+            self.statuses.append(latest.status_code)
         if latest.status_code == 200:
             step = latest.json()["step"]
             if self.seen and step < max(self.seen):
@@ -40,6 +44,7 @@ class Witness:
             self.lost.append(f"latest: {latest.status_code}")
         for step in self.seen:
             status = client.get(f"/v1/runs/tiny/checkpoints/{step}").status_code
+            self.statuses.append(status)
             if status not in (200, 503):
                 self.lost.append(f"step {step}: {status}")
 
@@ -65,7 +70,7 @@ class Witness:
 class Hurting(JsonReporter):
     """Lets a fault begin once a step is published; the publisher waits until it has begun.
 
-    `noticed` is called at each warning about object storage.
+    `noticed` is called at each warning about object storage, which `troubles` keeps.
     """
 
     def __init__(
@@ -73,6 +78,7 @@ class Hurting(JsonReporter):
     ) -> None:
         super().__init__()
         self._step, self._begin, self._noticed = step, begin, noticed
+        self.troubles: list[str] = []
 
     def published(self, manifest: CheckpointManifest) -> None:
         """Begin at the step."""
@@ -84,6 +90,7 @@ class Hurting(JsonReporter):
         """Tell of what was noticed."""
         super().warn(message, kind)
         if kind == "store":
+            self.troubles.append(message)
             self._noticed()
 
 
@@ -101,16 +108,26 @@ def deployment(tmp_path: Path) -> Iterator[Deployment]:
 
 @pytest.mark.parametrize("fault", [pytest.param(f, id=n) for n, f in OF_REDIS.items()])
 def test_nothing_is_lost_while_training(
-    deployment: Deployment, fault: Fault, trained: Trained
+    deployment: Deployment, fault: Fault, trained: Trained, report: Report
 ) -> None:
-    """From a step in the middle until training has ended: what is stored is what it always is.
+    """From a step in the middle until training has ended, and after it."""
+    nothing_is_lost(deployment, lambda: fault(deployment), trained, report)
+
+
+def nothing_is_lost(
+    deployment: Deployment,
+    fault: Callable[[], AbstractContextManager[None]],
+    trained: Trained,
+    report: Report,
+) -> None:
+    """Train while it lasts: what is stored is what it always is.
 
     No step that was answered is 404 at any moment, and soon the whole run is listed, by itself.
     """
     witness = Witness(deployment.urls[0])
     with witness.watching():
         with ExitStack() as faults:
-            reporter = Hurting(AT_STEP, lambda: faults.enter_context(fault(deployment)))
+            reporter = Hurting(AT_STEP, lambda: faults.enter_context(fault()))
             start(deployment.settings, trained.config, "tiny", reporter)
         client = deployment.client()
 
@@ -121,12 +138,16 @@ def test_nothing_is_lost_while_training(
                 ("complete", len(TINY_STEPS))
             ]
 
+        report.over()
         assert eventually(listed)
         assert eventually(lambda: client.get("/readyz").json()["status"] == "ready")
+        report.recovered()
         witness.look(client)
+    report.saw(witness.statuses)
     assert witness.lost == []
     assert objects(deployment, trained) == trained.objects()
     steps = client.get("/v1/runs/tiny/checkpoints?limit=1000").json()["checkpoints"]
     assert [row["step"] for row in steps] == TINY_STEPS
     verified = deployment.run("grokprobe", "verify")
     assert verified.returncode == 0, verified.stdout
+    report.recovered("verified")

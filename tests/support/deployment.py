@@ -147,17 +147,27 @@ class Deployment:
         client = httpx.Client(base_url=self.urls[number], timeout=PATIENCE_S)
         return self._stack.enter_context(client)
 
-    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """A program of ours, `trainer train ...` or `grokprobe verify`, once it has ended."""
+    def start(self, *arguments: str, folder: Path | None = None) -> "subprocess.Popen[str]":
+        """Start a program of ours, `trainer train ...` or `grokprobe verify`.
+
+        In a folder it works as on another host: nothing but the settings is the others'.
+        """
+        home = {"GROKPROBE_HOME": str(folder)} if folder else {}
         process = subprocess.Popen(
             [sys.executable, "-m", *arguments],
-            env=environment(self.settings, **self.variables),
+            env=environment(self.settings, **self.variables, **home),
+            cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        self._stack.callback(process.wait)
+        self._stack.callback(process.communicate)  # closes its pipes
         self._stack.callback(process.kill)
+        return process
+
+    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """The same, once it has ended."""
+        process = self.start(*arguments)
         output, errors = process.communicate(timeout=PATIENCE_S)
         return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
 
