@@ -30,6 +30,7 @@ from tests.support.tiny import tiny_run
 CHECKPOINTS = 100
 ROUNDS = 50
 TEMPLATE = tiny_run()
+TASK = msgspec.structs.replace(TEMPLATE.manifest.task, modulus=113)
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -53,7 +54,7 @@ async def publish(folder: Path, runs: int) -> int:
 
     async def one(number: int) -> None:
         run = f"run-{number:04d}"
-        manifest = msgspec.structs.replace(TEMPLATE.manifest, run=run)
+        manifest = msgspec.structs.replace(TEMPLATE.manifest, run=run, task=TASK)
         await objects.create(names.run_path(run), encode_record(manifest))
         for step in range(CHECKPOINTS):
             data = encode_record(manifest_of(run, step, rng))
@@ -79,6 +80,7 @@ async def reindex(settings: Settings, count: int) -> None:
         report = await catalogue.rebuild(backends.archive)
         seconds = time.perf_counter() - began
         held = await used(catalogue) - before
+    assert not report.problems, report.problems[0]
     print(f"reindex of {report.checkpoints:,} checkpoints: {count / seconds:,.0f} objects/s")
     print(f"Redis holds {held / report.checkpoints:,.0f} bytes a checkpoint")
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+import numpy as np
 from obstore.store import MemoryStore
 
-from benchmarks.catalogue import seconds
+from benchmarks.catalogue import manifest_of, seconds
 from grokprobe.settings import Settings
 from grokprobe.store.archive import names
 from grokprobe.store.archive.contents import Contents
@@ -36,7 +37,7 @@ R = TypeVar("R", bound=Record)
 DELAY_S = 0.02
 CHECKPOINTS = 10
 ROUNDS = 50
-BATCH = 500
+BATCH = 100
 TEMPLATE = tiny_run(steps=range(CHECKPOINTS))
 OPERATIONS, MODULI = ("add", "sub", "mul"), (7, 11, 13, 17)
 QUERIES = [
@@ -83,7 +84,7 @@ async def reindex(runs: int) -> None:
 
 
 def entry(number: int) -> Contents:
-    """A run without checkpoints; the facts differ, one in a thousand goes on."""
+    """A run of one checkpoint; the facts differ, one in a thousand goes on."""
     run = f"run-{number:06d}"
     operation, modulus = OPERATIONS[number % 3], MODULI[number % 4]
     task = msgspec.structs.replace(TEMPLATE.manifest.task, operation=operation, modulus=modulus)
@@ -91,7 +92,9 @@ def entry(number: int) -> Contents:
     manifest = msgspec.structs.replace(TEMPLATE.manifest, run=run, task=task, group=group)
     completion = msgspec.structs.replace(TEMPLATE.completion, run=run)
     ended = None if number % 1000 == 0 else stored(completion)
-    return Contents(run=stored(manifest), completion=ended, checkpoints={}, problems=[])
+    latest = stored(manifest_of(run, CHECKPOINTS, np.random.default_rng(number)))
+    there = {CHECKPOINTS: latest}
+    return Contents(run=stored(manifest), completion=ended, checkpoints=there, problems=[])
 
 
 def stored(record: R) -> Stored[R]:
@@ -110,8 +113,11 @@ async def put(settings: Settings, runs: int) -> None:
             for contents in map(entry, range(start, min(start + BATCH, runs))):
                 seal, group = encode_seal(contents.seal), contents.run.record.group or ""
                 ended = contents.completion.data if contents.completion else b""
+                there = contents.checkpoints.items()
+                manifests = [(b"%d" % step, c.data) for step, c in there if c]
                 commands += [
                     scripts.begin(contents.name, b"", "benchmark", group, True),
+                    scripts.batch(contents.name, "benchmark", manifests),
                     scripts.finish("benchmark", contents, group, seal, ended),
                 ]
             await send(*commands)

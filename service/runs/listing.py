@@ -18,7 +18,7 @@ from grokprobe.store.archive import names
 from grokprobe.store.archive.objects import gather
 from grokprobe.store.archive.reader import ArchiveReader, Listing
 from grokprobe.store.catalogue.filters import ALL, RunFilter
-from grokprobe.store.catalogue.rows import RunSummary
+from grokprobe.store.catalogue.rows import ListedRun, RunSummary
 from grokprobe.store.records import (
     CheckpointManifest,
     Completion,
@@ -61,23 +61,24 @@ class RunPage(NamedTuple):
 
 
 def _row(
-    manifest: RunManifest,
+    manifest: RunManifest | ListedRun,
+    architecture: str,
     status: Status,
     checkpoint_count: int,
     latest_step: int | None,
-    latest: CheckpointManifest | None,
+    test_accuracy: float | None,
 ) -> RunRow:
     return RunRow(
         run=manifest.run,
         group=manifest.group,
         operation=manifest.task.operation,
         modulus=manifest.task.modulus,
-        architecture=str(manifest.architecture.get("family")),
+        architecture=architecture,
         seed=manifest.seed,
         status=status,
         latest_step=latest_step,
         checkpoint_count=checkpoint_count,
-        test_accuracy=latest.measures.get("test_accuracy") if latest else None,
+        test_accuracy=test_accuracy,
         created_at=manifest.created_at,
     )
 
@@ -85,9 +86,14 @@ def _row(
 def _row_of(found: RunSummary | None, wanted: RunFilter) -> RunRow | None:
     if found is None or not wanted.admits(found.manifest, found.status):
         return None
-    latest = found.latest
-    step = latest.step if latest else None
-    return _row(found.manifest, found.status, found.checkpoint_count, step, latest)
+    return _row(
+        found.manifest,
+        found.manifest.architecture.family,
+        found.status,
+        found.checkpoint_count,
+        found.latest_step,
+        found.test_accuracy,
+    )
 
 
 async def _from_catalogue(
@@ -99,15 +105,14 @@ async def _from_catalogue(
     proven = await source.catalogue.summaries(some)
     scan = _Scan(source.archive, metrics, wanted)
 
-    async def one(run: str) -> RunRow | None:
-        return _row_of(proven.get(run), wanted) or await scan.row(run)
-
+    rows = {run: _row_of(proven.get(run), wanted) for run in some}
+    doubted = [run for run, row in rows.items() if row is None]
     try:
-        rows = await gather(one, some)
+        rows |= zip(doubted, await gather(scan.row, doubted), strict=True)
     except StoreUnavailable:
         found = await source.catalogue.summaries(some, stale=True)
-        rows = [_row_of(found.get(run), wanted) for run in some]
-    return RunPage([row for row in rows if row], behind)
+        rows = {run: _row_of(found.get(run), wanted) for run in some}
+    return RunPage([row for row in rows.values() if row], behind)
 
 
 @dataclass
@@ -149,7 +154,9 @@ class _Scan:
         if step is not None:
             path = names.manifest_path(run, step)
             latest = await _readable(self._record(path, CheckpointManifest, run=run, step=step))
-        return _row(manifest, status, len(listing.steps), step, latest)
+        family = str(manifest.architecture.get("family"))
+        accuracy = latest.measures.get("test_accuracy") if latest else None
+        return _row(manifest, family, status, len(listing.steps), step, accuracy)
 
     async def _record(self, path: str, kind: type[R], **identity: str | int) -> R | None:
         self.requests += 1

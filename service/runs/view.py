@@ -14,7 +14,6 @@ from grokprobe.store.archive import names
 from grokprobe.store.archive.contents import Contents, read_contents
 from grokprobe.store.archive.reader import ArchiveReader, nearest_steps
 from grokprobe.store.archive.seal import encode_seal
-from grokprobe.store.catalogue.rows import RunSummary
 from grokprobe.store.records import (
     CheckpointManifest,
     Completion,
@@ -82,16 +81,6 @@ class RunView:
     def latest(self) -> CheckpointManifest | None:
         """The checkpoint of the last step; None before the first."""
         return self.checkpoints[self.steps[-1]] if self.checkpoints else None
-
-    @property
-    def summary(self) -> RunSummary:
-        """What a list shows of it, as the catalogue says it."""
-        return RunSummary(
-            manifest=self.manifest,
-            status=self.status,
-            checkpoint_count=len(self.checkpoints),
-            latest=self.latest,
-        )
 
     @property
     def status(self) -> Status:

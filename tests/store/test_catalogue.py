@@ -4,7 +4,9 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import get_type_hints
 
+import msgspec
 import pytest
 
 from grokprobe.errors import CatalogueUnavailable
@@ -14,6 +16,8 @@ from grokprobe.store.catalogue import keys as index
 from grokprobe.store.catalogue.catalogue import Catalogue
 from grokprobe.store.catalogue.events import ANNOUNCED, BEGINNING, KEPT, deletion_event, position
 from grokprobe.store.catalogue.filters import RunFilter
+from grokprobe.store.catalogue.rows import ListedRun, ListedTask
+from grokprobe.store.records import RunManifest, TaskRecord
 from tests.support.stores import answers, backends, with_loop
 from tests.support.tiny import index_run, tiny_run
 
@@ -178,6 +182,30 @@ async def test_a_summary_shows_count_status_and_the_latest_checkpoint(tmp_path: 
         found = await opened.catalogue.summaries(["tiny", "gone", "fresh"])
         assert list(found) == ["tiny", "fresh"]
         tiny, new = found.values()
-        assert tiny.manifest == TINY.manifest
-        assert (tiny.status, tiny.checkpoint_count, tiny.latest) == ("complete", 3, MANIFESTS[-1])
-        assert (new.status, new.checkpoint_count, new.latest) == ("running", 0, None)
+        assert tiny.manifest == msgspec.convert(msgspec.to_builtins(TINY.manifest), ListedRun)
+        last = MANIFESTS[-1]
+        assert (tiny.status, tiny.checkpoint_count, tiny.latest_step) == ("complete", 3, last.step)
+        assert tiny.test_accuracy == last.measures["test_accuracy"]
+        assert (new.status, new.checkpoint_count) == ("running", 0)
+        assert (new.latest_step, new.test_accuracy) == (None, None)
+
+
+@with_loop
+async def test_a_summary_is_known_by_the_seal_that_proved_it(tmp_path: Path) -> None:
+    """What a seal has proven is not proven again; another seal is another summary, or none."""
+    async with backends(tmp_path) as (opened, client):
+        await TINY.publish(opened)
+        seal = str(await client.get(index.key("tiny", "seal")))
+        before = await opened.catalogue.summaries(["tiny"])
+        await client.set(index.key("tiny", "manifest"), "{}")
+        assert await opened.catalogue.summaries(["tiny"]) == before
+        await client.set(index.key("tiny", "seal"), seal.replace('"complete"', '"stopped"'))
+        assert await opened.catalogue.summaries(["tiny"]) == {}
+
+
+@pytest.mark.parametrize(("listed", "record"), [(ListedRun, RunManifest), (ListedTask, TaskRecord)])
+def test_what_is_listed_of_a_record_has_its_types(listed: type, record: type) -> None:
+    """What a list reads of a record is what every other reader does."""
+    whole, some = (get_type_hints(kind, include_extras=True) for kind in (record, listed))
+    same = some.keys() - {"task", "architecture"}
+    assert {name: some[name] for name in same} == {name: whole[name] for name in same}

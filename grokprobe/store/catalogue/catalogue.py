@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from cachetools import LRUCache
 from redis.asyncio import Redis
 
 from grokprobe.errors import CatalogueUnavailable, RunNotFound
@@ -36,6 +37,8 @@ from grokprobe.store.catalogue.reindex import Reindex, ReindexReport
 from grokprobe.store.catalogue.rows import RunSummary, states_of, summaries_of
 from grokprobe.store.records import CheckpointManifest, is_name
 
+MAX_SUMMARIES = 4096  # that are kept: a kilobyte or two each
+
 
 class Look(NamedTuple):
     """What an entry says of itself: its seal if that is one, its steps, its group, its facts."""
@@ -62,6 +65,7 @@ class Catalogue:
     def __init__(self, client: Redis) -> None:
         self.connection = Connection(client)
         self._written: dict[str, bytes] = {}  # the seals that were written here last, by run
+        self._summaries: LRUCache[str, RunSummary] = LRUCache(MAX_SUMMARIES)  # by the seal
 
     async def ready(self) -> bool:
         """Whether the index is whole: initialised or rebuilt, and no list has lost a member."""
@@ -207,8 +211,11 @@ class Catalogue:
 
         With `stale` also of those that were not compared lately, for when nobody can.
         """
-        [rows] = await self._read(scripts.summaries(runs))
-        return {found.manifest.run: found for found in summaries_of(runs, rows, stale)}
+        [rows] = await self.connection.send(scripts.summaries(runs))
+        if rows is None:
+            raise CatalogueUnavailable(NOT_WHOLE)
+        summaries = summaries_of(runs, rows, self._summaries, stale)
+        return {found.manifest.run: found for found in summaries}
 
     # -- parts -------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ import msgspec
 
 from grokprobe.store.catalogue.keys import FILED, LAYOUT, READY, Command, key
 from grokprobe.store.catalogue.lua import ASK, FILE, evaluate
+from grokprobe.store.catalogue.rows import ListedRun
 from grokprobe.store.records import RunManifest, Status, sha256
 
 FACTS, MAX_FACT = 4, 64
@@ -29,8 +30,10 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     status: Status | None = None
     group: str | None = None
 
-    def admits(self, manifest: RunManifest, status: Status) -> bool:
+    def admits(self, manifest: RunManifest | ListedRun, status: Status) -> bool:
         """Whether a run is one of those."""
+        if self == ALL:
+            return True
         asked, facts = msgspec.structs.astuple(self), _facts(manifest, status)
         return all(one in (None, fact) for one, fact in zip(asked, facts, strict=True))
 
@@ -48,7 +51,7 @@ def filed_as(manifest: RunManifest, status: Status) -> str:
     return _joined(_facts(manifest, status))
 
 
-def _facts(manifest: RunManifest, status: Status) -> tuple[str | int | None, ...]:
+def _facts(manifest: RunManifest | ListedRun, status: Status) -> tuple[str | int | None, ...]:
     """In the order of the fields of `RunFilter`."""
     return manifest.task.operation, manifest.task.modulus, status, manifest.group or None
 

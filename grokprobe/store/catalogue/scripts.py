@@ -60,8 +60,9 @@ _SUMMARIES = (
     ASK
     + FRESH
     + """
+if ask('HGET', KEYS[1], 'layout') ~= ARGV[1] then return false end
 local found = {}
-for i = 1, #KEYS, 4 do
+for i = 2, #KEYS, 4 do
   local seal = ask('GET', KEYS[i])
   local latest = seal and string.match(seal, '"latest":(%d+)')
   found[#found + 1] = {
@@ -139,8 +140,12 @@ def look(run: str) -> Command:
 
 
 def summaries(runs: Sequence[str]) -> Command:
-    """Of each run seal, freshness, manifest, number of checkpoints and the latest of them."""
-    return evaluate(_SUMMARIES, _of(runs, "seal", "fresh", "manifest", "checkpoints"))
+    """Of each run seal, freshness, manifest, number of checkpoints and the latest of them.
+
+    None where the index is of another layout, or not there.
+    """
+    keys = _of(runs, "seal", "fresh", "manifest", "checkpoints")
+    return evaluate(_SUMMARIES, (READY, *keys), LAYOUT)
 
 
 def states(runs: Sequence[str]) -> Command:
