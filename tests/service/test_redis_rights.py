@@ -1,4 +1,4 @@
-"""The rights of docs/operations.md at a real Redis: enough for everything, and each is needed."""
+"""The rights of docs/storage.md at a real Redis: enough for everything, and each is needed."""
 
 import re
 import subprocess
@@ -27,7 +27,7 @@ from trainer.reporting.exit_status import Exit
 ROOT = Path(__file__).parent.parent.parent
 LINES = re.findall(
     r"^user (grokprobe-\w+) on #SHA256HEX (.+)$",
-    (ROOT / "docs/operations.md").read_text(),
+    (ROOT / "docs/storage.md").read_text(),
     re.MULTILINE,
 )
 RIGHTS = {name: words.split() for name, words in LINES}
@@ -188,7 +188,7 @@ def test_a_trainer_without_a_right_says_which(shared: Shared) -> None:
     assert done.returncode == Exit.INDEX_BEHIND
     told = done.stdout + done.stderr  # of a script Redis 6.2 does not say which command it was
     assert "Redis does not let its user run" in told
-    assert "the rights are in docs/operations.md" in told
+    assert "the rights are in docs/storage.md" in told
 
 
 def test_a_password_that_is_wrong_is_told(shared: Shared, tmp_path: Path) -> None:

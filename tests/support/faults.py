@@ -72,6 +72,13 @@ def redis_poisoned(deployment: Deployment) -> Iterator[None]:
     yield
 
 
+@contextmanager
+def redis_of_another_layout(deployment: Deployment) -> Iterator[None]:
+    """The index is one that a program of another version has written, and says so."""
+    deployment.catalogue().hset("grokprobe:ready", "layout", "1")
+    yield
+
+
 def _poisoned(value: Any) -> bytes:
     """The same with other digits: still JSON, where it was, and of the same shape."""
     return bytes(value).translate(bytes.maketrans(b"1234567", b"7654321"))
@@ -144,6 +151,7 @@ OF_REDIS: dict[str, Fault] = {
     "Redis evicts": redis_evicts,
     "Redis loses a part of each run": redis_loses_every_kind,
     "Redis poisoned": redis_poisoned,
+    "Redis of another layout": redis_of_another_layout,
     "Redis full": redis_refuses_writes,
     "Redis read-only": redis_read_only,
 }

@@ -4,19 +4,21 @@ import contextlib
 import json
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from obstore.store import S3Store
 
 from tests.support.served import eventually, free_port
 
-# Who may do what; a key is its own secret.
+# Who may do what, in the server's own words; a key is its own secret.
 WRITER, READER = "writer-key", "reader-key"
 RIGHTS = {WRITER: ["Admin"], READER: ["Read", "List"]}
 PARTS = ("master", "volume", "filer", "s3")
@@ -27,11 +29,19 @@ FAST = (
 
 
 class S3Server:
-    """A server over a folder; its address stays the same when it is killed and started again."""
+    """A server over a folder; its address stays the same when it is killed and started again.
 
-    def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:
+    Beside the keys of RIGHTS there is one for each of the `policies`, IAM's documents by key.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        address: str = "127.0.0.1",
+        policies: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.address = folder, address
+        self.folder, self.address, self.policies = folder, address, policies
         self._take_ports()
 
     @property
@@ -53,6 +63,18 @@ class S3Server:
             aws_access_key_id=key,
             aws_secret_access_key=key,
             config=Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10),
+        )
+
+    def store(self, bucket: str, key: str = WRITER, prefix: str | None = None) -> S3Store:
+        """A bucket as our archive opens it, with the rights of a key, asked once."""
+        return S3Store(
+            bucket,
+            prefix=prefix,
+            endpoint=self.endpoint,
+            access_key_id=key,
+            secret_access_key=key,
+            client_options={"allow_http": True, "timeout": "30s"},
+            retry_config={"max_retries": 0},
         )
 
     def start(self) -> None:
@@ -91,13 +113,17 @@ class S3Server:
         self._ports = {name: free_port() for name in names}
 
     def _command(self) -> list[str]:
-        credentials = {key: [{"accessKey": key, "secretKey": key}] for key in RIGHTS}
+        rights: dict[str, dict[str, list[str]]] = {
+            **{key: {"actions": actions} for key, actions in RIGHTS.items()},
+            **{key: {"policyNames": [key]} for key in self.policies},
+        }
         identities = [
-            {"name": key, "credentials": credentials[key], "actions": actions}
-            for key, actions in RIGHTS.items()
+            {"name": key, "credentials": [{"accessKey": key, "secretKey": key}], **allowed}
+            for key, allowed in rights.items()
         ]
+        policies = [{"name": k, "content": json.dumps(p)} for k, p in self.policies.items()]
         config = self.folder / "s3.json"
-        config.write_text(json.dumps({"identities": identities}))
+        config.write_text(json.dumps({"identities": identities, "policies": policies}))
         ports = [
             f"-{part}.port{kind}={self._ports[part + kind]}"
             for part in PARTS
@@ -121,9 +147,13 @@ class S3Server:
 
 
 @contextmanager
-def s3_server(folder: Path, address: str = "127.0.0.1") -> Iterator[S3Server]:
+def s3_server(
+    folder: Path,
+    address: str = "127.0.0.1",
+    policies: Mapping[str, Any] = MappingProxyType({}),
+) -> Iterator[S3Server]:
     """A server that answers, over a folder, on an address of this machine; killed at the end."""
-    server = S3Server(folder, address)
+    server = S3Server(folder, address, policies)
     server.start()
     try:
         yield server

@@ -40,6 +40,7 @@ MEANINGS = {
 OF_THE_MACHINE = re.compile(r"https?://(169\.254\.|metadata\.google|\[?fd00:ec2)")
 STATUS = re.compile(r"status code: (\d{3})")
 CODE = re.compile(r"<Code>(\w{1,64})</Code>")
+REFUSED_DELETION = re.compile(r"\(code: (\w{1,64})\)")  # of one object, by an answer that is 200
 URL = re.compile(r"Error performing [A-Z]+ (https?://\S+)")
 OF_THE_SYSTEM = re.compile(
     r'(?:code: \d+,\s+kind: \w+,\s+message: "([^"]+)"|: ([^:]+) \(os error \d+\))'
@@ -67,6 +68,8 @@ def cause_of(error: Exception) -> str:
         meaning = MEANINGS.get(code[1] if code else "") or MEANINGS.get(status[1])
         answered = f"{status[1]} {code[1]}" if code else status[1]
         return f"{meaning} ({answered})" if meaning else f"it answered {answered}"
+    if refused := REFUSED_DELETION.search(text):
+        return f"{MEANINGS.get(refused[1], 'it refuses')} ({refused[1]})"
     if of_system := OF_THE_SYSTEM.search(text):
         return of_system[1] or of_system[2]
     return next((meaning for sign, meaning in SIGNS if sign in text), type(error).__name__)

@@ -14,7 +14,7 @@ from grokprobe.errors import CatalogueUnavailable
 from grokprobe.spans import span
 from grokprobe.store.catalogue.keys import Command
 
-RIGHTS = "the rights are in docs/operations.md"
+RIGHTS = "the rights are in docs/storage.md"
 
 # As Redis 6.2, Redis 7 and Valkey say it, also within what the library adds.
 NO_COMMAND = re.compile(r"no permissions to run the '([^']+)'")
