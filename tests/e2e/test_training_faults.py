@@ -29,24 +29,26 @@ class Witness:
     lost: list[str] = field(default_factory=list)
     seen: set[int] = field(default_factory=set)
     statuses: list[int] = field(default_factory=list)  # of every answer
+    turn: threading.Lock = field(default_factory=threading.Lock)  # two looks are one after another
 
     def look(self, client: httpx.Client) -> None:
         """Once: `latest` never goes back, and what was answered is answered."""
-        latest = client.get("/v1/runs/tiny/checkpoints/latest")
-        if self.seen or latest.status_code != 404:  # until the first checkpoint that is right
-            self.statuses.append(latest.status_code)
-        if latest.status_code == 200:
-            step = latest.json()["step"]
-            if self.seen and step < max(self.seen):
-                self.lost.append(f"latest went back from {max(self.seen)} to {step}")
-            self.seen.add(step)
-        elif self.seen and latest.status_code != 503:
-            self.lost.append(f"latest: {latest.status_code}")
-        for step in self.seen:
-            status = client.get(f"/v1/runs/tiny/checkpoints/{step}").status_code
-            self.statuses.append(status)
-            if status not in (200, 503):
-                self.lost.append(f"step {step}: {status}")
+        with self.turn:
+            latest = client.get("/v1/runs/tiny/checkpoints/latest")
+            if self.seen or latest.status_code != 404:  # until the first checkpoint that is right
+                self.statuses.append(latest.status_code)
+            if latest.status_code == 200:
+                step = latest.json()["step"]
+                if self.seen and step < max(self.seen):
+                    self.lost.append(f"latest went back from {max(self.seen)} to {step}")
+                self.seen.add(step)
+            elif self.seen and latest.status_code != 503:
+                self.lost.append(f"latest: {latest.status_code}")
+            for step in self.seen:
+                status = client.get(f"/v1/runs/tiny/checkpoints/{step}").status_code
+                self.statuses.append(status)
+                if status not in (200, 503):
+                    self.lost.append(f"step {step}: {status}")
 
     @contextmanager
     def watching(self) -> Iterator[None]:

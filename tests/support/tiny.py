@@ -1,6 +1,7 @@
 """A tiny published run, valid in every part, made in milliseconds and without torch."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -14,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from grokprobe.analysis.fourier import spectrum
 from grokprobe.analysis.measures import accuracy, cross_entropy
+from grokprobe.errors import IndexDoubted
 from grokprobe.store.archive.contents import Contents, manifests_sha256
 from grokprobe.store.archive.publisher import ArchivePublisher
 from grokprobe.store.archive.reader import ArchiveReader, Stored
@@ -68,8 +70,9 @@ class TinyRun:
     async def index(self, backends: Backends) -> None:
         """Index all of it, as a trainer does."""
         await index_run(backends.catalogue, self.manifest)
-        for manifest, _ in self.checkpoints:
-            await backends.catalogue.add_checkpoint(manifest)
+        with suppress(IndexDoubted):  # a service beside it may put the run there first
+            for manifest, _ in self.checkpoints:
+                await backends.catalogue.add_checkpoint(manifest)
         await backends.catalogue.reconcile(backends.archive, self.name)
 
 
