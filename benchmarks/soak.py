@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -31,6 +32,10 @@ SHARE = 0.7  # of capacity
 CAPACITY_S = 10.0
 EVERY_S = 60.0  # a fault
 LASTS_S = (2.0, 20.0)
+# So small that they are full after minutes: memory that grows after that is a leak.
+CACHES: dict[str, Any] = dict.fromkeys(
+    ("session_cache_bytes", "grid_cache_bytes", "answer_cache_bytes", "result_cache_bytes"), 2**24
+)
 
 
 @contextmanager
@@ -288,8 +293,10 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, deployed(Path(folder), services=2) as deployment:
-        soak(deployment, options.minutes, options.seed, configured(Path(folder)))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with deployed(folder, services=2, **CACHES) as deployment:
+            soak(deployment, options.minutes, options.seed, configured(folder))
 
 
 if __name__ == "__main__":

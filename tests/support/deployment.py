@@ -191,15 +191,15 @@ def deployed(
     services: int = 1,
     storage: S3Server | None = None,
     redis_options: Sequence[str] = (),
+    **changes: Any,
 ) -> Iterator[Deployment]:
-    """All parts, started; ended by process id."""
+    """All parts, started, `changes` among the settings; ended by process id."""
     with ExitStack() as stack:
         redis, port = redis_part(folder, *redis_options)
         stack.callback(redis.kill)
         redis.start()
-        settings = Settings(
-            home=str(folder / "home"), log_format="json", redis_url=f"redis://127.0.0.1:{port}"
-        )
+        url, home = f"redis://127.0.0.1:{port}", str(folder / "home")
+        settings = Settings(home=home, log_format="json", redis_url=url, **changes)
         variables: dict[str, str] = {}
         if storage:
             stack.callback(storage.kill)
