@@ -11,7 +11,7 @@ from obstore.store import LocalStore
 
 from grokprobe.errors import CheckpointCorrupt, StepNotFound
 from grokprobe.store.archive.reader import ArchiveReader
-from service.inference.checkpoints import SESSION_OVERHEAD, Checkpoints
+from service.inference.checkpoints import SESSION_BYTES, SESSION_SIZES, Checkpoints
 from service.inference.runtime import Runtime
 from service.runs.view import RunView, read_view
 from service.telemetry.metrics import Metrics
@@ -55,7 +55,7 @@ def test_one_load_for_concurrent_askers(trained: Trained) -> None:
 def test_the_budget_evicts_the_least_recently_used(trained: Trained) -> None:
     """With room for two, the third load drops the one used longest ago."""
     size = (trained.folder / "checkpoints" / "0000000000" / "model.onnx").stat().st_size
-    budget = int(2.5 * SESSION_OVERHEAD * size)
+    budget = int(2.5 * (SESSION_BYTES + SESSION_SIZES * size))
     (cache, metrics), view = make(trained, budget), view_of(trained)
 
     async def ask() -> None:
