@@ -115,19 +115,23 @@ class Checkpoint:
         return 4 * pairs * (2 + 2 * tokens) * sum(map(self.width, varying))
 
     def outputs(self, names: list[str], pairs: NDArray[np.int64]) -> list[NDArray[np.float32]]:
-        """The named outputs for pairs (n, 2), n at least 1.
+        """The named outputs for pairs (n, 2), n at least 1, every number finite.
 
         Raises OutputMissing, CheckpointCorrupt.
         """
         self.check(names)
         guard = GUARD.get()
         assert self.is_trusted or guard, "what is not trusted runs where it can be ended"
+        where = f"run {self.manifest.run!r} step {self.manifest.step}"
         try:
-            return list(self.session.run(names, {"pairs": pairs}, guard))
+            found = list(self.session.run(names, {"pairs": pairs}, guard))
         except Exception as error:  # ONNX Runtime's own exceptions share no public base
-            where = f"run {self.manifest.run!r} step {self.manifest.step}"
-            reason = str(error).splitlines()[0]
+            reason = str(error).partition("\n")[0]
             raise CheckpointCorrupt(f"{where} does not run: {reason}") from None
+        for name, values in zip(names, found, strict=True):
+            if not np.isfinite(values).all():
+                raise CheckpointCorrupt(f"{where}: not every number of its {name} is finite")
+        return found
 
     def matrix(self, name: str) -> NDArray[np.float32]:
         """An output that does not depend on the pairs, such as `embedding` (p, d_model)."""

@@ -424,7 +424,18 @@ REFUSED: dict[str, Callable[[], bytes]] = {
 FAILING: dict[str, Callable[[], bytes]] = {
     "an attribute of no operator": lambda: spoiled(odd_attribute),
     "an index out of range": lambda: spoiled(out_of_range),
+    "a name that is no text": lambda: model().SerializeToString().replace(b"batch", b"bat\x8eh"),
+    "weights that are no numbers": lambda: weighing(np.nan),
+    "weights without end": lambda: weighing(-np.inf),
+    "a sum without end": lambda: weighing(np.finfo(np.float32).max),
 }
+
+
+def weighing(value: float) -> bytes:
+    """The honest model with the same weight everywhere."""
+    changed, weights = model(), np.full((MODULUS, MODULUS), value, np.float32)
+    changed.graph.initializer[0].CopyFrom(numpy_helper.from_array(weights, "W"))
+    return changed.SerializeToString()
 
 
 def slow(count: int = 24, width: int = 2**20) -> bytes:
