@@ -3,8 +3,9 @@
 Two services, Redis, object storage and trainers, each a process of its own. Clients ask at 70 % of
 what the services can do here, runs are trained and published meanwhile, and each minute something
 is killed, silent, emptied, poisoned, full or stopped. Whatever a finished run once answered must
-be answered the same by every service for ever, or with 503; a run in training must not shrink; a
-connection may fail only at a service that is killed. `--minutes` and `--seed`.
+be answered the same by every service for ever, or with 503; at no service may a run in training
+shrink; a connection may fail only at a service that is killed, and be refused only until one that
+was stopped is there again. `--minutes` and `--seed`.
 """
 
 import argparse
@@ -57,11 +58,12 @@ class Ledger:
     """What was answered, by all clients."""
 
     known: dict[str, tuple[int, str]] = field(default_factory=dict)  # what must be answered
-    counts: dict[str, int] = field(default_factory=dict)  # checkpoints of runs in training
+    counts: dict[str, list[int]] = field(default_factory=dict)  # of runs in training, by service
     outcomes: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
-    hurt: set[int] = field(default_factory=set)  # services that may refuse connections now
+    # What may fail at the first service now.
+    hurt: tuple[type[httpx.TransportError], ...] = ()
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, outcome: str, seconds: float, complaint: str = "") -> None:
@@ -117,12 +119,13 @@ class Clients:
         path = chance.choice(list(ledger.known))
         if growing and chance.random() < 0.1:
             path = f"/v1/runs/{chance.choice(growing)}"
-        least = ledger.counts.get(path.rpartition("/")[2], 0)
+        least = ledger.counts.get(path.rpartition("/")[2], [0, 0])[which]
         began = time.monotonic()
         try:
             answer = client.get(path)
         except httpx.TransportError as error:
-            told = "" if which in ledger.hurt else f"{path}: {error!r}"
+            borne = which == 0 and isinstance(error, ledger.hurt)
+            told = "" if borne else f"service {which}, {path}: {error!r}"
             ledger.note("no connection", time.monotonic() - began, told)
             return
         took, status = time.monotonic() - began, answer.status_code
@@ -135,7 +138,7 @@ class Clients:
                 run = path.rpartition("/")[2]
                 with ledger.lock:
                     if run in ledger.counts:
-                        ledger.counts[run] = max(ledger.counts[run], count)
+                        ledger.counts[run][which] = max(ledger.counts[run][which], count)
         else:
             same = (status, digest(answer.content)) == ledger.known[path]
             ledger.note(str(status), took, "" if same else f"{path}: {status}, other than before")
@@ -164,7 +167,7 @@ class Trainers:
         number = 0
         while not self._ended.is_set():
             run, number = f"soak-{number}", number + 1
-            self._ledger.counts[run] = 0
+            self._ledger.counts[run] = [0, 0]
             arguments = ("train", "--config", self._config, "--run", run)
             done = self._deployment.run("trainer", *arguments, "--set", f"training.seed={number}")
             self.statuses[done.returncode] += 1
@@ -209,13 +212,13 @@ def sample(deployment: Deployment) -> list[Sample]:
 
 @contextmanager
 def hurting(ledger: Ledger, name: str) -> Iterator[None]:
-    """Connections to the first service may fail meanwhile, if it is killed."""
-    if name == "service killed":
-        ledger.hurt.add(0)
+    """Connections to the first service may fail meanwhile, or be refused, by the fault's name."""
+    kinds = {"service killed": httpx.TransportError, "service rolled": httpx.ConnectError}
+    ledger.hurt = (kinds[name],) if name in kinds else ()
     try:
         yield
     finally:
-        ledger.hurt.discard(0)
+        ledger.hurt = ()
 
 
 def recover(deployment: Deployment) -> float:
