@@ -122,16 +122,19 @@ class Checkpoint:
         self.check(names)
         guard = GUARD.get()
         assert self.is_trusted or guard, "what is not trusted runs where it can be ended"
-        where = f"run {self.manifest.run!r} step {self.manifest.step}"
         try:
-            found = list(self.session.run(names, {"pairs": pairs}, guard))
+            found: list[NDArray[np.float32]] = self.session.run(names, {"pairs": pairs}, guard)
         except Exception as error:  # ONNX Runtime's own exceptions share no public base
             reason = str(error).partition("\n")[0]
-            raise CheckpointCorrupt(f"{where} does not run: {reason}") from None
+            raise CheckpointCorrupt(f"{self._where} does not run: {reason}") from None
         for name, values in zip(names, found, strict=True):
             if not _is_finite(values):
-                raise CheckpointCorrupt(f"{where}: not every number of its {name} is finite")
+                raise CheckpointCorrupt(f"{self._where}: not every number of its {name} is finite")
         return found
+
+    @property
+    def _where(self) -> str:
+        return f"run {self.manifest.run!r} step {self.manifest.step}"
 
     def matrix(self, name: str) -> NDArray[np.float32]:
         """An output that does not depend on the pairs, such as `embedding` (p, d_model)."""
