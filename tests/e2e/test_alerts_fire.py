@@ -228,8 +228,8 @@ def test_redis_is_told_to_evict(home: Path) -> None:
 
 def test_an_index_is_lost_and_nobody_may_write_it(home: Path) -> None:
     """The service's user may only read."""
-    operations = (ROOT / "docs/operations.md").read_text()
-    [words] = re.findall(r"^user grokprobe-reader on #SHA256HEX (.+)$", operations, re.MULTILINE)
+    page = (ROOT / "docs/storage.md").read_text()
+    [words] = re.findall(r"^user grokprobe-reader on #SHA256HEX (.+)$", page, re.MULTILINE)
     folder = home.parent / "redis"
     folder.mkdir()
     with redis_server(folder) as port, Redis(port=port) as redis:
