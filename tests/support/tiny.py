@@ -69,8 +69,8 @@ class TinyRun:
 
     async def index(self, backends: Backends) -> None:
         """Index all of it, as a trainer does."""
-        await index_run(backends.catalogue, self.manifest)
         with suppress(IndexDoubted):  # a service beside it may put the run there first
+            await index_run(backends.catalogue, self.manifest)
             for manifest, _ in self.checkpoints:
                 await backends.catalogue.add_checkpoint(manifest)
         await backends.catalogue.reconcile(backends.archive, self.name)
