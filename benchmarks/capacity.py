@@ -32,11 +32,12 @@ from grokprobe.store.archive.objects import AT_ONCE
 from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.backends import open_backends
 from grokprobe.store.catalogue.reconciling.runs import Runs
-from grokprobe.store.records import encode_record, sha256
+from grokprobe.store.records import Record, encode_record
 from service.app import create_app, create_context
 from service.inference.runtime import Runtime
 from tests.support.redis_servers import redis_server
 from tests.support.stores import CountingStore
+from tests.support.tiny import digest_of
 
 QUICKSTART, MAINLINE = PRESETS = ("quickstart", "mainline")
 CHECKPOINTS = 100  # of a run
@@ -106,21 +107,21 @@ def _size(path: Path) -> int:
 async def copy(source: Path, to: ObjectStore, run: str, runs: int, checkpoints: int) -> None:
     """The records of a run under other names, its first checkpoints alone."""
     contents = await read_contents(ArchiveReader(LocalStore(str(source / "store"))), run)
-    kept = [(step, found) for step, found in contents.checkpoints.items() if found][:checkpoints]
+    kept = [found for found in contents.checkpoints.values() if found][:checkpoints]
     assert contents.completion
     for number in range(runs):
         name = f"{run}-{number:05d}"
 
-        def put(path: str, record: Any, name: str = name) -> str:
-            data = encode_record(msgspec.structs.replace(record, run=name))
-            to.put(path, data)
-            return sha256(data)
-
-        put(names.run_path(name), contents.run.record)
-        digests = [(s, put(names.manifest_path(name, s), found.record)) for s, found in kept]
-        proof = sha256("".join(f"{step} {digest}\n" for step, digest in digests).encode())
-        completion = msgspec.structs.replace(contents.completion.record, manifests_sha256=proof)
-        put(names.completion_path(name), completion)
+        manifests = [msgspec.structs.replace(found.record, run=name) for found in kept]
+        records: dict[str, Record] = {
+            names.run_path(name): msgspec.structs.replace(contents.run.record, run=name),
+            names.completion_path(name): msgspec.structs.replace(
+                contents.completion.record, run=name, manifests_sha256=digest_of(manifests)
+            ),
+        }
+        records |= {names.manifest_path(name, m.step): m for m in manifests}
+        for path, record in records.items():
+            to.put(path, encode_record(record))
 
 
 @dataclass(frozen=True)

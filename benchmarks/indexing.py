@@ -12,7 +12,6 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -22,17 +21,14 @@ from benchmarks.catalogue import manifest_of, seconds
 from grokprobe.settings import Settings
 from grokprobe.store.archive import names
 from grokprobe.store.archive.contents import Contents
-from grokprobe.store.archive.reader import Stored
 from grokprobe.store.archive.seal import encode_seal
 from grokprobe.store.backends import open_backends
 from grokprobe.store.catalogue import scripts
 from grokprobe.store.catalogue.keys import LOCK
-from grokprobe.store.records import Record, encode_record, sha256
+from grokprobe.store.records import Record, encode_record
 from tests.support.served import serving
 from tests.support.stores import CountingStore
-from tests.support.tiny import tiny_run
-
-R = TypeVar("R", bound=Record)
+from tests.support.tiny import stored, tiny_run
 
 DELAY_S = 0.02
 CHECKPOINTS = 10
@@ -95,12 +91,6 @@ def entry(number: int) -> Contents:
     latest = stored(manifest_of(run, CHECKPOINTS, np.random.default_rng(number)))
     there = {CHECKPOINTS: latest}
     return Contents(run=stored(manifest), completion=ended, checkpoints=there, problems=[])
-
-
-def stored(record: R) -> Stored[R]:
-    """A record as it is read."""
-    data = encode_record(record)
-    return Stored(record, sha256(data), data)
 
 
 async def put(settings: Settings, runs: int) -> None:

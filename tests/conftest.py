@@ -1,6 +1,7 @@
 """Fixtures that several files use: a run really trained, a service really serving it."""
 
 import os
+import shutil
 import signal
 import socket
 from collections.abc import Iterator
@@ -72,6 +73,14 @@ def closed_port() -> Iterator[int]:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """The run `tiny`, complete; for tests that change nothing."""
     return train_tiny(tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture
+def home(trained: Trained, tmp_path: Path) -> Path:
+    """A folder with a copy of the run `tiny`, to be damaged."""
+    home = tmp_path / "home"
+    shutil.copytree(trained.settings.home_path / "store", home / "store")
+    return home
 
 
 @pytest.fixture(scope="session")

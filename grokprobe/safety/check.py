@@ -113,6 +113,10 @@ def _objections_to_its_face(model: onnx.ModelProto) -> Iterator[str]:
         yield "it imports an operator domain that is not standard"
     if len(domains) != 1:
         yield "it does not import the standard operators once"
+    offered = [*model.graph.input, *model.graph.output]
+    sizes = [dim.dim_param for value in offered for dim in value.type.tensor_type.shape.dim]
+    if not all(isinstance(word, str) for word in (*sizes, *(value.name for value in offered))):
+        yield "a name at its input or its outputs is no text"  # then it is read as bytes
     if [value.name for value in model.graph.input] != ["pairs"]:
         yield "its input is not `pairs` alone"
     given = model.graph.input[0].type.tensor_type

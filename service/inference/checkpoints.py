@@ -129,7 +129,7 @@ class Checkpoint:
             raise CheckpointCorrupt(f"{self._where} does not run: {reason}") from None
         for name, values in zip(names, found, strict=True):
             if not _is_finite(values):
-                raise CheckpointCorrupt(f"{self._where}: not every number of its {name} is finite")
+                raise CheckpointCorrupt(f"{self._where}: its output {name} is not finite")
         return found
 
     @property

@@ -24,13 +24,15 @@ from service.inference.checkpoints import Checkpoint
 from service.inference.grids import COPIES, Grids
 from service.inference.guarded import Guarded, Submit
 from service.inference.memory import Memory
-from service.inference.sweep import AHEAD, PART_PAIRS, Sweep, part_pairs
+from service.inference.sweep import PART_PAIRS, Sweep, part_pairs
 from service.telemetry.metrics import Metrics
 
 T = TypeVar("T")
 
 # A run on the event loop takes a millisecond or a few: what took so long does not run there again.
 SLOW_S = 0.5
+# More than cores: one that takes seconds must not hold up those that take milliseconds.
+THREADS = 2 * allowed_cpus()
 
 
 class Inference:
@@ -51,10 +53,9 @@ class Inference:
         self.permit = self.admission.permit
         self._grids = Grids(metrics, grid_cache_bytes)
         self._guarded = Guarded(metrics, max_in_flight, max_inference_s)
-        # More than cores: one that takes seconds must not hold up those that take milliseconds.
-        self._threads = ThreadPoolExecutor(2 * allowed_cpus())
+        self._threads = ThreadPoolExecutor(THREADS)
         # Analyses wait for parts that the other threads compute, so they have threads of their own.
-        self._analyses = ThreadPoolExecutor(2 * allowed_cpus())
+        self._analyses = ThreadPoolExecutor(THREADS)
 
     async def outputs(
         self, checkpoint: Checkpoint, names: Sequence[str], asked: Residues, shared: bool = True
@@ -154,7 +155,7 @@ class Inference:
 
         async def compute(missing: list[str]) -> list[bytes]:
             need = COPIES * sum(map(checkpoint.grid_bytes, missing))
-            need += self.runs_bytes(checkpoint, 2 * AHEAD)
+            need += self.runs_bytes(checkpoint)
             async with self.memory.reserve(need, f"{' and '.join(missing)} of all pairs"):
                 return list(map(npy_bytes, await self.outputs(checkpoint, missing, asked, False)))
 
@@ -182,7 +183,7 @@ class Inference:
             for offset in range(max(0, start - begin), len(part), size):
                 yield part[offset : offset + size]
 
-    def runs_bytes(self, checkpoint: Checkpoint, at_once: int) -> int:
+    def runs_bytes(self, checkpoint: Checkpoint, at_once: int = THREADS) -> int:
         """What so many runs at once take at most beside their outputs; of foreign models fewer."""
         if not checkpoint.is_trusted:
             at_once = min(at_once, self._guarded.at_once)

@@ -55,8 +55,6 @@ class Runtime:
         late.start()
         try:
             session = ort.InferenceSession(model, options, providers=list(self.providers))
-            for offered in session.get_outputs():  # whose names need not be text
-                _ = offered.name, offered.shape
         except Exception as error:  # ONNX Runtime's own exceptions share no public base
             reason = str(error).partition("\n")[0]
             raise CheckpointCorrupt(f"{where} does not load: {reason}") from None

@@ -72,8 +72,7 @@ class Source:
 
         Raises IndexDoubted where that says otherwise, RunNotFound, StoreUnavailable.
         """
-        if not view.proof.holds(view.contents, step):
-            await view.proof.extend(self.archive, view.contents, step)
+        await view.proof.extend(self.archive, view.contents, step)
 
     def note_doubt(self, doubt: IndexDoubted) -> None:
         """Count an entry that was not believed, and leave it to whoever repairs the index."""

@@ -17,7 +17,6 @@ from service.context import Context
 from service.http.bodies import refused
 from service.inference.batching import INLINE_PAIRS
 from service.inference.checkpoints import Checkpoint
-from service.inference.sweep import AHEAD
 from service.v2.records import BinarySize, InferAnswer, OutputTensor, RequestedOutput
 from service.v2.requests import SHARED_MEMORY, PairsRequest
 
@@ -96,7 +95,7 @@ async def reserved(
     if pairs <= INLINE_PAIRS:
         yield
         return
-    need = context.inference.runs_bytes(checkpoint, 2 * AHEAD)
+    need = context.inference.runs_bytes(checkpoint)
     for output in wanted:
         numbers = output.size(pairs, output.shape[-1])
         need += numbers * BINARY_BYTES

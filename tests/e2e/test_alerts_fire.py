@@ -7,7 +7,6 @@ import functools
 import http.server
 import re
 import resource
-import shutil
 import signal
 import socket
 import subprocess
@@ -27,20 +26,13 @@ from tests.support.manifests import ROOT
 from tests.support.prometheus import Prometheus, needs_prometheus, watching
 from tests.support.redis_servers import redis_server
 from tests.support.served import PATIENCE_S, Served, environment, eventually, free_port, serving
-from tests.support.trained import TINY_STEPS, Trained
+from tests.support.stores import take_away
+from tests.support.trained import TINY_STEPS
 
 pytestmark = needs_prometheus
 
 CHECKPOINTS = "/v1/runs/tiny/checkpoints"
 COLD = f"{CHECKPOINTS}/{{}}/predictions?a=1&b=2"
-
-
-@pytest.fixture
-def home(trained: Trained, tmp_path: Path) -> Path:
-    """A folder with a copy of the run `tiny`, to be damaged."""
-    home = tmp_path / "home"
-    shutil.copytree(trained.settings.home_path / "store", home / "store")
-    return home
 
 
 @contextmanager
@@ -58,8 +50,7 @@ def test_object_storage_goes_and_comes_back(home: Path) -> None:
     """It is told, and so are the requests that it fails; when it is back, no more."""
     with watched(home) as (served, prometheus):
         assert prometheus.is_quiet()
-        (home / "store").rename(home / "away")
-        (home / "store").write_text("")
+        take_away(home)
 
         def told() -> bool:
             assert served.client.get(COLD.format(0)).status_code == 503
@@ -253,8 +244,7 @@ def test_a_record_cannot_be_read(home: Path) -> None:
 def test_a_run_differs_and_is_not_repaired(home: Path) -> None:
     """Redis has lost a part of it, and object storage is away."""
     with indexed(home) as (served, prometheus, redis):
-        (home / "store").rename(home / "away")
-        (home / "store").write_text("")
+        take_away(home)
         redis.delete("grokprobe:{run:tiny}:checkpoints")
 
         def told() -> bool:
@@ -321,8 +311,7 @@ def test_a_trainer_cannot_write(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with training(home) as prometheus:
         assert prometheus.is_quiet()
-        (home / "store").rename(home / "away")
-        (home / "store").write_text("")
+        take_away(home)
         assert prometheus.fires("GrokprobePublicationRetried", "GrokprobePublicationWaits")
 
 

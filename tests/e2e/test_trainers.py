@@ -56,6 +56,14 @@ def published(process: "subprocess.Popen[str]", step: int) -> None:
     assert any(event["event"] == "checkpoint" and event["step"] >= step for event in told)
 
 
+def completes(process: "subprocess.Popen[str]", deployment: Deployment) -> None:
+    """It ends without a complaint, and the run is listed as complete."""
+    assert process.communicate(timeout=PATIENCE_S)[1] == ""
+    assert process.returncode == Exit.DONE
+    client = deployment.client()
+    assert eventually(lambda: client.get("/v1/runs/tiny").json()["status"] == "complete")
+
+
 def is_the_undisturbed(deployment: Deployment, trained: Trained, reference: Answers) -> None:
     """Every object and every answer; `verify` is content."""
     stored = asyncio.run(contents(ArchiveReader(open_store(deployment.settings))))
@@ -81,10 +89,7 @@ def test_a_killed_trainer_is_resumed_elsewhere(
         second = trainer(deployment, tmp_path / "other", "grokprobe", "resume", "tiny")
         published(second, AT_STEP + 1)
         report.recovered("the next checkpoint")
-        assert second.communicate(timeout=PATIENCE_S)[1] == ""
-        assert second.returncode == Exit.DONE
-        client = deployment.client()
-        assert eventually(lambda: client.get("/v1/runs/tiny").json()["status"] == "complete")
+        completes(second, deployment)
     report.saw(witness.statuses)
     assert witness.lost == []
     is_the_undisturbed(deployment, trained, reference)
@@ -110,10 +115,7 @@ def test_two_trainers_at_once(
         _, errors = first.communicate(timeout=PATIENCE_S)
         assert (first.returncode, errors.count("\n")) == (Exit.SUPERSEDED, 1)
         report.recovered("one is left")
-        assert second.communicate(timeout=PATIENCE_S)[1] == ""
-        assert second.returncode == Exit.DONE
-        client = deployment.client()
-        assert eventually(lambda: client.get("/v1/runs/tiny").json()["status"] == "complete")
+        completes(second, deployment)
     report.saw(witness.statuses)
     assert witness.lost == []
     is_the_undisturbed(deployment, trained, reference)

@@ -5,7 +5,6 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,7 +22,7 @@ from service.formats.registry import FORMATS
 from service.http.problems import MEDIA_TYPE as PROBLEM
 from tests.service.test_api import LAST, RUN, P, get
 from tests.support.rounding import TINY_ROUNDING, assert_alike
-from tests.support.served import Served, serving
+from tests.support.served import Served, peak_bytes, serving
 from tests.support.tiny import tiny_run
 from tests.support.trained import settings_at
 
@@ -197,13 +196,6 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     asyncio.run(publish())
     with serving(settings, folder) as served:
         yield served
-
-
-def peak_bytes(served: Served) -> int:
-    """The most memory that the service's process ever held."""
-    status = Path(f"/proc/{served.process.pid}/status").read_text()
-    [line] = [line for line in status.splitlines() if line.startswith("VmHWM")]
-    return 1024 * int(line.split()[1])
 
 
 @pytest.mark.parametrize(("chosen", "size"), [("npy", 4 * 251**3), ("json", 16 * 251**3)])

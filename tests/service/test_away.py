@@ -1,7 +1,6 @@
 """What goes on and what stops when Redis, object storage or both are away (docs/operations.md)."""
 
 import asyncio
-import shutil
 import socket
 import subprocess
 import sys
@@ -14,7 +13,8 @@ import pytest
 from grokprobe.settings import Settings
 from grokprobe.store.backends import open_backends
 from tests.support.served import Served, environment, serving
-from tests.support.trained import TINY_STEPS, Trained
+from tests.support.stores import take_away
+from tests.support.trained import TINY_STEPS
 
 RUN = "/v1/runs/tiny"
 LOADED = f"{RUN}/checkpoints/{TINY_STEPS[-1]}"
@@ -40,14 +40,6 @@ STOPS = {
 }
 
 
-@pytest.fixture
-def home(trained: Trained, tmp_path: Path) -> Path:
-    """A folder with a copy of the run `tiny`, to be damaged."""
-    home = tmp_path / "home"
-    shutil.copytree(trained.settings.home_path / "store", home / "store")
-    return home
-
-
 @contextmanager
 def without(home: Path, away: tuple[str, ...]) -> Iterator[Served]:
     """A service that has loaded the last checkpoint, when they went away."""
@@ -61,13 +53,6 @@ def without(home: Path, away: tuple[str, ...]) -> Iterator[Served]:
             if "storage" in away:
                 take_away(home)
             yield served
-
-
-def take_away(home: Path) -> None:
-    """Where the folder of object storage was, there is a file."""
-    store = home / "store"
-    store.rename(home / "away")
-    store.write_text("")
 
 
 @pytest.mark.parametrize("away", STOPS, ids="+".join)

@@ -16,7 +16,7 @@ from grokprobe.settings import Settings
 from grokprobe.store.backends import open_backends
 from tests.service.test_api_errors import check_problem
 from tests.support.hostile_models import FAILING, REFUSED, model, publishable, slow
-from tests.support.served import PATIENCE_S, Served, environment, eventually, serving
+from tests.support.served import PATIENCE_S, Served, environment, eventually, peak_bytes, serving
 from tests.support.tiny import tiny_run
 from tests.support.trained import TINY_STEPS, Trained
 
@@ -58,13 +58,6 @@ def neighbour(served: Served) -> None:
     """Fail unless the process is well, and the good run beside is answered."""
     assert served.client.get("/livez").status_code == 200
     assert served.client.post(f"{GOOD}/predictions", json=ONE_PAIR).status_code == 200
-
-
-def peak_bytes(served: Served) -> int:
-    """The most memory that the service has had."""
-    status = Path(f"/proc/{served.process.pid}/status").read_text()
-    [line] = [line for line in status.splitlines() if line.startswith("VmHWM")]
-    return int(line.split()[1]) * 1024
 
 
 @pytest.mark.parametrize("kind", KINDS)

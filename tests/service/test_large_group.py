@@ -13,8 +13,7 @@ from grokprobe.store.archive.reader import Stored
 from grokprobe.store.backends import open_backends
 from grokprobe.store.catalogue.keys import LOCK
 from grokprobe.store.records import CheckpointManifest
-from tests.service.test_api_formats import peak_bytes
-from tests.support.served import PATIENCE_S, serving
+from tests.support.served import PATIENCE_S, peak_bytes, serving
 from tests.support.tiny import stored, tiny_run
 from tests.support.trained import settings_at
 

@@ -13,9 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from service.formats.registry import FORMATS
 from tests.service.test_api import LAST, RUN
 from tests.service.test_api_errors import check_problem
-from tests.service.test_api_formats import peak_bytes, wide
+from tests.service.test_api_formats import wide
 from tests.service.test_api_measures import unfinished
-from tests.support.served import Served, serving
+from tests.support.served import Served, peak_bytes, serving
 from tests.support.trained import Trained, settings_at
 
 __all__ = ["unfinished", "wide"]  # fixtures

@@ -9,6 +9,13 @@ import pytest
 from grokprobe.errors import CheckpointCorrupt
 from grokprobe.safety.check import check_model
 from service.inference.runtime import Runtime
+from tests.support.hostile_models import (
+    custom_domain,
+    external,
+    external_constant,
+    imported_domain,
+    sparse,
+)
 from tests.support.trained import Trained
 
 
@@ -19,40 +26,14 @@ def good(trained: Trained) -> bytes:
     return path.read_bytes()
 
 
-def _external(model: onnx.ModelProto) -> None:
-    tensor = model.graph.initializer[0]
-    tensor.data_location = onnx.TensorProto.EXTERNAL
-    entry = tensor.external_data.add()
-    entry.key, entry.value = "location", "../../../etc/passwd"
-    tensor.ClearField("raw_data")
-
-
-def _external_in_attribute(model: onnx.ModelProto) -> None:
-    node = model.graph.node.add(op_type="Constant", output=["secret"])
-    tensor = node.attribute.add(name="value", type=onnx.AttributeProto.TENSOR).t
-    tensor.data_location = onnx.TensorProto.EXTERNAL
-
-
 def _external_in_subgraph(model: onnx.ModelProto) -> None:
     node = model.graph.node.add(op_type="If", input=["pairs"], output=["out"])
     inner = node.attribute.add(name="then_branch", type=onnx.AttributeProto.GRAPH).g
     inner.initializer.add(name="x").data_location = onnx.TensorProto.EXTERNAL
 
 
-def _custom_domain(model: onnx.ModelProto) -> None:
-    model.graph.node[0].domain = "com.evil"
-
-
-def _imported_domain(model: onnx.ModelProto) -> None:
-    model.opset_import.add(domain="com.microsoft", version=1)
-
-
 def _function(model: onnx.ModelProto) -> None:
     model.functions.add(name="f", domain="")
-
-
-def _sparse(model: onnx.ModelProto) -> None:
-    model.graph.sparse_initializer.add().dims.append(1)
 
 
 def _other_input(model: onnx.ModelProto) -> None:
@@ -66,13 +47,13 @@ def _no_logits(model: onnx.ModelProto) -> None:
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (_external, "external data"),
-        (_external_in_attribute, "external data"),
+        (external, "external data"),
+        (external_constant, "external data"),
         (_external_in_subgraph, "external data"),
-        (_custom_domain, "com.evil"),
-        (_imported_domain, "not standard"),
+        (custom_domain, "com.evil"),
+        (imported_domain, "not standard"),
         (_function, "functions"),
-        (_sparse, "sparse"),
+        (sparse, "sparse"),
         (_other_input, "`pairs` alone"),
         (_no_logits, "`logits`"),
     ],

@@ -67,6 +67,13 @@ def eventually(holds: Callable[[], object]) -> bool:
     return bool(found)
 
 
+def peak_bytes(served: "Served") -> int:
+    """The most memory that the service's process ever held."""
+    status = Path(f"/proc/{served.process.pid}/status").read_text()
+    [line] = [line for line in status.splitlines() if line.startswith("VmHWM")]
+    return 1024 * int(line.split()[1])
+
+
 def have_read(served: "Served") -> None:
     """Return when the service has read what was sent to it before, on any connection.
 

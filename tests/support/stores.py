@@ -180,3 +180,10 @@ class InterruptingStore:
 def interrupting(store: ObjectStore, at: int, how: Callable[[], None] = interrupt) -> ArchiveReader:
     """An archive on `store` that does not survive its write number `at`, counted from 0."""
     return ArchiveReader(cast(ObjectStore, InterruptingStore(store, at, how)))
+
+
+def take_away(home: Path) -> None:
+    """Where the folder of object storage was, there is a file."""
+    store = home / "store"
+    store.rename(home / "away")
+    store.write_text("")

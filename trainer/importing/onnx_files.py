@@ -103,7 +103,7 @@ def _check(
     except InvalidInput:
         raise
     except Exception as error:  # ONNX Runtime's own exceptions share no public base
-        reason = str(error).splitlines()[0]
+        reason = str(error).partition("\n")[0]
         raise InvalidInput(where, f"does not run: {reason}") from None
     arrays = {t.name: onnx.numpy_helper.to_array(t) for t in proto.graph.initializer}
     floats = {name: w for name, w in arrays.items() if np.issubdtype(w.dtype, np.floating)}

@@ -65,7 +65,7 @@ class Catalogue:
     def __init__(self, client: Redis) -> None:
         self.connection = Connection(client)
         self._written: dict[str, bytes] = {}  # the seals that were written here last, by run
-        self._summaries: LRUCache[str, RunSummary] = LRUCache(MAX_SUMMARIES)  # by the seal
+        self._summaries: LRUCache[Seal, RunSummary] = LRUCache(MAX_SUMMARIES)
 
     async def ready(self) -> bool:
         """Whether the index is whole: initialised or rebuilt, and no list has lost a member."""

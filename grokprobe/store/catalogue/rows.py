@@ -69,21 +69,20 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
 def summaries_of(
     runs: Sequence[str],
     rows: Sequence[Any],
-    known: MutableMapping[str, RunSummary],
+    known: MutableMapping[Seal, RunSummary],
     stale: bool = False,
 ) -> Iterator[RunSummary]:
     """The summaries of the runs whose rows, from `scripts.summaries`, prove themselves.
 
-    `known` has those that were made before, by the digest of the seal that proved them.
+    `known` has those that were made before, by the seal that proved them.
     """
     for run, (data, fresh, manifest, count, latest) in zip(runs, rows, strict=True):
         seal = _proven(run, data, fresh or stale)
         if seal is None or count != seal.count:
             continue
-        proof = sha256(data)
-        summary = known.get(proof) or _summary(seal, manifest or b"", latest or b"")
+        summary = known.get(seal) or _summary(seal, manifest or b"", latest or b"")
         if summary and summary.manifest.run == run:
-            known[proof] = summary
+            known[seal] = summary
             yield summary
 
 
