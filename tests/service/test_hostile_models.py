@@ -135,7 +135,7 @@ def test_those_who_wait_for_foreign_models_are_few(hostile: Settings, tmp_path: 
 
 def test_a_stop_while_a_slow_model_runs(hostile: Settings, tmp_path: Path) -> None:
     """SIGTERM ends the process, with exit status 0 and without a traceback."""
-    with serving(hostile, tmp_path, GROKPROBE_MAX_INFERENCE_S="5") as served:
+    with serving(hostile, tmp_path, GROKPROBE_MAX_INFERENCE_S="2") as served:
         with ThreadPoolExecutor(1) as pool:
             slow_one = pool.submit(served.client.post, f"{SLOW}/predictions", json=ONE_PAIR)
             in_flight = "grokprobe_in_flight 1.0"
