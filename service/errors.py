@@ -18,6 +18,7 @@ GrokprobeError
 |-- Stopping
 |-- TooManyListeners
 |-- NeverFits
+|-- WorkTooLong
 |-- MemoryBusy
 `-- Overloaded
 """
@@ -121,6 +122,16 @@ class InferenceTooLong(GrokprobeError):
         super().__init__(
             f"inference of this model was ended after {limit_s} s (GROKPROBE_MAX_INFERENCE_S); ask "
             "for fewer pairs, or later"
+        )
+
+
+class WorkTooLong(GrokprobeError):
+    """The answer takes longer than a turn lasts: it is too large for this modulus."""
+
+    def __init__(self, done: int, limit_s: float) -> None:
+        super().__init__(
+            f"{done} sets were through after {limit_s:g} s, which is all that an answer may take; "
+            "ask for fewer controls"
         )
 
 

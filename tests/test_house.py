@@ -72,7 +72,9 @@ ROOMS = {
     "service": """
         __main__ > app > v1 v2 middleware server > health > http > context > inference events
         > runs > formats > telemetry errors cache""",
-    "service.v1": "routes > runs checkpoints groups run checkpoint > group_answer basis probing",
+    "service.v1": """
+        routes > runs checkpoints groups run checkpoint interventions
+        > group_answer basis probing""",
     "trainer": """
         __main__ > arguments > jobs importing > publishing > measuring > learning > models reporting
         > config""",

@@ -14,6 +14,7 @@ frequencies of Nanda et al. 2023, section 4, are read off this spectrum.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -62,7 +63,7 @@ def shares(power: ArrayLike) -> Array | None:
     return None if varying < NEGLIGIBLE**2 else np.asarray(values / varying)
 
 
-def first_largest(values: Array) -> NDArray[np.int64]:
+def first_largest(values: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
     """The index of the largest along the first axis; the lowest of those equal but for rounding."""
     largest = values.max(axis=0)
     tied = values >= largest - NEGLIGIBLE * np.abs(largest)

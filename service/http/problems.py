@@ -62,6 +62,7 @@ TABLE: dict[type[errors.GrokprobeError], tuple[int, str]] = {
     service_errors.TooManyListeners: (429, "too-many-listeners"),
     service_errors.RangeNotSatisfiable: (416, "range-not-satisfiable"),
     service_errors.NeverFits: (422, "never-fits"),
+    service_errors.WorkTooLong: (422, "work-too-long"),
     service_errors.Overloaded: (429, "overloaded"),
     errors.CheckpointCorrupt: (500, "checkpoint-corrupt"),
     errors.StoreUnavailable: (503, "store-unavailable"),

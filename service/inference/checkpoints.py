@@ -8,7 +8,7 @@ and all that may be folded.
 
 import asyncio
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -120,10 +120,19 @@ class Checkpoint:
         Raises OutputMissing, CheckpointCorrupt.
         """
         self.check(names)
+        return self.run(self.session, names, {"pairs": pairs})
+
+    def run(
+        self, session: Any, names: list[str], given: Mapping[str, NDArray[Any]]
+    ) -> list[NDArray[np.float32]]:
+        """What a session over this checkpoint's model gives for its inputs.
+
+        Raises CheckpointCorrupt.
+        """
         guard = GUARD.get()
         assert self.is_trusted or guard, "what is not trusted runs where it can be ended"
         try:
-            found: list[NDArray[np.float32]] = self.session.run(names, {"pairs": pairs}, guard)
+            found: list[NDArray[np.float32]] = session.run(names, given, guard)
         except Exception as error:  # ONNX Runtime's own exceptions share no public base
             reason = str(error).partition("\n")[0]
             raise CheckpointCorrupt(f"{self._where} does not run: {reason}") from None

@@ -24,7 +24,8 @@ from service.inference.checkpoints import Checkpoint
 from service.inference.grids import COPIES, Grids
 from service.inference.guarded import Guarded, Submit
 from service.inference.memory import Memory
-from service.inference.sweep import PART_PAIRS, Sweep, part_pairs
+from service.inference.sweep import PART_PAIRS, Parts, Sweep, part_pairs
+from service.inference.turns import Turns
 from service.telemetry.metrics import Metrics
 
 T = TypeVar("T")
@@ -53,6 +54,7 @@ class Inference:
         self.permit = self.admission.permit
         self._grids = Grids(metrics, grid_cache_bytes)
         self._guarded = Guarded(metrics, max_in_flight, max_inference_s)
+        self.turns = Turns(metrics, max_in_flight)
         self._threads = ThreadPoolExecutor(THREADS)
         # Analyses wait for parts that the other threads compute, so they have threads of their own.
         self._analyses = ThreadPoolExecutor(THREADS)
@@ -139,15 +141,20 @@ class Inference:
         arrays = dict(zip(kept, map(npy_array, files), strict=True))
         return Sweep(checkpoint, tuple(names), arrays)
 
-    async def analyse(self, sweep: Sweep, work: Callable[[], T]) -> T:
-        """Run an analysis, which reads a sweep, in a thread."""
-        began, run = time.perf_counter(), contextvars.copy_context().run
+    async def analyse(self, sweep: Parts, work: Callable[[], T]) -> T:
+        """Run an analysis, which reads a sweep or other runs, in a thread."""
+        began = time.perf_counter()
         with span("inference", pairs=sweep.pairs):
             async with self._lent(sweep) as sweep.submit:
-                found = await asyncio.get_running_loop().run_in_executor(self._analyses, run, work)
+                found = await self.aside(work)
         if sweep.first_s is not None:
             self._metrics.inferred(sweep.first_s - began, sweep.inferring_s)
         return found
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Run what takes seconds in a thread of the analyses."""
+        run = contextvars.copy_context().run
+        return await asyncio.get_running_loop().run_in_executor(self._analyses, run, work)
 
     async def files(self, checkpoint: Checkpoint, names: Sequence[str]) -> list[bytes]:
         """The named outputs for all pairs as npy, of those that are kept. Raises OutputMissing."""
@@ -190,8 +197,8 @@ class Inference:
         return at_once * checkpoint.run_bytes(part_pairs(checkpoint))
 
     @asynccontextmanager
-    async def _lent(self, sweep: Sweep) -> AsyncIterator[Submit]:
-        """What starts the runs of a sweep."""
+    async def _lent(self, sweep: Parts) -> AsyncIterator[Submit]:
+        """What starts the runs that an analysis takes."""
         if sweep.is_kept or sweep.checkpoint.is_trusted:
             yield self._threads.submit
             return

@@ -48,6 +48,10 @@ class Runtime:
         Raises CheckpointCorrupt.
         """
         bounds = check_model(model, where, modulus)
+        return self.session(model, where), bounds
+
+    def session(self, model: bytes, where: str) -> Any:
+        """A session over a model whose like has passed its checks. Raises CheckpointCorrupt."""
         options = self._options()
         # The checks bound what there is to compute; this ends it where it is slow beyond them.
         late = threading.Timer(LOAD_S, options.set_load_cancellation_flag, (True,))
@@ -62,7 +66,7 @@ class Runtime:
             late.cancel()
         # It keeps the file for a fallback to other providers, which is not wanted here.
         session._model_bytes = None
-        return session, bounds
+        return session
 
     def _options(self) -> Any:
         options = ort.SessionOptions()

@@ -1,10 +1,10 @@
-"""All pairs of a checkpoint in parts: threads compute them ahead of the analysis that reads them.
+"""Pairs of a checkpoint in parts: threads compute them ahead of the analysis that reads them.
 
 At most AHEAD + 1 parts exist at a time, whatever the modulus.
 """
 
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 
@@ -26,11 +26,45 @@ def part_pairs(checkpoint: Checkpoint) -> int:
     return min(PART_PAIRS, checkpoint.bounds.pairs_at_once)
 
 
-class Sweep:
-    """Outputs of a checkpoint over all pairs, those `kept` at hand (analysis.outputs.PairOutputs).
+class Parts:
+    """Runs of a checkpoint, taken by an analysis in a thread that is none of those that compute."""
 
-    It is read in a thread that is none of those that compute.
-    """
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self.submit: Submit | None = None  # what starts a part in another thread
+        self.pairs = checkpoint.table.task.modulus**2
+        self.first_s: float | None = None  # when the first part began (time.perf_counter)
+        self.inferring_s = 0.0
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether all is at hand, so that nothing is computed."""
+        return False
+
+    def ahead(self, works: Iterable[Callable[[], BatchRun]]) -> Iterator[list[Outputs]]:
+        """What one work after another gives, the next ones under way."""
+        assert self.submit, "somebody computes what is not kept"
+        under_way: deque[Future[BatchRun]] = deque()
+        try:
+            for work in works:
+                under_way.append(self.submit(work))
+                if len(under_way) > AHEAD:
+                    yield self._result(under_way.popleft())
+            while under_way:
+                yield self._result(under_way.popleft())
+        finally:
+            for future in under_way:
+                future.cancel()
+
+    def _result(self, future: Future[BatchRun]) -> list[Outputs]:
+        ran = future.result()
+        self.first_s = ran.began if self.first_s is None else self.first_s
+        self.inferring_s += ran.ended - ran.began
+        return ran.columns
+
+
+class Sweep(Parts):
+    """Outputs of a checkpoint over all pairs, those `kept` at hand (outputs.PairOutputs)."""
 
     def __init__(
         self,
@@ -38,11 +72,8 @@ class Sweep:
         names: tuple[str, ...],
         kept: Mapping[str, Outputs],
     ) -> None:
-        self.checkpoint, self._names, self._kept = checkpoint, names, kept
-        self.submit: Submit | None = None  # what starts a part in another thread
-        self.pairs = checkpoint.table.task.modulus**2
-        self.first_s: float | None = None  # when the first part began (time.perf_counter)
-        self.inferring_s = 0.0
+        super().__init__(checkpoint)
+        self._names, self._kept = names, kept
 
     @property
     def names(self) -> Collection[str]:
@@ -67,28 +98,10 @@ class Sweep:
             yield [found[name] for name in names]
 
     def _computed(self, names: list[str], slices: list[slice]) -> Iterator[list[Outputs]]:
-        """The outputs of one part after another, the next ones under way."""
+        """The outputs of one part after another."""
         asked = pairs(self.checkpoint.table.task.modulus)
-        under_way: deque[Future[BatchRun]] = deque()
-
-        assert self.submit, "somebody computes what is not kept"
 
         def work(part: slice) -> BatchRun:
             return run_timed(lambda given: self.checkpoint.outputs(names, given), asked[part])
 
-        try:
-            for part in slices:
-                under_way.append(self.submit(partial(work, part)))
-                if len(under_way) > AHEAD:
-                    yield self._result(under_way.popleft())
-            while under_way:
-                yield self._result(under_way.popleft())
-        finally:
-            for future in under_way:
-                future.cancel()
-
-    def _result(self, future: Future[BatchRun]) -> list[Outputs]:
-        ran = future.result()
-        self.first_s = ran.began if self.first_s is None else self.first_s
-        self.inferring_s += ran.ended - ran.began
-        return ran.columns
+        return self.ahead(partial(work, part) for part in slices)

@@ -11,6 +11,7 @@ from service.v1.checkpoint import (
     spectrum,
     weights,
 )
+from service.v1.interventions import route as interventions
 from service.v1.run import emergence, events, spectra, trajectory
 
 V1 = [
@@ -20,6 +21,7 @@ V1 = [
     checkpoints.get_checkpoint,
     predictions.post_predictions,
     predictions.get_predictions,
+    interventions.post_interventions,
     logits.get_logits,
     embedding.get_embedding,
     spectrum.get_spectrum,

@@ -94,3 +94,35 @@ def test_the_function_emerges_before_generalisation(client: httpx.Client) -> Non
     assert 2 <= len(found["keys"]["frequencies"]) <= 6
     assert [null["p_value"] for null in found["nulls"]] == pytest.approx([1 / 201] * 2)
     assert found["phases"]["cleanup"]["end"] <= 3_000
+
+
+def intervene(client: httpx.Client, **body: Any) -> Any:
+    """The answer to an intervention on the last checkpoint, of all pairs."""
+    answer = client.post(f"{RUN}/checkpoints/latest/interventions", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["parts"][0]
+
+
+def test_the_key_frequencies_do_the_work_and_others_none(client: httpx.Client) -> None:
+    """Without them next to nothing is left, without as many others all; alone they are enough."""
+    keys = get(client, RUN)["key_frequencies"]
+    found = intervene(client, of="logits", remove=keys)
+    assert found["before"]["accuracy"] > 0.99
+    assert found["after"]["accuracy"] < 0.1
+    assert found["p_value"] == pytest.approx(1 / 101)
+    assert found["avoiding"]["accuracy"]["min"] > 0.99
+    kept = intervene(client, of="logits", keep=keys)
+    assert kept["after"]["accuracy"] > 0.99
+    assert kept["p_value"] == pytest.approx(1 / 101)
+    assert kept["avoiding"]["accuracy"]["max"] < 0.1
+
+
+def test_clustered_neurons_are_as_good_as_any(client: httpx.Client) -> None:
+    """Most are clustered: without them it fails, and no more than without as many at random."""
+    rows = get(client, f"{RUN}/checkpoints/latest/neurons")["neurons"]
+    clustered = [row["neuron"] for row in rows if row["fve"] >= 0.85]
+    assert len(clustered) > 0.6 * len(rows)
+    found = intervene(client, of="neurons", remove=clustered)
+    assert found["after"]["accuracy"] < 0.6
+    assert found["p_value"] > 0.02
+    assert found["avoiding"] is None

@@ -9,6 +9,7 @@ import pytest
 
 from grokprobe.analysis.irreps import irrep_spectrum
 from tests.service.test_api import get
+from tests.service.test_api_errors import check_problem
 from tests.support.served import serving
 from tests.support.trained import settings_at, tiny_config
 from trainer.jobs.training import start
@@ -116,3 +117,13 @@ def test_any_spectrum_in_natural_order(others: httpx.Client, operation: str) -> 
     same = operation in ("sub", "x2+y2")
     assert (found == own) is same
     assert (found["key_frequencies"] is None) is (operation != "sub")
+
+
+def test_s5_has_no_frequencies_to_take_out(others: httpx.Client) -> None:
+    """Which is said; its neurons can be."""
+    refused = {"of": "logits", "remove": [1]}
+    answer = others.post(f"{last('s5')}/interventions", json=refused)
+    check_problem(answer, 400, "S_5 has no frequencies", "neurons and heads")
+    body = {"of": "neurons", "remove": [1], "controls": 2}
+    found = others.post(f"{last('s5')}/interventions", json=body).json()
+    assert (found["basis"], found["parts"][0]["pairs"]) == (None, 120**2)
