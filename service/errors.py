@@ -110,8 +110,8 @@ class Unfinished(GrokprobeError):
 
     def __init__(self, done: int, wanted: int) -> None:
         super().__init__(
-            f"{done} of {wanted} checkpoints have been measured with these keys; what is done "
-            "stays: send the same request again"
+            f"{done} of {wanted} checkpoints have been computed; what is done stays: send the same "
+            "request again"
         )
 
 

@@ -37,7 +37,12 @@ def surprise(logits: ArrayLike, answers: Residues) -> tuple[Array, Array]:
 
 def accuracy(logits: ArrayLike, answers: Residues) -> float:
     """The share of rows, 0..1, whose largest logit is the answer's; ties go to the lowest class."""
-    return float(np.mean(np.argmax(np.asarray(logits), axis=1) == answers))
+    return float(np.mean(predictions(logits) == answers))
+
+
+def predictions(logits: ArrayLike) -> Residues:
+    """What each row of logits (n, classes) answers, (n,): its largest; ties: the lowest class."""
+    return np.argmax(np.asarray(logits), axis=1)
 
 
 def circularity(rows: ArrayLike) -> float | None:
@@ -91,26 +96,28 @@ def collapsed(logits: ArrayLike) -> NDArray[np.bool_]:
 
 
 class PairFigures:
-    """What is read of the logits of each pair by itself, (p*p,): loss in nats, hit, collapse.
+    """What is read of the logits of each pair by itself, (p*p,).
 
-    Losses and hits are those of pairs that have an answer, `is_collapsed` of train pairs: elsewhere
-    0 and False. A hit is an answer with the largest logit; ties: the lowest class.
+    What it is answered, and whether that is right; loss in nats, collapse. Losses and hits are
+    those of pairs that have an answer, `is_collapsed` of train pairs: elsewhere 0 and False.
     """
 
     def __init__(self, answers: Residues, train: Mask | None) -> None:
         self._answers, self._known, self._train = answers, answers != UNDEFINED, train
         self.losses = np.zeros(len(answers))
+        self.predicted = np.zeros(len(answers), dtype=np.uint16)
         self.hits, self.is_collapsed = np.zeros((2, len(answers)), dtype=np.bool_)
 
     def take(self, first: int, logits: NDArray[np.float32]) -> None:
         """The logits (some, p) of the pairs from the row `first` on."""
         rows = slice(first, first + len(logits))
         known = self._known[rows]
+        self.predicted[rows] = predictions(logits)
         L, answers = (logits, self._answers[rows])
         if not known.all():
             L, answers = L[known], answers[known]
         self.losses[rows][known] = cross_entropy(L, answers)
-        self.hits[rows][known] = L.argmax(axis=1) == answers
+        self.hits[rows][known] = self.predicted[rows][known] == answers
         if self._train is not None:
             train = self._train[rows]
             self.is_collapsed[rows][train] = collapsed(logits[train])

@@ -43,6 +43,9 @@ def reading_bytes(
         # Loss, hit and collapse of each pair, and those of a part of the split; of one block the
         # known rows and train rows in float32, and exponentials in either precision.
         total += 4 * DOUBLE * square + (2 * DOUBLE + 3 * SINGLE) * block
+    if "answers" in readings:
+        # Prediction and margin of each pair; of one block the known rows.
+        total += DOUBLE * square + (SINGLE + DOUBLE) * block
     if "sums" in readings:
         total += 12 * DOUBLE * square  # two sums, the basis, and one a centred and squared
     if "neurons" in readings:

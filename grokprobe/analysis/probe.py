@@ -24,7 +24,15 @@ from grokprobe.analysis.logits import LogitCoefficients, LogitSums
 from grokprobe.analysis.measures import PairFigures
 from grokprobe.analysis.neurons import Neurons, NeuronSums
 from grokprobe.analysis.outputs import Outputs, PairOutputs, slabs
-from grokprobe.analysis.readings import EVERYTHING, Reading, TrainRows, by_element, sweep
+from grokprobe.analysis.pairs.answers import PairAnswers
+from grokprobe.analysis.readings import (
+    EVERYTHING,
+    OF_EACH_PAIR,
+    Reading,
+    TrainRows,
+    by_element,
+    sweep,
+)
 from grokprobe.analysis.spectra import spectrum_of
 from grokprobe.task import UNDEFINED, Mask, Residues, Task, answers
 
@@ -85,8 +93,9 @@ class Probe:
             return NeuronSums(basis.order) if "neurons" in names and basis.cyclic else None
         if "logits" not in names:
             return None
-        if name == "figures":
-            return PairFigures(self.answers, self.train)
+        if name in OF_EACH_PAIR:
+            is_short = name == "answers"
+            return PairAnswers(self.answers) if is_short else PairFigures(self.answers, self.train)
         if basis.direction is None:
             return None
         if name == "sums":
@@ -97,6 +106,17 @@ class Probe:
     def _figures(self) -> PairFigures:
         found: PairFigures = self._read("figures")
         return found
+
+    @property
+    def pair_answers(self) -> PairAnswers:
+        """What is answered to each pair and by how much, without its losses."""
+        found: PairAnswers = self._read("answers")
+        return found
+
+    @property
+    def predicted(self) -> NDArray[np.uint16]:
+        """What is answered to each pair, known or not, (p*p,)."""
+        return self._figures.predicted
 
     @property
     def losses(self) -> Array:

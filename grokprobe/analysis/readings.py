@@ -1,7 +1,7 @@
 """What is read of all pairs in one pass: which readings there are, and the pass.
 
 A reading takes the pairs of one a after another and keeps sums of them (`LogitSums`, `NeuronSums`),
-a figure of each pair (`PairFigures`), or the rows of train pairs (`TrainRows`).
+a figure of each pair (`PairFigures`, `PairAnswers`), or the rows of train pairs (`TrainRows`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,10 +14,12 @@ from grokprobe.analysis.basis import Basis
 from grokprobe.analysis.fourier import Array
 from grokprobe.analysis.outputs import Outputs, PairOutputs, slabs
 
-Reading = Literal["figures", "sums", "train_rows", "neurons"]
+Reading = Literal["figures", "answers", "sums", "train_rows", "neurons"]
+OF_EACH_PAIR: tuple[Reading, ...] = ("figures", "answers")
 EVERYTHING: tuple[Reading, ...] = ("figures", "sums", "neurons")
 OUTPUT_OF: dict[Reading, str] = {
     "figures": "logits",
+    "answers": "logits",
     "sums": "logits",
     "train_rows": "logits",
     "neurons": "neurons",
@@ -51,7 +53,7 @@ def sweep(outputs: PairOutputs, basis: Basis, p: int, readings: Mapping[Reading,
         found = dict(zip(names, arrays, strict=True))
         for name, reading in readings.items():
             values = found[OUTPUT_OF[name]]
-            if name == "figures":
+            if name in OF_EACH_PAIR:
                 reading.take(first * p, values.reshape(-1, values.shape[2]))
                 continue
             for i, rows in by_element(basis, first, values, of_classes=name != "neurons"):

@@ -15,6 +15,7 @@ RUN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 Step = Annotated[int, msgspec.Meta(ge=0, lt=10**10)]  # ten digits in an object's name
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 ModelBytes = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]  # what a protobuf message can have
+PredictionsBytes = Annotated[int, msgspec.Meta(ge=0, le=2 * MAX_MODULUS**2 + 2**16)]
 StateBytes = Annotated[int, msgspec.Meta(ge=0, le=2**33)]
 Number = Annotated[float, msgspec.Meta(ge=-1e100, le=1e100)]
 Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]

@@ -72,6 +72,13 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     outputs: bounds.Words
 
 
+class PredictionsRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The predictions of all pairs beside a model (`archive.predictions`)."""
+
+    sha256: bounds.Digest
+    bytes: bounds.PredictionsBytes
+
+
 class SpectrumRow(msgspec.Struct, frozen=True, kw_only=True):
     """The embedding's spectrum: `power[i]` belongs to frequency i + 1 of the run's basis.
 
@@ -116,6 +123,7 @@ class CheckpointManifest(Record, frozen=True, kw_only=True):
     spectrum: SpectrumRow | None  # null where the model does not offer its embedding
     own_keys: KeyRecord | None = None  # this checkpoint's; a run has one set for all: Completion
     local_learning_coefficient: LearningCoefficient | None = None
+    predictions: PredictionsRecord | None = None  # null if older: they are inferred
 
 
 class NullRecord(msgspec.Struct, frozen=True, kw_only=True):

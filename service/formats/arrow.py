@@ -5,6 +5,7 @@ answer's fields beside its rows are one JSON object under `grokprobe` in the sch
 """
 
 import io
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 from msgspec import inspect
 
 from grokprobe.cpus import allowed_cpus
-from service.formats.tables import Block, Columns
+from service.formats.tables import AnyArray, Block, Columns
 
 pa.set_cpu_count(allowed_cpus())  # else one thread for each CPU of the machine
 METADATA = "grokprobe"
@@ -39,7 +40,8 @@ def arrow_type(kind: object) -> Arrow:
     with free keys a map from strings.
     """
     if isinstance(kind, np.dtype):
-        return pa.from_numpy_dtype(kind)
+        each = pa.from_numpy_dtype(kind.base)
+        return pa.list_(each, math.prod(kind.shape)) if kind.shape else each
     return _arrow(inspect.type_info(kind))
 
 
@@ -124,5 +126,17 @@ def _batch(block: Block, schema: Arrow) -> Arrow:
     if isinstance(block, np.ndarray):
         columns = [pa.array(column) for column in np.ascontiguousarray(block.T)]
         return pa.RecordBatch.from_arrays(columns, schema=schema)
+    if isinstance(block, Mapping):
+        columns = [_column(values, schema.field(name).type) for name, values in block.items()]
+        return pa.RecordBatch.from_arrays(columns, schema=schema)
     records = msgspec.to_builtins(block, builtin_types=(datetime,))
     return pa.RecordBatch.from_pylist(records, schema=schema)
+
+
+def _column(values: AnyArray, kind: Arrow) -> Arrow:
+    """An array (n, ...) as a column, null where it is masked."""
+    mask = np.ma.getmaskarray(values).ravel()
+    is_nested = values.ndim > 1
+    each = kind.value_type if is_nested else kind
+    flat = pa.array(np.ma.getdata(values).ravel(), type=each, mask=mask if mask.any() else None)
+    return pa.FixedSizeListArray.from_arrays(flat, type=kind) if is_nested else flat

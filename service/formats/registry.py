@@ -61,7 +61,7 @@ def _parquet(_answer: msgspec.Struct, table: Table, _length: int) -> Encoder:
 
 def _npy(_answer: msgspec.Struct, table: Table, length: int) -> Encoder:
     [dtype] = set(table.columns.values())
-    return NpyRows((length, len(table.columns)), dtype)
+    return NpyRows((length, *(dtype.shape or (len(table.columns),))), dtype.base)
 
 
 JSON = Format("json", "application/json", _json, is_text=True, is_whole=True)

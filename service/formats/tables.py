@@ -7,17 +7,22 @@ block by block in constant memory, a small one is one block.
 import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import methodcaller
 from typing import Any, NamedTuple, Protocol, get_type_hints
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-to_json = msgspec.json.Encoder(enc_hook=np.ndarray.tolist).encode
+to_json = msgspec.json.Encoder(enc_hook=methodcaller("tolist")).encode  # of arrays, masked too
 
 AnyArray = NDArray[Any]
-Columns = Mapping[str, Any]  # the type of their cells: a Python annotation, or an array's dtype
-Block = Sequence[Any] | AnyArray  # rows as records by column, or rows (n, m) of an array
+# The type of their cells: a Python annotation, or an array's dtype (np.dtype((kind, shape)): each
+# cell is an array).
+Columns = Mapping[str, Any]
+# Rows as records by column; or rows (n, m) of an array; or columns by name, each an array (n, ...),
+# masked where it has no value.
+Block = Sequence[Any] | AnyArray | Mapping[str, AnyArray]
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,14 @@ def array_table(array: AnyArray, facts: Mapping[str, object]) -> Table:
     return Table(
         {str(i): array.dtype for i in range(width)}, array.reshape(len(array), width), facts
     )
+
+
+def records(block: Sequence[Any] | Mapping[str, AnyArray]) -> Sequence[Any]:
+    """Rows as records, of columns too."""
+    if not isinstance(block, Mapping):
+        return block
+    rows = zip(*(column.tolist() for column in block.values()), strict=True)
+    return [dict(zip(block, row, strict=True)) for row in rows]
 
 
 def about(answer: msgspec.Struct, *left_out: str) -> dict[str, object]:

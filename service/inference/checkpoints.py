@@ -193,21 +193,42 @@ class Checkpoints:
             if key[0] == run and step in (None, key[2]):
                 self._loaded.drop(key)
 
-    async def _load(self, run: str, identity: str, step: int) -> Checkpoint:
-        # The digest comes from the manifest in object storage, never from the index.
-        published, manifest = await asyncio.gather(
-            self._archive.stored_run(run), self._archive.checkpoint(run, step)
-        )
+    async def table(self, view: RunView) -> PairTable:
+        """The pairs of that very run, whether or not a checkpoint is loaded; raises as get."""
+        run, identity = view.manifest.run, view.identity
+        return await self._table(await self._published(run, identity), identity)
+
+    async def manifest(self, view: RunView, step: int) -> CheckpointManifest:
+        """The manifest of a checkpoint as object storage has it; raises as get."""
+        if view.proves(step):
+            return view.checkpoints[step]
+        return (await self._records(view.manifest.run, view.identity, step))[1]
+
+    async def _published(self, run: str, identity: str) -> RunManifest:
+        published = await self._archive.stored_run(run)
         if published.sha256 != identity:
             raise CatalogueUnavailable(
                 f"the name {run!r} has just been taken by another run; ask again, and if this "
                 "stays so, run `python -m grokprobe reindex`"
             )
-        check_of_run(published.record, manifest, manifest_path(run, step))
+        return published.record
+
+    async def _records(
+        self, run: str, identity: str, step: int
+    ) -> tuple[RunManifest, CheckpointManifest]:
+        # Digests come from the manifest in object storage, never from the index.
+        published, manifest = await asyncio.gather(
+            self._published(run, identity), self._archive.checkpoint(run, step)
+        )
+        check_of_run(published, manifest, manifest_path(run, step))
+        return published, manifest
+
+    async def _load(self, run: str, identity: str, step: int) -> Checkpoint:
+        published, manifest = await self._records(run, identity, step)
         model = await self._archive.model(manifest, self._max_model_bytes)
-        where, modulus = f"run {run!r} step {step}", published.record.task.modulus
+        where, modulus = f"run {run!r} step {step}", published.task.modulus
         session, bounds = await asyncio.to_thread(self._runtime.open, model, where, modulus)
-        table = await self._table(published.record, identity)
+        table = await self._table(published, identity)
         self._metrics.cache_loads.inc()
         known_as = checkpoint_identity(identity, manifest)
         trusted = bounds.is_ours and bounds.run_work.at(INLINE_PAIRS) <= INLINE_WORK

@@ -12,7 +12,7 @@ from service.v1.checkpoint import (
     weights,
 )
 from service.v1.interventions import route as interventions
-from service.v1.run import emergence, events, spectra, trajectory
+from service.v1.run import emergence, events, grids, pairs, spectra, trajectory
 
 V1 = [
     runs.list_runs,
@@ -32,6 +32,8 @@ V1 = [
     weights.get_weight,
     trajectory.get_trajectory,
     spectra.get_spectra,
+    grids.get_grids,
+    pairs.get_pairs,
     emergence.get_emergence,
     events.get_events,
     groups.get_group_emergence,

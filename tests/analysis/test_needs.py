@@ -56,6 +56,8 @@ def peak(task: Task, outputs: Drawn, readings: Sequence[Reading], keys: list[int
         probe = Probe(task, train, outputs, together=readings)
         if "figures" in readings:
             measures(probe)
+        if "answers" in readings:
+            assert len(probe.pair_answers.predicted) == outputs.p**2
         for rule in RULES[:2]:
             if {"logits": "sums", "neurons": "neurons"}[rule] in readings:
                 choose_keys(probe, rule)
@@ -73,6 +75,7 @@ READINGS: list[tuple[Reading, ...]] = [
     ("sums", "train_rows"),
     ("neurons",),
     ("figures",),
+    ("answers",),
     (*EVERYTHING, "train_rows"),
 ]
 

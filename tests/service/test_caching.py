@@ -40,6 +40,10 @@ OF_A_CHECKPOINT = [
     f"{LAST}/model.onnx",
     f"{RUN}/trajectory",
     f"{RUN}/spectra",
+    f"{RUN}/grids",
+    f"{RUN}/grids?of=correct&format=npy",
+    f"{RUN}/pairs",
+    f"{RUN}/pairs?by=mirror",
     f"{RUN}/emergence",
 ]
 LABELS_AND_LISTS = [
@@ -168,9 +172,11 @@ def _seen_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def in_process(folder: Path) -> AsyncIterator[tuple[httpx.AsyncClient, Backends]]:
+async def in_process(
+    folder: Path, **changes: Any
+) -> AsyncIterator[tuple[httpx.AsyncClient, Backends]]:
     """A client of the application, without a server, and the stores to publish to."""
-    settings = Settings(home=str(folder))
+    settings = Settings(home=str(folder), **changes)
     async with open_backends(settings) as backends:
         app: Any = create_app(create_context(settings, backends, Runtime()), None)
         transport = httpx.ASGITransport(app)

@@ -5,13 +5,16 @@ Redis. Every hostile run lies beside all others, in one store and one group.
 import asyncio
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 from grokprobe.settings import Settings
 from grokprobe.store.archive import names
+from grokprobe.store.archive.predictions import describe_predictions
 from grokprobe.store.backends import open_backends
 from tests.support.hostile_records import (
     COMPLETION_OF_ANOTHER_RUN,
@@ -19,6 +22,7 @@ from tests.support.hostile_records import (
     MANIFEST,
     MANIFESTS,
     OF_ANOTHER_RUN,
+    PREDICTIONS,
     RUN,
     RUNS,
     SPLITS,
@@ -26,7 +30,7 @@ from tests.support.hostile_records import (
     bytes_of,
 )
 from tests.support.served import Served, serving
-from tests.support.tiny import tiny_run
+from tests.support.tiny import TinyRun, answering, digest_of, tiny_run
 
 GROUP = "all"
 SOUND = ["a-sound", "z-sound"]
@@ -47,8 +51,32 @@ HOSTILE = {
     for kind, (path, found) in FOUND.items()
     for number, (name, make) in enumerate(found.items())
 }
+HOSTILE_PREDICTIONS = {
+    f"predictions-{number}": data
+    for number, (name, data) in enumerate(PREDICTIONS.items())
+    if name != "16 MB"  # more than a manifest may name
+}
 OF_A_RUN = ["", "/checkpoints", "/trajectory", "/emergence", "/spectra", "/checkpoints/0"]
+OF_A_RUN += ["/grids", "/grids?of=correct&format=npy"]
 OF_A_CHECKPOINT = ["/predictions", "/embedding", "/spectrum", "/measures", "/logits"]
+
+
+def predicting(run: str, data: bytes) -> TinyRun:
+    """A run with these bytes as predictions of step 10, which its manifest names."""
+    made = answering(tiny_run(run, group=GROUP))
+    checkpoints = [
+        (msgspec.structs.replace(manifest, predictions=describe_predictions(data)), model)
+        if manifest.step == 10
+        else (manifest, model)
+        for manifest, model in made.checkpoints
+    ]
+    digest = digest_of(manifest for manifest, _ in checkpoints)
+    return replace(
+        made,
+        checkpoints=checkpoints,
+        completion=msgspec.structs.replace(made.completion, manifests_sha256=digest),
+        predictions={**made.predictions, 10: data},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +88,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         async with open_backends(Settings(home=str(home))) as backends:
             for run in (*SOUND, *HOSTILE):
                 await tiny_run(run, group=GROUP).publish(backends.archive)
+            for run, data in HOSTILE_PREDICTIONS.items():
+                await predicting(run, data).publish(backends.archive)
             for run, (path, make, _) in HOSTILE.items():
                 mine = make().replace(b'"run":"tiny"', f'"run":"{run}"'.encode())
                 await backends.archive.objects.replace(path(run), mine)
@@ -98,7 +128,8 @@ def check_corrupt(answer: httpx.Response, path: str) -> None:
 
 def test_lists_hide_nothing_else(served: Served) -> None:
     """All runs but those whose own `run.json` is hostile; the group is answered as a whole."""
-    due = sorted([*SOUND, *(run for run in HOSTILE if not run.startswith("run-"))])
+    others = [run for run in HOSTILE if not run.startswith("run-")]
+    due = sorted([*SOUND, *others, *HOSTILE_PREDICTIONS])
     for path in ("/v1/runs?limit=1000", f"/v1/runs?limit=1000&group={GROUP}"):
         answer = served.client.get(path)
         assert answer.status_code == 200, answer.text
@@ -160,6 +191,23 @@ def test_a_hostile_split(served: Served, run: str) -> None:
     for part in OF_A_CHECKPOINT:
         answer = served.client.get(f"/v1/runs/{run}/checkpoints/latest{part}")
         check_corrupt(answer, names.split_path(run))
+    check_corrupt(served.client.get(f"/v1/runs/{run}/pairs"), names.split_path(run))
+
+
+@pytest.mark.parametrize("run", HOSTILE_PREDICTIONS)
+def test_hostile_predictions(served: Served, run: str) -> None:
+    """Though their manifest names them: what needs them names them, and all else is there."""
+    path = f"/v1/runs/{run}"
+    for part in ("/grids?of=predicted", "/grids?of=correct", "/pairs?by=pair", "/pairs?by=mirror"):
+        for chosen in ("json", "npy", "parquet"):
+            answer = served.client.get(f"{path}{part}&format={chosen}")
+            check_corrupt(answer, names.predictions_path(run, 10))
+    others = [part for part in OF_A_RUN if "grids" not in part]
+    for part in (*others, "/grids?from_step=11", "/pairs?to_step=9"):
+        assert served.client.get(path + part).status_code == 200, part
+    for part in OF_A_CHECKPOINT:
+        answer = served.client.get(f"{path}/checkpoints/10{part}")
+        assert answer.status_code == 200, (part, answer.text)
 
 
 def test_nothing_was_the_services_own_fault(served: Served) -> None:

@@ -15,6 +15,7 @@ from grokprobe.errors import CheckpointCorrupt, GrokprobeError
 from grokprobe.store import bounds
 from grokprobe.store.archive import names
 from grokprobe.store.archive.freeing import Tombstone, check_may_be_freed
+from grokprobe.store.archive.predictions import decode_predictions
 from grokprobe.store.archive.publisher import ArchivePublisher
 from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.archive.split import decode_split
@@ -32,6 +33,7 @@ from grokprobe.store.records import (
     now,
 )
 from tests.support.hostile_records import (
+    ANSWERING,
     COMPLETION_OF_ANOTHER_RUN,
     COMPLETIONS,
     MANIFEST,
@@ -39,6 +41,7 @@ from tests.support.hostile_records import (
     NO_JSON,
     OF_ANOTHER_RUN,
     OF_ANY,
+    PREDICTIONS,
     RUN,
     RUNS,
     SPLITS,
@@ -56,6 +59,7 @@ OTHERS = [
     Tombstone(run="tiny", created_at=now()),
     STATE,
 ]
+SOUND = [RUN.manifest, MANIFEST, ANSWERING.checkpoints[1][0], RUN.completion, *OTHERS]
 PLACES = {
     "run.json": (RunManifest, RUNS),
     "manifest.json": (CheckpointManifest, MANIFESTS),
@@ -144,9 +148,21 @@ def test_a_hostile_split(name: str) -> None:
     assert peak < 2**26
 
 
+@pytest.mark.parametrize("name", PREDICTIONS)
+def test_hostile_predictions(name: str) -> None:
+    """As of a split; and none is a number that is no residue."""
+    tracemalloc.start()
+    with pytest.raises(CheckpointCorrupt) as caught:
+        decode_predictions(PREDICTIONS[name], 7, "runs/tiny/predictions.npy")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    check_refusal(caught.value, "runs/tiny/predictions.npy ")
+    assert peak < 2**26
+
+
 def test_sound_records_are_read() -> None:
     """What our own trainers write, and fields that a later one may add."""
-    for record in (RUN.manifest, MANIFEST, RUN.completion, *OTHERS):
+    for record in SOUND:
         data = encode_record(record)
         assert decode_record(data, type(record), "x") == record
         later = msgspec.json.decode(data) | {"later": {"a": [1, 2, {"b": None}]}}
@@ -163,7 +179,9 @@ JSON = st.recursive(
 @given(value=JSON, data=st.data())
 def test_any_value_at_any_place(value: Any, data: st.DataObject) -> None:
     """A record, or a refusal: nothing else comes out."""
-    record = data.draw(st.sampled_from([RUN.manifest, MANIFEST, RUN.completion, *OTHERS]))
+    record = data.draw(
+        st.sampled_from([RUN.manifest, ANSWERING.checkpoints[1][0], RUN.completion, *OTHERS])
+    )
     values = msgspec.json.decode(encode_record(record))
     places = [
         *values,

@@ -15,22 +15,25 @@ import pytest
 from obstore.store import LocalStore, MemoryStore, ObjectStore, S3Store
 
 from grokprobe.errors import RunExists, RunNotFound, StoreUnavailable
+from grokprobe.store.archive.predictions import read_predictions
 from grokprobe.store.archive.publisher import ArchivePublisher
 from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.archive.verification import problems
 from tests.support.stores import KINDS, Interrupted, contents, interrupting, new_store, with_loop
-from tests.support.tiny import TinyRun, again, digest_of, tiny_run
+from tests.support.tiny import TinyRun, again, answering, digest_of, tiny_run
 
-TINY = tiny_run(steps=(0, 10))
-WRITES = 2 + 2 * len(TINY.checkpoints) + 1
+TINY = answering(tiny_run(steps=(0, 10)))
+OF_A_CHECKPOINT = 3  # model, predictions, manifest
+WRITES = 2 + OF_A_CHECKPOINT * len(TINY.checkpoints) + 1
 DELETES = 1 + WRITES
 PUBLISH_AND_DIE = """
 import asyncio, sys
 from obstore.store import LocalStore
 from tests.support.stores import interrupting, kill
-from tests.support.tiny import tiny_run
+from tests.support.tiny import answering, tiny_run
 folder, at = sys.argv[1:]
-asyncio.run(tiny_run(steps=(0, 10)).publish(interrupting(LocalStore(folder), int(at), kill)))
+run = answering(tiny_run(steps=(0, 10)))
+asyncio.run(run.publish(interrupting(LocalStore(folder), int(at), kill)))
 """
 
 
@@ -49,6 +52,7 @@ async def whole_steps(archive: ArchiveReader) -> int:
         assert np.array_equal(mask, TINY.train_mask)
         for manifest in await archive.checkpoints(run, await archive.steps(run)):
             assert (manifest, await archive.model(manifest)) in TINY.checkpoints
+            assert await read_predictions(archive, manifest, 7) is not None
             count += 1
     return count
 
@@ -58,7 +62,10 @@ async def repeat(archive: ArchiveReader, run: TinyRun) -> None:
     publisher = ArchivePublisher(archive)
     with suppress(RunExists):
         await publisher.publish_run(run.manifest, run.train_mask)
-    published = [await publisher.publish_checkpoint(*each) for each in run.checkpoints]
+    published = [
+        await publisher.publish_checkpoint(*each, run.predictions[each[0].step])
+        for each in run.checkpoints
+    ]
     end = msgspec.structs.replace(run.completion, manifests_sha256=digest_of(published))
     await publisher.publish_completion(end)
 
@@ -74,7 +81,7 @@ async def test_an_interrupted_publication_shows_no_half_and_is_completed_by_repe
         await TINY.publish(interrupting(store, at))
     before = await contents(archive)
     assert len(before) == at
-    assert await whole_steps(archive) == max(0, (at - 2) // 2)
+    assert await whole_steps(archive) == max(0, (at - 2) // OF_A_CHECKPOINT)
     await repeat(archive, TINY)
     await TINY.publish(reference)
     after = await contents(archive)
@@ -93,7 +100,7 @@ async def test_a_killed_publisher_leaves_whole_checkpoints(tmp_path: Path, at: i
     assert done.returncode == -9
     archive = ArchiveReader(LocalStore(tmp_path))
     before = await contents(archive)
-    assert await whole_steps(archive) == max(0, (at - 2) // 2)
+    assert await whole_steps(archive) == max(0, (at - 2) // OF_A_CHECKPOINT)
     await repeat(archive, again(TINY))
     assert before.items() <= (await contents(archive)).items()
     assert await archive.steps("tiny") == [0, 10]

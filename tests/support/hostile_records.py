@@ -6,9 +6,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from grokprobe.store.archive.npy import encode_npy
 from grokprobe.store.archive.split import encode_split
 from grokprobe.store.records import Record, encode_record
-from tests.support.tiny import tiny_run
+from tests.support.tiny import answering, tiny_run
 
 DEEP = 200_000
 HUGE = 10**30
@@ -106,6 +107,10 @@ OF_CHECKPOINT: dict[str, tuple[str, Any]] = {
     "a file of 2^60 bytes": ("model.bytes", 2**60),
     "a digest of another kind": ("model.sha256", "A" * 64),
     "a digest with a new line": ("model.sha256", "a" * 64 + "\n"),
+    "predictions of -1 bytes": ("predictions", {"sha256": "a" * 64, "bytes": -1}),
+    "predictions of 2^40 bytes": ("predictions", {"sha256": "a" * 64, "bytes": 2**40}),
+    "predictions of no digest": ("predictions", {"sha256": "", "bytes": 177}),
+    "predictions of another kind": ("predictions", [1, 2, 3]),
     "a thousand outputs": ("model.outputs", ["logits"] * 1000),
     "a spectrum without an end": ("spectrum.power", [1.0] * 100_000),
     "a power below 0": ("spectrum.power", [1.0, -1.0, 1.0]),
@@ -182,6 +187,20 @@ SPLITS: dict[str, bytes] = {
     "two dimensions": encode_split(np.ones((7, 7), np.bool_)),
     "all its pairs": encode_split(np.ones(49, np.bool_)),
     "16 MB": SOUND + bytes(2**24),
+}
+ANSWERING = answering(RUN)
+PREDICTED = ANSWERING.predictions[10]
+PREDICTIONS: dict[str, bytes] = {
+    name: data if name == "a deep header" else data.replace(b"'|b1'", b"'|u1'")
+    for name, data in SPLITS.items()
+    if name not in ("objects", "records", "bytes that are no bool", "all its pairs")
+} | {
+    "objects": PREDICTED.replace(b"'|u1'", b"'|O' "),
+    "signed": PREDICTED.replace(b"'|u1'", b"'|i1'"),
+    "wider": encode_npy(np.zeros(49, "<u2")),
+    "bool": SOUND,
+    "fewer pairs": encode_npy(np.zeros(48, np.uint8)),
+    "what is no residue": encode_npy(np.full(49, 7, np.uint8)),
 }
 
 

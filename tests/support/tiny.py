@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 import onnx
+import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
@@ -17,6 +18,7 @@ from grokprobe.analysis.fourier import spectrum
 from grokprobe.analysis.measures import accuracy, cross_entropy
 from grokprobe.errors import IndexDoubted
 from grokprobe.store.archive.contents import Contents, manifests_sha256
+from grokprobe.store.archive.predictions import describe_predictions, encode_predictions
 from grokprobe.store.archive.publisher import ArchivePublisher
 from grokprobe.store.archive.reader import ArchiveReader, Stored
 from grokprobe.store.backends import Backends
@@ -51,6 +53,7 @@ class TinyRun:
     train_mask: Mask
     checkpoints: list[tuple[CheckpointManifest, bytes]]
     completion: Completion
+    predictions: Mapping[int, bytes] = field(default_factory=dict)  # by step; none if older
 
     @property
     def name(self) -> str:
@@ -62,7 +65,8 @@ class TinyRun:
         publisher = ArchivePublisher(to) if isinstance(to, ArchiveReader) else to.publisher
         await publisher.publish_run(self.manifest, self.train_mask)
         for manifest, model in self.checkpoints:
-            await publisher.publish_checkpoint(manifest, model)
+            predictions = self.predictions.get(manifest.step)
+            await publisher.publish_checkpoint(manifest, model, predictions)
         await publisher.publish_completion(self.completion)
         if isinstance(to, Backends):
             await self.index(to)
@@ -138,6 +142,20 @@ def tiny_run(
     return TinyRun(manifest, train_mask, checkpoints, completion)
 
 
+def answering(run: TinyRun) -> TinyRun:
+    """The same run with the predictions of each checkpoint, as trainers publish it now."""
+    modulus, checkpoints, predictions = run.manifest.task.modulus, [], {}
+    for manifest, model in run.checkpoints:
+        logits = ort.InferenceSession(model).run(["logits"], {"pairs": pairs(modulus)})[0]
+        data = encode_predictions(logits.argmax(axis=1), modulus)
+        recorded = msgspec.structs.replace(manifest, predictions=describe_predictions(data))
+        checkpoints.append((recorded, model))
+        predictions[manifest.step] = data
+    digest = digest_of(manifest for manifest, _ in checkpoints)
+    completion = msgspec.structs.replace(run.completion, manifests_sha256=digest)
+    return TinyRun(run.manifest, run.train_mask, checkpoints, completion, predictions)
+
+
 def young(run: TinyRun) -> TinyRun:
     """The same run, created just now."""
     return _created(run, now())
@@ -157,6 +175,7 @@ def _created(run: TinyRun, moment: datetime) -> TinyRun:
         run.train_mask,
         checkpoints,
         replace(run.completion, created_at=moment, manifests_sha256=digest),
+        run.predictions,
     )
 
 

@@ -21,6 +21,7 @@ from tests.support.redis_servers import redis_server
 from tests.support.served import PATIENCE_S
 from tests.support.stores import with_loop
 from tests.support.tiny import tiny_run
+from trainer.publishing.description import Described
 from trainer.publishing.publication import Publication
 from trainer.reporting.progress import JsonReporter
 
@@ -93,7 +94,7 @@ async def test_redis_fails_while_a_run_is_published(
             await backends.publisher.publish_run(RUN.manifest, RUN.train_mask)
             await publication.begin()
             for manifest, model in RUN.checkpoints:
-                await publication.put(manifest, model)
+                await publication.put(Described(manifest, model, None))
                 answer = await knows.get(f"{BASE}/checkpoints/{manifest.step}")
                 assert answer.status_code == 200
                 answered[manifest.step] = answer.json()

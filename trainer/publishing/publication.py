@@ -25,7 +25,6 @@ from grokprobe.store.records import (
     CheckpointManifest,
     Completion,
     FinalStatus,
-    ModelRecord,
     RunManifest,
     StateRecord,
     now,
@@ -33,8 +32,8 @@ from grokprobe.store.records import (
 )
 from trainer.learning.data import Grid
 from trainer.measuring.completion import conclude
-from trainer.measuring.measures import measure, own_keys, read_outputs, spectrum_row
 from trainer.models.export import Exported
+from trainer.publishing.description import Described, describe
 from trainer.reporting.progress import Reporter
 
 T = TypeVar("T")
@@ -130,39 +129,22 @@ class Publication:
         Raises NotFinite, PublicationConflict, Superseded, RunDeleted, or StoreUnavailable after
         RETRY_S.
         """
-        manifest = self.describe(exported, session)
+        described = self.describe(exported, session)
         await self._check_attempt()
-        await self.put(manifest, exported.model)
+        await self.put(described)
 
-    async def put(self, manifest: CheckpointManifest, model: bytes) -> None:
+    async def put(self, described: Described) -> None:
         """Write and index a checkpoint, without asking whether this attempt still may."""
-        manifest = await self._store(lambda: self._publisher.publish_checkpoint(manifest, model))
+        manifest = await self._store(lambda: self._publisher.publish_checkpoint(*described))
         await self._index(manifest)
         self._reporter.published(manifest)
 
     async def _check_attempt(self) -> None:
         await self._store(lambda: self._publisher.check_attempt(self._run, self._attempt))
 
-    def describe(self, exported: Exported, session: ort.InferenceSession) -> CheckpointManifest:
-        """The manifest of a model file, measured. Raises NotFinite."""
-        model, step = exported.model, exported.step
-        probe = read_outputs(session, self._grid, rows=exported.rows)
-        return CheckpointManifest(
-            run=self._run,
-            step=step,
-            created_at=now(),
-            split_sha256=self._manifest.task.split_sha256,
-            model=ModelRecord(
-                sha256=sha256(model),
-                bytes=len(model),
-                opset=exported.opset,
-                outputs=[output.name for output in session.get_outputs()],
-            ),
-            measures=measure(probe, step) | exported.extra,
-            spectrum=spectrum_row(probe),
-            own_keys=own_keys(probe, step),
-            local_learning_coefficient=exported.learning_coefficient,
-        )
+    def describe(self, exported: Exported, session: ort.InferenceSession) -> Described:
+        """A model file of this run, measured. Raises NotFinite."""
+        return describe(self._manifest, self._grid, exported, session)
 
     async def complete(self, status: FinalStatus, step: int, reason: str = "") -> None:
         """Publish how the run has ended; the index follows, with every event not yet announced.

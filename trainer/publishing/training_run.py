@@ -13,7 +13,7 @@ import torch
 
 from grokprobe.errors import PublicationConflict
 from grokprobe.store.backends import Backends
-from grokprobe.store.records import CheckpointManifest, FinalStatus, RunManifest
+from grokprobe.store.records import FinalStatus, RunManifest
 from trainer.config.schema import Config
 from trainer.learning.data import Grid
 from trainer.learning.snapshot import Snapshot
@@ -22,7 +22,7 @@ from trainer.measuring.measures import NotFinite
 from trainer.measuring.norms import weight_norms
 from trainer.models.export import Exported, Graph, check_parity, open_session, run_logits
 from trainer.publishing.accuracy_rules import AccuracyRules
-from trainer.publishing.publication import Publication
+from trainer.publishing.publication import Described, Publication
 from trainer.publishing.training_state import encode_snapshots, environment
 from trainer.reporting.progress import Reporter
 
@@ -42,8 +42,7 @@ class Ready:
 
     snapshot: Snapshot
     between: Sequence[Snapshot]  # that are to be published too
-    manifest: CheckpointManifest
-    model: bytes
+    described: Described
 
 
 class TrainingRun:
@@ -90,22 +89,23 @@ class TrainingRun:
         if self.end:
             return None
         try:
-            manifest, model = self._measured(snapshot)
+            described = self._measured(snapshot)
         except NotFinite as error:
             await self._finish(End("failed", error.step, str(error)))
             return None
-        jumped = self._watch.jumped(manifest.measures["test_accuracy"])
-        return Ready(snapshot, between if jumped else (), manifest, model)
+        jumped = self._watch.jumped(described.manifest.measures["test_accuracy"])
+        return Ready(snapshot, between if jumped else (), described)
 
     async def put(self, ready: Ready) -> None:
         """Write and index what is ready, and judge whether the run is over."""
         try:
             for one in ready.between:
-                await self.publication.put(*self._measured(one))
-            await self.publication.put(ready.manifest, ready.model)
+                await self.publication.put(self._measured(one))
+            await self.publication.put(ready.described)
         except PublicationConflict as error:
             raise self._advised(error, ready.snapshot.step) from None
-        self._watch.see(ready.snapshot.step, ready.manifest.measures["test_accuracy"])
+        found = ready.described.manifest
+        self._watch.see(found.step, found.measures["test_accuracy"])
         if self._watch.settled:
             steps = self.config.training.settle_steps
             reason = f"test accuracy has been at least 0.99 for {steps} steps"
@@ -147,8 +147,8 @@ class TrainingRun:
         )
         return PublicationConflict(f"{error}; {advice}")
 
-    def _measured(self, snapshot: Snapshot) -> tuple[CheckpointManifest, bytes]:
-        """The manifest and the file of a snapshot. Raises ParityError, NotFinite."""
+    def _measured(self, snapshot: Snapshot) -> Described:
+        """What is published of a snapshot. Raises ParityError, NotFinite."""
         snapshot.wait()
         model = self._graph.fill(snapshot.weights, snapshot.step)
         session = open_session(model)
@@ -161,7 +161,7 @@ class TrainingRun:
             weight_norms(snapshot.weights) | self._gradients.measures(snapshot),
             self._gradients.learning_coefficient(snapshot),
         )
-        return self.publication.describe(exported, session), model
+        return self.publication.describe(exported, session)
 
 
 StepOfRun = tuple[

@@ -1,7 +1,8 @@
 """Where everything lies in object storage (DESIGN, "Publication"). Strings only, no I/O.
 
 runs/RUN/run.json, split.npy, complete.json, deleted.json
-runs/RUN/checkpoints/STEP10/model.onnx, manifest.json      STEP10 = ten digits, zero padded
+runs/RUN/checkpoints/STEP10/model.onnx, predictions.npy, manifest.json
+                                                           STEP10 = ten digits, zero padded
 runs/RUN/state/attempts/N.json
 runs/RUN/state/N/SLOT.safetensors, SLOT.json               of attempt N, SLOT 0 and 1 taking turns
 """
@@ -51,6 +52,11 @@ def checkpoints_prefix(run: str) -> str:
 def model_path(run: str, step: int) -> str:
     """The path of the ONNX file of a checkpoint."""
     return f"{checkpoints_prefix(run)}/{step:010d}/model.onnx"
+
+
+def predictions_path(run: str, step: int) -> str:
+    """The path of what a checkpoint answers to every pair."""
+    return f"{checkpoints_prefix(run)}/{step:010d}/predictions.npy"
 
 
 def manifest_path(run: str, step: int) -> str:

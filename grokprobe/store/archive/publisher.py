@@ -21,6 +21,7 @@ from grokprobe.errors import (
 from grokprobe.store.archive import names
 from grokprobe.store.archive.freeing import Tombstone, describe
 from grokprobe.store.archive.objects import gather
+from grokprobe.store.archive.predictions import describe_predictions
 from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.archive.split import encode_split
 from grokprobe.store.decoding import decode_record
@@ -70,23 +71,30 @@ class ArchivePublisher:
             raise RunExists(run)
 
     async def publish_checkpoint(
-        self, manifest: CheckpointManifest, model: bytes
+        self, manifest: CheckpointManifest, model: bytes, predictions: bytes | None = None
     ) -> CheckpointManifest:
-        """Write the model, then the manifest; return the manifest that is published.
+        """Write model and predictions, then the manifest; return the manifest that is published.
 
-        That is the one already there if it differs in `created_at` alone. Raises RunDeleted,
-        or PublicationConflict if anything else differs.
+        That is the one already there if it differs in `created_at` alone; one that an older trainer
+        wrote lacks predictions, which is no difference. Raises RunDeleted, or PublicationConflict
+        if anything else differs.
         """
         run, step = check_run_name(manifest.run), manifest.step
         if (sha256(model), len(model)) != (manifest.model.sha256, manifest.model.bytes):
             raise PublicationConflict(f"run {run!r} step {step}: model.sha256 is not of this model")
+        if (predictions and describe_predictions(predictions)) != manifest.predictions:
+            raise PublicationConflict(f"run {run!r} step {step}: predictions are not of these")
         path = names.manifest_path(run, step)
         _encoded(manifest, path)
         await self.refuse_deleted(run)
         published = await self._archive.record(path, CheckpointManifest, run=run, step=step)
         if published is not None:  # compared first: it names the fields, bytes alone cannot
+            if published.predictions is None:
+                predictions, manifest = None, msgspec.structs.replace(manifest, predictions=None)
             _check_equal(manifest, published, f"run {run!r} step {step}")
         await self._create_same(names.model_path(run, step), model)
+        if predictions is not None:
+            await self._create_same(names.predictions_path(run, step), predictions)
         if not await self._objects.exists(names.run_path(run)):  # deleted during the upload
             raise RunDeleted(run)
         return await self._create_record(path, manifest, f"run {run!r} step {step}")

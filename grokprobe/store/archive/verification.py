@@ -1,7 +1,7 @@
 """Is what lies in object storage what was published? One line for each problem."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from functools import partial
 
 from grokprobe.errors import CheckpointCorrupt, RunNotFound
@@ -9,6 +9,7 @@ from grokprobe.safety.check import check_model
 from grokprobe.store.archive import names
 from grokprobe.store.archive.contents import manifests_sha256, read_contents
 from grokprobe.store.archive.objects import gather
+from grokprobe.store.archive.predictions import read_predictions
 from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.decoding import check_of_run
 from grokprobe.store.records import is_name
@@ -31,14 +32,16 @@ async def problems(archive: ArchiveReader, run: str) -> list[str]:
     if names.run_path(run) not in paths:
         return [f"{path} belongs to a run whose publication was interrupted" for path in paths]
     steps = [step for path in paths if (step := names.step_of(path)) is not None]
+    without: set[int] = set()
     checks: list[Callable[[], Awaitable[object]]] = [
         partial(archive.train_mask, run),
         partial(_check_completion, archive, run),
         *(partial(_check_checkpoint, archive, run, step) for step in steps),
+        *(partial(_check_predictions, archive, run, without, step) for step in steps),
     ]
     checks.append(partial(_check_manifests, archive, run))
     found = [line for line in await gather(_complaint, checks) if line]
-    return list(dict.fromkeys(found)) + _unreferenced(run, steps, paths)
+    return list(dict.fromkeys(found)) + _unreferenced(run, steps, without, paths)
 
 
 async def _complaint(check: Callable[[], Awaitable[object]]) -> str:
@@ -60,6 +63,16 @@ async def _check_checkpoint(archive: ArchiveReader, run: str, step: int) -> None
     check_of_run(published, manifest, names.manifest_path(run, step))
 
 
+async def _check_predictions(
+    archive: ArchiveReader, run: str, without: set[int], step: int
+) -> None:
+    """Note a step `without` predictions."""
+    manifest = await archive.checkpoint(run, step)
+    modulus = (await archive.run(run)).task.modulus
+    if await read_predictions(archive, manifest, modulus) is None:
+        without.add(step)
+
+
 async def _check_completion(archive: ArchiveReader, run: str) -> None:
     if completion := await archive.completion(run):
         check_of_run(await archive.run(run), completion, names.completion_path(run))
@@ -74,10 +87,14 @@ async def _check_manifests(archive: ArchiveReader, run: str) -> None:
         raise CheckpointCorrupt(f"{names.completion_path(run)} records other manifests than these")
 
 
-def _unreferenced(run: str, steps: Iterable[int], paths: Iterable[str]) -> list[str]:
+def _unreferenced(
+    run: str, steps: Iterable[int], without: Collection[int], paths: Iterable[str]
+) -> list[str]:
     expected = {names.run_path(run), names.split_path(run), names.completion_path(run)}
     for step in steps:
         expected |= {names.manifest_path(run, step), names.model_path(run, step)}
+        if step not in without:
+            expected.add(names.predictions_path(run, step))
     return [
         f"{path} is an object that nothing refers to (a publication under way or interrupted?)"
         for path in paths

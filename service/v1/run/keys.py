@@ -1,6 +1,5 @@
 """A run measured with key frequencies that a request names, a checkpoint at a time."""
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Annotated
@@ -9,14 +8,12 @@ from litestar.params import QueryParameter
 
 from grokprobe.store.records import CheckpointManifest, Measure, task_of
 from service.context import Context
-from service.errors import Unfinished
 from service.http.preconditions import SettledRequest
 from service.runs.view import GivenKeys, RunView
-from service.telemetry.requests import state_of
 from service.v1.probing import given_keys, measured_with
+from service.v1.run.each import for_each
 
 FINAL = "final"
-WITHIN_S = 20.0  # proxies wait for 60 s, a stop of the process for 20
 
 RunKeys = Annotated[
     str,
@@ -32,26 +29,16 @@ async def view_with_keys(
 ) -> RunView:
     """The request's run, with these checkpoints measured with the keys that it names, if any.
 
-    Raises InvalidInput, Overloaded; Unfinished after WITHIN_S, or at the request's own deadline:
-    what has been measured by then is kept for the next that asks.
+    Raises InvalidInput, and as `for_each` does.
     """
-    view, state = request.target.view, state_of(request.scope)
+    view = request.target.view
     if keys == FINAL:
         return view
     record = given_keys(keys, task_of(view.manifest), [FINAL])
-    wanted = list(checkpoints)
     measured: dict[int, dict[str, Measure]] = {}
-    try:
-        async with asyncio.timeout(WITHIN_S) as limit:
-            for checkpoint in wanted:
-                state.unfinished = Unfinished(len(measured), len(wanted))
-                with context.inference.permit():
-                    found = await measured_with(context, view, checkpoint.step, record.frequencies)
-                measured[checkpoint.step] = found
-    except TimeoutError:
-        if limit.expired():
-            raise Unfinished(len(measured), len(wanted)) from None
-        raise
-    finally:
-        state.unfinished = None
+
+    async def measure(step: int) -> None:
+        measured[step] = await measured_with(context, view, step, record.frequencies)
+
+    await for_each(context, request, [c.step for c in checkpoints], measure)
     return replace(view, given=GivenKeys(record, measured))

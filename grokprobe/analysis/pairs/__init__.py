@@ -1,0 +1,1 @@
+"""What a run answers to each pair: when it was learnt, sums over pairs, mirrors trained on."""
