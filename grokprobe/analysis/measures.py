@@ -42,7 +42,8 @@ def accuracy(logits: ArrayLike, answers: Residues) -> float:
 
 def predictions(logits: ArrayLike) -> Residues:
     """What each row of logits (n, classes) answers, (n,): its largest; ties: the lowest class."""
-    return np.argmax(np.asarray(logits), axis=1)
+    highest: Residues = np.argmax(np.asarray(logits), axis=1)
+    return highest
 
 
 def circularity(rows: ArrayLike) -> float | None:

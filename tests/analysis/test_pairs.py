@@ -155,7 +155,8 @@ def test_what_commutes(operation: Any, expected: bool) -> None:
 def test_predictions_and_margins_of_logits(task: Task, seed: int, rows: int) -> None:
     """The first of the largest logits; the correct one less the largest other, however it comes."""
     table = answers(task)
-    logits = np.random.default_rng(seed).integers(-2, 3, size=(25, 5)).astype(np.float32) / 3
+    integers = np.random.default_rng(seed).integers(-2, 3, size=(25, 5))
+    logits = integers.astype(np.float32) / np.float32(3)
     before, found = logits.copy(), PairAnswers(table)
     for first in range(0, 25, rows):
         found.take(first, logits[first : first + rows])

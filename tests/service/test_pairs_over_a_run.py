@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -141,11 +141,12 @@ def test_sums(client: httpx.Client, by: str) -> None:
     """Of each group in each part of the split, from the pairs; the same by itself in any form."""
     answer = get(client, f"{RUN}/pairs")
     rows = answer["pairs"]
-    group_of = {
+    groupings: dict[str, Callable[[dict[str, Any]], int]] = {
         "answer": lambda row: row["answer"],
         "difference": lambda row: (row["a"] - row["b"]) % P,
         "mirror": lambda row: int(row["mirror_in_train"]),
-    }[by]
+    }
+    group_of = groupings[by]
     numbers = {step: number for number, step in enumerate(TINY_STEPS)} | {None: -1}
     learnt, lost = [numbers[row["step"]] for row in rows], [row["lost"] for row in rows]
     margins = [row["margin"] for row in rows]

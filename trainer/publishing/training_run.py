@@ -22,7 +22,8 @@ from trainer.measuring.measures import NotFinite
 from trainer.measuring.norms import weight_norms
 from trainer.models.export import Exported, Graph, check_parity, open_session, run_logits
 from trainer.publishing.accuracy_rules import AccuracyRules
-from trainer.publishing.publication import Described, Publication
+from trainer.publishing.description import Described
+from trainer.publishing.publication import Publication
 from trainer.publishing.training_state import encode_snapshots, environment
 from trainer.reporting.progress import Reporter
 

@@ -16,10 +16,10 @@ from grokprobe.store.archive.npy import decode_npy, encode_npy
 from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.records import CheckpointManifest, PredictionsRecord, sha256
 
-Predicted = NDArray[np.uint8] | NDArray[np.uint16]
+Predicted = NDArray[np.uint8 | np.uint16]
 
 
-def residue_type(modulus: int) -> np.dtype[np.uint8] | np.dtype[np.uint16]:
+def residue_type(modulus: int) -> np.dtype[np.uint8 | np.uint16]:
     """The smallest type of which every residue is one, little-endian."""
     return np.dtype(np.uint8) if modulus <= 2**8 else np.dtype("<u2")
 

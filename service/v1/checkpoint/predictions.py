@@ -63,7 +63,9 @@ async def answer_predictions(
     table = table_of(answer, "predictions", wanted.columns)
     if wanted.is_long:
         return await stream(reply, answer, table, blocks)
-    answer.predictions += await anext(blocks.of(0))
+    first = await anext(blocks.of(0))
+    assert isinstance(first, list)
+    answer.predictions += first
     wide = wanted.is_wide(opened.checkpoint, len(answer.predictions))
     return await respond(reply, answer, table, apart=wide)
 

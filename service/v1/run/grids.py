@@ -117,7 +117,7 @@ class Grids:
         predicted = np.stack(chunk)
         if self._of == "predicted":
             return predicted
-        correct = predicted == self._answers
+        correct: AnyArray = predicted == self._answers
         if packed:
             return np.packbits(correct, axis=1)
         if not self._undefined.any():

@@ -109,7 +109,7 @@ class Learnt:
             "a": a,
             "b": b,
             "answer": np.ma.masked_array(self.pairs.answers[rows], unknown),
-            "split": np.where(unknown, None, self.pairs.parts[rows]),
+            "split": np.ma.masked_array(self.pairs.parts[rows], unknown),
             "mirror_in_train": np.ma.masked_array(mirrored == 1, mirrored < 0),
             "step": step,
             "previous_step": previous,

@@ -134,11 +134,21 @@ async def get_pairs(
             table = table_of(answer, "sums", columns_of(PairSumRow))
             return await respond(request.reply, answer, table, _as_numbers(rows))
         held = view.held("train_accuracy")
-        sums = await context.inference.apart(
-            lambda: [_sums(found, of) for of in ("answer", "difference", "mirror")]
+        by_answer, by_difference, by_mirror = await context.inference.apart(
+            lambda: (_sums(found, "answer"), _sums(found, "difference"), _sums(found, "mirror"))
         )
         mirror = _mirror(found, held.step if held else None)
-        whole = PairsAnswer(run, view.provisional, first, last, mirror, *sums, pairs=[])
+        whole = PairsAnswer(
+            run=run,
+            provisional=view.provisional,
+            first_step=first,
+            last_step=last,
+            mirror=mirror,
+            by_answer=by_answer,
+            by_difference=by_difference,
+            by_mirror=by_mirror,
+            pairs=[],
+        )
         columns = columns_of(PairRow)
         if request.reply.format.of_array:
             columns = {"values": np.dtype((np.float64, (4,)))}
