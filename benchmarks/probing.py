@@ -33,10 +33,10 @@ ROUNDS = 40
 PAIR = np.array([[3, 5]])
 
 
-def publish(home: Path) -> Settings:
+def publish(home: Path, checkpoints: int = CHECKPOINTS) -> Settings:
     """A run of mainline-sized checkpoints under a folder, by a trainer of its own process."""
     changes = [
-        f"training.steps={CHECKPOINTS - 1}",
+        f"training.steps={checkpoints - 1}",
         "checkpoints.every=1",
         "checkpoints.log_spaced=0",
     ]

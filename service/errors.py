@@ -51,8 +51,8 @@ class RateExceeded(GrokprobeError):
 class OutputMissing(NotFound):
     """The checkpoint's model does not have the output that was asked for."""
 
-    def __init__(self, output: str, offered: Iterable[str]) -> None:
-        super().__init__(f"this model has no output {output!r}; it has {', '.join(offered)}")
+    def __init__(self, output: str, offered: Iterable[str], whose: str = "this model") -> None:
+        super().__init__(f"{whose} has no output {output!r}; it has {', '.join(offered)}")
 
 
 class WeightMissing(NotFound):
@@ -108,11 +108,12 @@ class DeadlineExceeded(GrokprobeError):
 class Unfinished(GrokprobeError):
     """The answer takes longer than a request may; what has been computed for it stays."""
 
-    def __init__(self, done: int, wanted: int) -> None:
+    def __init__(self, done: int, wanted: int, what: str) -> None:
         super().__init__(
-            f"{done} of {wanted} checkpoints have been computed; what is done stays: send the same "
+            f"{done} of {wanted} checkpoints have been {what}; what is done stays: send the same "
             "request again"
         )
+        self.done = done
 
 
 class InferenceTooLong(GrokprobeError):

@@ -9,9 +9,9 @@ residue a are x_a = M_a . e1, y_a = M_a . e2. (u and v themselves are oblique: w
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from grokprobe.analysis.fourier import NEGLIGIBLE, Array, basis
+from grokprobe.analysis.fourier import NEGLIGIBLE, Array, basis, first_largest, spectrum
 from grokprobe.errors import InvalidInput
 
 
@@ -36,6 +36,15 @@ def check_frequency(frequency: int, order: int) -> None:
     if not 1 <= frequency <= highest:
         reason = ": the Nyquist frequency has no sine row" if 2 * frequency == order else ""
         raise InvalidInput("frequency", f"must be 1..{highest}, got {frequency}{reason}")
+
+
+def strongest_plane(matrix: ArrayLike) -> int | None:
+    """The frequency of `matrix` (n, width) with the largest share that has a plane; None: none has.
+
+    A plane has a cosine and a sine row. Ties go to the lowest.
+    """
+    planes = spectrum(matrix).power[: (np.shape(matrix)[0] - 1) // 2]
+    return 1 + int(first_largest(planes)) if planes.size else None
 
 
 def unit(vectors: Array) -> Array:
@@ -91,7 +100,9 @@ def _wrap(angle: Array) -> Array:
     return wrapped
 
 
-def _angles(z: Array, frequency: int) -> tuple[int | None, float | None, float | None]:
+def _angles(
+    z: NDArray[np.complex128], frequency: int
+) -> tuple[int | None, float | None, float | None]:
     """Winding, phase and the rms of the angle error; all None if a point sits at the centre.
 
     The last two are None where the offsets cancel and so have no mean direction.
@@ -111,14 +122,25 @@ def _angles(z: Array, frequency: int) -> tuple[int | None, float | None, float |
     return winding, phase, float(np.sqrt(np.mean(_wrap(offset - phase) ** 2)))
 
 
+def _centred(coordinates: Array) -> NDArray[np.complex128]:
+    """Points (n, 2) as numbers x + iy around their centre."""
+    x, y = (coordinates - coordinates.mean(axis=0)).T
+    z: NDArray[np.complex128] = x + 1j * y
+    return z
+
+
+def radius(coordinates: Array) -> float:
+    """The mean distance of points (n, 2) from their centre."""
+    return float(np.abs(_centred(coordinates)).mean())
+
+
 def r_squared(coordinates: Array, frequency: int) -> float | None:
     """The share of the plane's variance that the best perfect circle at `frequency` explains.
 
     |sum_a z_a exp(-2 pi i k a / n)|^2 / (n sum |z_a|^2) of the centred points z = x + iy. (R^2 of
     unwrapped angles against a line reads .9999 on pure noise: never that.)
     """
-    x, y = (coordinates - coordinates.mean(axis=0)).T
-    z = x + 1j * y
+    z = _centred(coordinates)
     n, energy = z.size, float(np.sum(np.abs(z) ** 2))
     if energy < NEGLIGIBLE**2:
         return None
@@ -134,15 +156,13 @@ def circle(matrix: ArrayLike, frequency: int) -> Circle:
     """
     M = np.asarray(matrix, dtype=np.float64)
     points = frequency_plane(M, frequency)
-    x, y = (points - points.mean(axis=0)).T
-    z = x + 1j * y
-    radius = float(np.abs(z).mean())
+    z, mean = _centred(points), radius(points)
     winding, phase, error = _angles(z, frequency)
     u, v = _directions(M, frequency)
     norms = float(np.linalg.norm(u) * np.linalg.norm(v))
     return Circle(
-        radius=radius,
-        radius_cv=None if radius < NEGLIGIBLE else float(np.abs(z).std() / radius),
+        radius=mean,
+        radius_cv=None if mean < NEGLIGIBLE else float(np.abs(z).std() / mean),
         winding=winding,
         phase=phase,
         angle_error_rms=error,

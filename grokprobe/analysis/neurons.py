@@ -85,9 +85,15 @@ class NeuronSums:
         self._energy += np.square(values - of_a[i] / len(values)).sum(axis=0)
 
     @property
+    def means(self) -> Array:
+        """The mean of each neuron over b, for each a, (n, neurons)."""
+        means: Array = self._sums[0] / self._sums.shape[1]
+        return means
+
+    @property
     def energy(self) -> Array:
         """The centred energy of each neuron, (neurons,)."""
-        means = self._sums[0] / self._sums.shape[1]
+        means = self.means
         spread = np.sum((means - means.mean(axis=0)) ** 2, axis=0)
         energy: Array = self._energy + len(means) * spread
         return energy

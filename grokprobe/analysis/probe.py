@@ -167,10 +167,16 @@ class Probe:
         """How the logits depend on the answer's element; None where the answer has none."""
         return self.sums.coefficients if self.sums else None
 
+    @property
+    def neuron_sums(self) -> NeuronSums | None:
+        """The sums of the neurons' activations; None where the model has no such output."""
+        sums: NeuronSums | None = self._read("neurons")
+        return sums
+
     @cached_property
     def read_neurons(self) -> Neurons | None:
         """The frequency of each neuron."""
-        sums: NeuronSums | None = self._read("neurons")
+        sums = self.neuron_sums
         return sums.neurons if sums else None
 
     def spectrum(self, matrix: Outputs | None) -> Spectrum | IrrepSpectrum | None:

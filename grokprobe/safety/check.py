@@ -17,7 +17,7 @@ from grokprobe.errors import CheckpointCorrupt
 from grokprobe.safety.bounds import BeyondBounds, Bounds, find_bounds
 from grokprobe.safety.operators import OURS
 from grokprobe.safety.sizes import PAIRS, Shape, Size
-from grokprobe.safety.wire import MAX_STRUCTURE_BYTES, Malformed, structure
+from grokprobe.safety.wire import MAX_STRUCTURE_BYTES, Malformed, metadata_bytes, structure
 
 STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
 # The axes of the contract's outputs: `pairs`, `p`, or any name for a size of its own.
@@ -56,11 +56,14 @@ def check_model(data: bytes, where: str, modulus: int) -> Bounds:
 
 
 def _small_structure(data: bytes) -> bytes:
-    """What is to be parsed, beside numbers. Raises BeyondBounds, Malformed."""
+    """What decides about a model. Raises BeyondBounds where too much is to be parsed; Malformed."""
     found = structure(data)
-    if len(found) > MAX_STRUCTURE_BYTES:
+    size = len(found)
+    if size <= MAX_STRUCTURE_BYTES:  # else there may be too many parts to look at them all
+        size += metadata_bytes(data)
+    if size > MAX_STRUCTURE_BYTES:
         limit = f"at most {MAX_STRUCTURE_BYTES:,} are allowed"
-        raise BeyondBounds(f"beside its numbers it has {len(found):,} bytes, {limit}")
+        raise BeyondBounds(f"beside its numbers it has {size:,} bytes, {limit}")
     return found
 
 

@@ -1,13 +1,14 @@
 """The structure of a file: its bytes but for the numbers of its tensors, found without parsing it.
 
 Two bytes of structure can become a message of a hundred in memory, an empty node; numbers take what
-they take in the file. And the checkpoints of a run share their structure.
+they take in the file. And the checkpoints of a run share their structure, but for the step that
+each says of itself.
 """
 
 from collections.abc import Iterator, Mapping
 
 MAX_STRUCTURE_BYTES = 2**20  # some 100 bytes for a node of ours
-SMALL = 512  # what has so few bytes is structure, whatever it holds: all numbers that are followed
+SMALL = 512  # integers of so few bytes are structure: all numbers that are followed
 VARINT, I64, LENGTH, I32 = 0, 1, 2, 5  # wire types; groups (3, 4) are in no ONNX file
 
 # Where the numbers of tensors lie, by field numbers of onnx.proto.
@@ -15,8 +16,11 @@ Fields = Mapping[int, "Fields | None"]
 TENSOR: Fields = {4: None, 9: None, 10: None}  # float_data, raw_data, double_data
 ATTRIBUTE: Fields = {5: TENSOR, 7: None}  # t, floats
 NODE: Fields = {5: ATTRIBUTE}
-GRAPH: Fields = {1: NODE, 5: TENSOR}
-MODEL: Fields = {7: GRAPH}
+INITIALIZER: Fields = {**TENSOR}  # they are not merged, as two values of one attribute are
+GRAPH: Fields = {1: NODE, 5: INITIALIZER}
+DATA_TYPE, METADATA = 2, 14  # field numbers of a tensor, of a model
+MODEL: Fields = {7: GRAPH, METADATA: None}
+FLOATS = (1, 10, 11, 16)  # types of tensors whose numbers nobody follows
 
 
 class Malformed(ValueError):
@@ -39,40 +43,65 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
 
 def _parts(data: memoryview) -> Iterator[tuple[int, int, int]]:
     """What in a message has a length of its own: its field number, where it begins and ends."""
+    return ((number, begin, end) for number, kind, begin, end in _fields(data) if kind == LENGTH)
+
+
+def _fields(data: memoryview) -> Iterator[tuple[int, int, int, int]]:
+    """Each field of a message: its number, its wire type, where its value begins and ends."""
     at = 0
     while at < len(data):
-        key, at = _varint(data, at)
+        key, begin = _varint(data, at)
         kind = key & 7
         if kind == VARINT:
-            _, at = _varint(data, at)
+            _, at = _varint(data, begin)
         elif kind in (I64, I32):
-            at += 8 if kind == I64 else 4
+            at = begin + (8 if kind == I64 else 4)
         elif kind == LENGTH:
-            length, begin = _varint(data, at)
+            length, begin = _varint(data, begin)
             at = begin + length
-            yield key >> 3, begin, at
         else:
             raise Malformed
+        yield key >> 3, kind, begin, at
     if at > len(data):
         raise Malformed
 
 
 def structure(data: bytes) -> bytes:
-    """The structure of a model, lengths of its numbers included. Raises Malformed.
+    """The structure of a model, lengths of all that is left out included: numbers, metadata.
 
-    Where a stretch of it alone is longer than MAX_STRUCTURE_BYTES, nobody looks further.
+    Where it alone is longer than MAX_STRUCTURE_BYTES, nobody looks further. Raises Malformed.
     """
     return b"".join(_pieces(memoryview(data), MODEL))
 
 
+def metadata_bytes(data: bytes) -> int:
+    """How long all is that a model says of itself in `metadata_props`."""
+    parts = _parts(memoryview(data))
+    return sum(end - begin for number, begin, end in parts if number == METADATA)
+
+
 def _pieces(data: memoryview, fields: Fields) -> Iterator[memoryview]:
-    kept = 0
+    taken, kept = 0, 0
+    always = fields is INITIALIZER and _holds_floats(data)
     for number, begin, end in _parts(data):
-        if begin - kept > MAX_STRUCTURE_BYTES:
+        if taken + begin - kept > MAX_STRUCTURE_BYTES:
             break
-        if end - begin > SMALL and end <= len(data) and number in fields:
+        if number not in fields or end > len(data):
+            continue
+        inner = fields[number]
+        if end - begin > SMALL or always or inner is INITIALIZER or number == METADATA:
             yield data[kept:begin]
-            if inner := fields[number]:
+            taken, kept = taken + begin - kept, end
+            if inner:
                 yield from _pieces(data[begin:end], inner)
-            kept = end
     yield data[kept:]
+
+
+def _holds_floats(tensor: memoryview) -> bool:
+    """Whether a tensor says that it holds floats, wherever it says what it holds."""
+    says = [
+        _varint(tensor, begin)[0] if kind == VARINT else None
+        for number, kind, begin, _ in _fields(tensor)
+        if number == DATA_TYPE
+    ]
+    return bool(says) and all(kind in FLOATS for kind in says)

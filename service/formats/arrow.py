@@ -53,6 +53,8 @@ def _arrow(kind: inspect.Type) -> Arrow:
             return pa.map_(pa.string(), _arrow(value))
         case inspect.StructType(fields=fields):
             return pa.struct([(field.name, _arrow(field.type)) for field in fields])
+        case inspect.Metadata(extra_json_schema={"format": "float"}):
+            return pa.float32()
         case inspect.UnionType(types=types):  # of one type and None
             return _arrow(next(t for t in types if not isinstance(t, inspect.NoneType)))
     return SCALARS[type(kind)]

@@ -8,7 +8,7 @@ import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import methodcaller
-from typing import Any, NamedTuple, Protocol, get_type_hints
+from typing import Annotated, Any, NamedTuple, Protocol, get_type_hints
 
 import msgspec
 import numpy as np
@@ -20,6 +20,8 @@ AnyArray = NDArray[Any]
 # The type of their cells: a Python annotation, or an array's dtype (np.dtype((kind, shape)): each
 # cell is an array).
 Columns = Mapping[str, Any]
+# A number of 32 bits: as text by the digits of 64, which say which it is.
+Float32 = Annotated[float, msgspec.Meta(extra_json_schema={"format": "float"})]
 # Rows as records by column; or rows (n, m) of an array; or columns by name, each an array (n, ...),
 # masked where it has no value.
 Block = Sequence[Any] | AnyArray | Mapping[str, AnyArray]

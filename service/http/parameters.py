@@ -30,3 +30,7 @@ OfVectors = Annotated[
     Vectors,
     QueryParameter(description="Which vectors of the residues."),
 ]
+PlaneFrequency = Annotated[
+    int | None,
+    QueryParameter(ge=1, description="Default: the strongest one that has a plane."),
+]

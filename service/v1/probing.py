@@ -6,16 +6,18 @@ from dataclasses import asdict
 from typing import Any
 
 from grokprobe.analysis.basis import basis_of, check_cyclic
-from grokprobe.analysis.fourier import frequencies
+from grokprobe.analysis.fourier import Array, frequencies
 from grokprobe.analysis.key_choice import choose_keys
 from grokprobe.analysis.measures_table import key_measures
 from grokprobe.analysis.needs import reading_bytes, train_rows_bytes
 from grokprobe.analysis.probe import Probe
 from grokprobe.analysis.readings import OUTPUT_OF, Reading
+from grokprobe.analysis.series.neurons import Input, read_neurons
 from grokprobe.errors import InvalidInput
 from grokprobe.store.records import KeyRecord, Measure
 from grokprobe.task import Task
 from service.context import Context
+from service.formats.npy import npy_array, npy_bytes
 from service.inference.checkpoints import Checkpoint
 from service.inference.sweep import AHEAD, PART_PAIRS
 from service.runs.view import RunView, checkpoint_identity
@@ -119,3 +121,30 @@ async def measured_with(
     what = f"measures:{','.join(map(str, keys))}"
     identity = checkpoint_identity(view.identity, view.checkpoints[step])
     return await context.derived.get(identity, what, dict[str, Measure], compute)
+
+
+async def neurons_of(context: Context, view: RunView, step: int) -> Array:
+    """Frequency, fve and phases of the neurons of a checkpoint (analysis.series.neurons), once.
+
+    Raises OutputMissing, CheckpointCorrupt, StoreUnavailable, NeverFits, MemoryBusy.
+    """
+
+    async def compute() -> bytes:
+        checkpoint = await context.checkpoints.get(view, step)
+        checkpoint.check(["neurons"])
+        basis, of_residues = basis_of(checkpoint.table.task), list[Array | None]()
+        for name in ("effective_embedding", "neuron_logit_map"):
+            offered = name in checkpoint.shapes
+            matrix = await context.inference.matrix(checkpoint, name) if offered else None
+            of_residues.append(None if matrix is None else basis.rows(matrix))
+        async with open_probe(context, checkpoint, ("neurons",)) as analyse:
+            return npy_bytes(await analyse(lambda probe: read_neurons(probe, *of_residues)))
+
+    identity = checkpoint_identity(view.identity, view.checkpoints[step])
+    return npy_array(await context.derived.get(identity, "neurons", bytes, compute))
+
+
+def input_of(view: RunView, step: int) -> Input:
+    """What the input phases of a checkpoint are read of."""
+    offered = view.checkpoints[step].model.outputs
+    return "effective_embedding" if "effective_embedding" in offered else "mean_over_b"

@@ -2,6 +2,7 @@
 
 from service.v1 import checkpoints, groups, runs
 from service.v1.checkpoint import (
+    activations,
     embedding,
     logits,
     measures,
@@ -12,7 +13,8 @@ from service.v1.checkpoint import (
     weights,
 )
 from service.v1.interventions import route as interventions
-from service.v1.run import emergence, events, grids, pairs, spectra, trajectory
+from service.v1.run import coordinates, emergence, events, grids, pairs, spectra, trajectory
+from service.v1.run import neurons as neuron_series
 
 V1 = [
     runs.list_runs,
@@ -26,12 +28,15 @@ V1 = [
     embedding.get_embedding,
     spectrum.get_spectrum,
     neurons.get_neurons,
+    activations.get_activations,
     measures.get_measures,
     model.get_model,
     weights.list_weights,
     weights.get_weight,
     trajectory.get_trajectory,
     spectra.get_spectra,
+    coordinates.get_coordinates,
+    neuron_series.get_neuron_series,
     grids.get_grids,
     pairs.get_pairs,
     emergence.get_emergence,

@@ -33,6 +33,8 @@ TABLES = [
     (f"{RUN}/checkpoints?limit=3", "checkpoints"),
     (f"{RUN}/trajectory", "trajectory"),
     (NESTED, "trajectory"),
+    (f"{RUN}/coordinates", "coordinates"),
+    (f"{RUN}/neurons", "neurons"),
     (f"{RUN}/grids", "grids"),
     (f"{RUN}/grids?of=correct&from_step=20&to_step=60", "grids"),
     (f"{RUN}/pairs", "pairs"),

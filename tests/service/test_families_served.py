@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import httpx
+import numpy as np
 import pytest
 
 from tests.support.served import serving
@@ -74,8 +76,9 @@ def test_it_is_served_but_for_what_it_lacks(run: Trained, tmp_path: Path) -> Non
         asked = {"pairs": [[1, 2]], "include": ["attention"]}
         answer = served.client.post(f"{base}/predictions", json=asked)
         assert answer.status_code == (404 if "attention" in absent else 200)
-        for path in ("neurons", "embedding", "measures?keys=own", "predictions"):
+        for path in ("neurons", "embedding", "measures?keys=own", "predictions", "activations"):
             assert served.client.get(f"{base}/{path}").status_code == 200, path
+        assert_series_are_single_steps(served.client, run.run, absent)
         names = [row["name"] for row in served.client.get(f"{base}/weights").json()["weights"]]
         for name in names:
             assert served.client.get(f"{base}/weights/{name}").status_code == 200, name
@@ -83,3 +86,28 @@ def test_it_is_served_but_for_what_it_lacks(run: Trained, tmp_path: Path) -> Non
         assert architecture["family"] == RUNS[run.run][0].get("family", "transformer")
         assert ("d_model" in architecture) == (run.run != "gromov")  # one-hot inputs have no width
         assert architecture["vocabularies"] == RUNS[run.run][0].get("vocabularies", "shared")
+
+
+def assert_series_are_single_steps(client: httpx.Client, run: str, absent: list[str]) -> None:
+    """Series equal the last single step, of matrices too that have to be computed."""
+
+    def get(path: str) -> Any:
+        return client.get(f"/v1/runs/{run}/{path}").json()
+
+    for of in (*OF_RESIDUES, "unembedding"):
+        if of in absent:
+            assert of in client.get(f"/v1/runs/{run}/coordinates?of={of}").json()["detail"]
+            continue
+        single, series = get(f"checkpoints/latest/embedding?of={of}"), get(f"coordinates?of={of}")
+        assert series["frequency"] == single["frequency"]
+        last = series["coordinates"][-1]
+        assert last["x"] == [float(np.float32(row["x"])) for row in single["coordinates"]], of
+        assert last["radius"] == float(np.float32(single["circle"]["radius"])), of
+    single, series = get("checkpoints/latest/neurons"), get("neurons")
+    read_of = "mean_over_b" if "effective_embedding" in absent else "effective_embedding"
+    assert single["input_phase_of"] == series["input_phase_of"] == read_of
+    for name in ("input_phase", "output_phase"):
+        phases = [row[name] for row in single["neurons"]]
+        assert series["neurons"][-1][name] == [f and float(np.float32(f)) for f in phases]
+    written = [row["output_phase"] for row in single["neurons"]]
+    assert ("neuron_logit_map" in absent) == (written == [None] * len(written))

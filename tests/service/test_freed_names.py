@@ -36,6 +36,7 @@ PATHS = [
     f"{RUN}/trajectory",
     f"{RUN}/trajectory?format=csv",
     f"{RUN}/spectra",
+    f"{RUN}/coordinates",
     f"{RUN}/emergence",
     "/v1/groups/g/emergence",
     STEP,

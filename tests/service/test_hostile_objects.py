@@ -57,7 +57,7 @@ HOSTILE_PREDICTIONS = {
     if name != "16 MB"  # more than a manifest may name
 }
 OF_A_RUN = ["", "/checkpoints", "/trajectory", "/emergence", "/spectra", "/checkpoints/0"]
-OF_A_RUN += ["/grids", "/grids?of=correct&format=npy"]
+OF_A_RUN += ["/coordinates", "/grids", "/grids?of=correct&format=npy"]
 OF_A_CHECKPOINT = ["/predictions", "/embedding", "/spectrum", "/measures", "/logits"]
 
 

@@ -22,6 +22,7 @@ LARGE = [
     "measures?keys=1",
     "measures?keys=own&key_rule=logits&key_threshold=0.2",
     "spectrum?of=logits",
+    "http://test/v1/runs/tiny/coordinates",
 ]
 
 

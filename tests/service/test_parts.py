@@ -38,6 +38,8 @@ OF_A_RUN = [
     f"{RUN}/trajectory",
     f"{RUN}/trajectory?measures=excluded_loss_per_key,key_share",
     f"{RUN}/spectra",
+    f"{RUN}/coordinates",
+    f"{RUN}/neurons",
     f"{RUN}/emergence",
     f"{RUN}/checkpoints?limit=3",
 ]

@@ -200,7 +200,7 @@ def fuzz_objects(
         done += write_run(rng, home / "store", run, canaries.folder / "secret")
         number += 1
         path = f"/v1/runs/{run.name}"
-        parts = ["", "/checkpoints", "/trajectory", "/spectra", "/emergence"]
+        parts = ["", "/checkpoints", "/trajectory", "/spectra", "/coordinates", "/emergence"]
         asked = [path + part for part in parts]
         asked += [f"{path}/checkpoints/{step}" for step in range(STEPS)]
         wants = ("predictions?a=1&b=2", "embedding", "measures", "model", "weights", "weights/W_E")
@@ -246,11 +246,12 @@ RUNS = [
 ]
 STEPS_ASKED = ["0", "10", "latest", "first", "generalised", "-1", "1e9", "9" * 99, "9" * 5000, "٣"]
 PARTS = [
-    "", "/predictions", "/logits", "/embedding", "/spectrum", "/neurons", "/measures", "/model",
+    "", "/predictions", "/logits", "/embedding", "/spectrum", "/neurons", "/activations",
+    "/measures", "/model",
     "/weights", "/weights/W_E", "/weights/..%2f..%2fcanary%2fsecret", "/../../../canary/secret",
 ]  # fmt: skip
 OF_MODELS = ["", "/ready", "/infer", "/stats", "/versions/10/infer"]
-OF_RUNS = ["", "/checkpoints", "/trajectory", "/spectra", "/emergence", "/events"]
+OF_RUNS = ["", "/checkpoints", "/trajectory", "/spectra", "/coordinates", "/emergence", "/events"]
 PARAMETERS = [
     "a", "b", "limit", "after", "format", "keys", "null", "seed", "measures", "from_step",
     "to_step",

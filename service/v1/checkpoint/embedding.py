@@ -9,14 +9,14 @@ from litestar.params import QueryParameter
 
 from grokprobe.analysis import coordinates
 from grokprobe.analysis.basis import basis_of, check_cyclic
-from grokprobe.analysis.fourier import Array, first_largest, spectrum
+from grokprobe.analysis.fourier import Array
 from grokprobe.analysis.nulls import SMALLEST_ORDER, Null, circle_null
 from grokprobe.errors import InvalidInput
 from service.context import FromContext
 from service.formats.registry import TABLE_OF_NUMBERS
 from service.formats.tables import table_of
 from service.http.openapi import OF_A_CHECKPOINT, offering
-from service.http.parameters import OfVectors, RunPath
+from service.http.parameters import OfVectors, PlaneFrequency, RunPath
 from service.http.preconditions import SettledRequest
 from service.http.responses import respond
 from service.http.target import open_checkpoint
@@ -67,10 +67,6 @@ AXES = "xyz"
 # A null whose best draw comes this close to a perfect circle cannot tell one from noise.
 BLIND = 0.95
 
-FrequencyQuery = Annotated[
-    int | None,
-    QueryParameter(ge=1, description="Default: the strongest one that has a plane."),
-]
 Dimensions = Annotated[
     int | None,
     QueryParameter(ge=1, description="Columns of coordinates: 2 by default, all for `raw`."),
@@ -134,7 +130,7 @@ async def get_embedding(
     run: RunPath,
     of: OfVectors = "embedding",
     projection: Annotated[Projection, QueryParameter(description="The projection.")] = "frequency",
-    frequency: FrequencyQuery = None,
+    frequency: PlaneFrequency = None,
     dimensions: Dimensions = None,
 ) -> Response[EmbeddingAnswer]:
     """A projection of the embedding, rows in the order of the operation's group.
@@ -178,8 +174,8 @@ async def get_embedding(
 
 
 def _strongest_plane(M: Array) -> int:
-    """The frequency with the largest share that has a plane: a cosine and a sine row."""
-    planes = spectrum(M).power[: (len(M) - 1) // 2]
-    if planes.size == 0:
+    """The frequency that is meant where none is named. Raises InvalidInput."""
+    found = coordinates.strongest_plane(M)
+    if found is None:
         raise InvalidInput("projection", "a group of order 2 has no plane; choose pca or raw")
-    return 1 + int(first_largest(planes))
+    return found

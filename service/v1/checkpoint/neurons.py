@@ -1,10 +1,15 @@
-"""Which frequency each neuron computes with."""
+"""Which frequency each neuron computes with, and with which phases."""
+
+import math
+from collections import Counter
 
 import msgspec
 from litestar import Response, get
 
 from grokprobe.analysis.basis import Basis, basis_of, check_cyclic
-from grokprobe.analysis.neurons import Neurons
+from grokprobe.analysis.fourier import Array
+from grokprobe.analysis.neurons import CLUSTERED
+from grokprobe.analysis.series.neurons import Input
 from service.context import FromContext
 from service.formats.registry import TABLE
 from service.formats.tables import columns_of, table_of
@@ -12,17 +17,21 @@ from service.http.openapi import OF_A_CHECKPOINT, offering
 from service.http.parameters import RunPath
 from service.http.preconditions import SettledRequest
 from service.http.responses import respond
-from service.http.target import open_checkpoint
+from service.http.target import Opened, open_checkpoint
 from service.v1.basis import BasisAnswer, describe_basis
-from service.v1.probing import open_probe
+from service.v1.probing import input_of, neurons_of
 
 
 class NeuronRow(msgspec.Struct):
-    """A neuron's strongest frequency, null where it is dead, and the share that it explains."""
+    """A neuron's strongest frequency, null where it is dead, the share that it explains, and with
+    which phases it is read and written, in radians, null where there are none.
+    """
 
     neuron: int
     frequency: int | None
     fve: float
+    input_phase: float | None
+    output_phase: float | None
 
 
 class Cluster(msgspec.Struct):
@@ -38,6 +47,7 @@ class NeuronsAnswer(msgspec.Struct):
     run: str
     step: int
     basis: BasisAnswer
+    input_phase_of: Input
     neurons: list[NeuronRow]
     clusters: list[Cluster]
     unclustered: int
@@ -61,33 +71,32 @@ async def get_neurons(
     """
     with context.inference.permit():
         opened = await open_checkpoint(context, request.target)
-        task = opened.checkpoint.table.task
-        basis = basis_of(task)
+        basis = basis_of(opened.checkpoint.table.task)
         check_cyclic(basis, "neurons")
         opened.checkpoint.check(["neurons"])
-
-        async def compute() -> NeuronsAnswer:
-            async with open_probe(context, opened.checkpoint, ("neurons",)) as analyse:
-                found = await analyse(lambda probe: probe.read_neurons)
-            return _answer(run, opened.step, basis, found)
-
-        answer = await context.derived.get(
-            opened.checkpoint.identity, "neurons", NeuronsAnswer, compute
-        )
+        found = await neurons_of(context, opened.view, opened.step)
+    answer = _answer(run, opened, basis, found)
     return await respond(request.reply, answer, table_of(answer, "neurons", columns_of(NeuronRow)))
 
 
-def _answer(run: str, step: int, basis: Basis, found: Neurons) -> NeuronsAnswer:
-    columns = zip(found.frequency.tolist(), found.fve.tolist(), found.dead.tolist(), strict=True)
+def _answer(run: str, opened: Opened, basis: Basis, found: Array) -> NeuronsAnswer:
+    rows = [
+        NeuronRow(neuron, int(frequency) or None, fve, *map(_known, phases))
+        for neuron, (frequency, fve, *phases) in enumerate(found.tolist())
+    ]
+    clustered = Counter(row.frequency for row in rows if row.frequency and row.fve >= CLUSTERED)
+    dead = sum(row.frequency is None for row in rows)
     return NeuronsAnswer(
         run=run,
-        step=step,
+        step=opened.step,
         basis=describe_basis(basis),
-        neurons=[
-            NeuronRow(neuron, None if dead else frequency, fve)
-            for neuron, (frequency, fve, dead) in enumerate(columns)
-        ],
-        clusters=[Cluster(frequency, count) for frequency, count in found.clusters.items()],
-        unclustered=found.live - int(found.clustered.sum()),
-        dead=int(found.dead.sum()),
+        input_phase_of=input_of(opened.view, opened.step),
+        neurons=rows,
+        clusters=[Cluster(*one) for one in sorted(clustered.items())],
+        unclustered=len(rows) - dead - clustered.total(),
+        dead=dead,
     )
+
+
+def _known(phase: float) -> float | None:
+    return None if math.isnan(phase) else phase

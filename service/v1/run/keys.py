@@ -11,7 +11,7 @@ from service.context import Context
 from service.http.preconditions import SettledRequest
 from service.runs.view import GivenKeys, RunView
 from service.v1.probing import given_keys, measured_with
-from service.v1.run.each import for_each
+from service.v1.run.progress import unfinished_after
 
 FINAL = "final"
 
@@ -29,16 +29,18 @@ async def view_with_keys(
 ) -> RunView:
     """The request's run, with these checkpoints measured with the keys that it names, if any.
 
-    Raises InvalidInput, and as `for_each` does.
+    Raises InvalidInput, Overloaded, Unfinished.
     """
     view = request.target.view
     if keys == FINAL:
         return view
     record = given_keys(keys, task_of(view.manifest), [FINAL])
+    wanted = list(checkpoints)
     measured: dict[int, dict[str, Measure]] = {}
-
-    async def measure(step: int) -> None:
-        measured[step] = await measured_with(context, view, step, record.frequencies)
-
-    await for_each(context, request, [c.step for c in checkpoints], measure)
+    async with unfinished_after(request, len(wanted), "measured with these keys") as count:
+        for checkpoint in wanted:
+            with context.inference.permit():
+                found = await measured_with(context, view, checkpoint.step, record.frequencies)
+            measured[checkpoint.step] = found
+            count()
     return replace(view, given=GivenKeys(record, measured))

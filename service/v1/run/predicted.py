@@ -5,13 +5,14 @@ from functools import partial
 
 import numpy as np
 
+from grokprobe.store.archive.objects import gather
 from grokprobe.store.archive.predictions import Predicted, read_predictions, residue_type
 from grokprobe.store.records import CheckpointManifest
 from service.context import Context
 from service.http.preconditions import SettledRequest
 from service.runs.view import RunView, checkpoint_identity
 from service.v1.probing import open_probe
-from service.v1.run.each import for_each
+from service.v1.run.progress import unfinished_after
 
 AT_ONCE = 64  # objects that are asked for together
 CHUNK_BYTES = 2**22  # predictions in hand at a time
@@ -56,11 +57,20 @@ async def read_all(
 
     Raises Overloaded, Unfinished, and as `predicted` does.
     """
-    work = partial(predicted, context, request.target.view)
     stored = [c.step for c in checkpoints if c.predictions]
     older = [c.step for c in checkpoints if not c.predictions]
-    await for_each(context, request, stored, work, AT_ONCE)
-    await for_each(context, request, older, work)
+    async with unfinished_after(request, len(checkpoints), "read") as count:
+
+        async def one(step: int) -> None:
+            await predicted(context, request.target.view, step)
+            count()
+
+        for start in range(0, len(stored), AT_ONCE):
+            with context.inference.permit():
+                await gather(one, stored[start : start + AT_ONCE])
+        for step in older:
+            with context.inference.permit():
+                await one(step)
 
 
 async def in_chunks(
