@@ -73,8 +73,8 @@ ROOMS = {
         __main__ > app > v1 v2 middleware server > health > http > context > inference events
         > runs > formats > telemetry errors cache""",
     "service.v1": """
-        routes > runs checkpoints groups run checkpoint interventions
-        > group_answer basis probing""",
+        routes > runs checkpoints groups run checkpoint interventions compare
+        > comparing > group_answer basis probing""",
     "trainer": """
         __main__ > arguments > jobs importing > publishing > measuring > learning > models reporting
         > config""",

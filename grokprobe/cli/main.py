@@ -109,7 +109,7 @@ def runs() -> int:
 def verify(run: str | None) -> int:
     """Compare object storage, and the index, with their digests.
 
-    All runs if RUN is left out.
+    All runs if RUN is left out. Which checkpoints of a run have identical weights is told too.
     """
     from grokprobe.cli.verify import verify
 

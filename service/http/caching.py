@@ -9,7 +9,7 @@ run's identity too, since a name that is freed may be used again; a file's is it
 object storage was asked about is kept: while it is away what comes from the index is not.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 
 from grokprobe.analysis import ANALYSIS_VERSION
@@ -21,26 +21,26 @@ ONE_YEAR = "max-age=31536000, immutable"
 
 
 def etag(
-    target: Target,
+    targets: Sequence[Target],
     rests_on: RestsOn,
     query: Iterable[tuple[str, str]],
     chosen: Format,
     arithmetic: str,
 ) -> str:
-    """The ETag of an answer, from records alone: no model is loaded for it.
+    """The ETag of an answer about all of these, from records alone: no model is loaded for it.
 
     `arithmetic` is the runtime's.
     """
     if rests_on == "file":
-        return f'"{target.checkpoint.model.sha256}"'
+        return f'"{targets[0].checkpoint.model.sha256}"'
     parts = [
         str(ANALYSIS_VERSION),
         arithmetic,
-        target.view.identity,
-        target.path,
+        *(target.view.identity for target in targets),
+        targets[0].path,
         repr(sorted(query)),
         chosen.name,
-        *_stands_on(target, rests_on),
+        *(fact for target in targets for fact in _stands_on(target, rests_on)),
     ]
     return strong_tag("\0".join(parts).encode())
 
@@ -73,14 +73,18 @@ def never_changes(target: Target, rests_on: RestsOn) -> bool:
     return rests_on == "file" or (rests_on == "checkpoint" and numbered)
 
 
-def cache_control(target: Target, rests_on: RestsOn, authorised: bool) -> str:
+def cache_control(targets: Sequence[Target], rests_on: RestsOn, authorised: bool) -> str:
     """The Cache-Control header; shared caches keep nothing that was given for a key."""
-    grows = rests_on == "keys" or target.step is None
-    if target.label or rests_on == "run" or (grows and target.view.provisional):
-        return "no-cache"
-    if not target.proven:
+    if any(_is_asked_again(target, rests_on) for target in targets):
         return "no-cache"
     return f"{'private' if authorised else 'public'}, {ONE_YEAR}"
+
+
+def _is_asked_again(target: Target, rests_on: RestsOn) -> bool:
+    grows = rests_on == "keys" or target.step is None
+    if target.label or rests_on == "run" or (grows and target.view.provisional):
+        return True
+    return not target.proven
 
 
 def named(if_none_match: str, tag: str) -> str | None:

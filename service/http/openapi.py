@@ -51,6 +51,7 @@ def offering(
     statuses: Mapping[int, ResponseSpec],
     rests_on: RestsOn | None = None,
     body: RequestBody | None = None,
+    named_by: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """A route's formats, its problems and what its answers rest on: the work and the document.
 
@@ -60,7 +61,7 @@ def offering(
     validated, by_parts = body is None, rests_on is not None
     more = {**({304: NOT_MODIFIED} if validated else {}), **(OF_PARTS if by_parts else {})}
     return {
-        "opt": {"resource": Resource(formats, rests_on, takes_body=body is not None)},
+        "opt": {"resource": Resource(formats, rests_on, body is not None, named_by)},
         "responses": {**statuses, **more},
         "operation_class": operation(formats, validated, by_parts, body),
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from litestar import Response
 from litestar.types import Receive, Scope, Send
@@ -17,7 +18,7 @@ from service.http.links import link
 from service.http.queries import FORMAT, Query, check_query
 from service.http.ranges import Parts, content_range
 from service.http.resources import Resource, RestsOn
-from service.http.target import Target, find
+from service.http.target import Target, find, numbered
 from service.telemetry.requests import header, state_of
 
 
@@ -43,10 +44,16 @@ class SettledRequest(AnyRequest):
     wait for each other.
     """
 
-    __slots__ = ("reply", "target")
+    __slots__ = ("reply", "targets")
 
     reply: Reply
-    target: Target  # where the path names a run
+    targets: tuple[Target, ...]  # where the path names a run, or parameters name checkpoints
+
+    @property
+    def target(self) -> Target:
+        """The only one."""
+        [target] = self.targets
+        return target
 
 
 class NotModified(Response[bytes]):
@@ -109,14 +116,14 @@ async def settle(context: Context, request: AnyRequest) -> AnyResponse | None:
     if resource.takes_body:
         context.inference.admission.check()
     is_get, parts = request.method == "GET", None
-    if "run" in request.path_params:
-        request.target = await find(context, request)
-        if is_get and (rests_on := _rests_on(resource, query)):
-            rest = [item for item in query if item[0] != FORMAT]
-            tag = etag(request.target, rests_on, rest, chosen, context.runtime.arithmetic)
-            headers |= {"ETag": tag, **_kept_for(request, rests_on)}
-            if never_changes(request.target, rests_on):
-                parts = _parts(context, request)
+    request.targets = targets = await find(context, request, query)
+    if targets and is_get and (rests_on := _rests_on(resource, query)):
+        asked = numbered(query, resource.named_by, targets)
+        rest = [item for item in asked if item[0] != FORMAT]
+        tag = etag(targets, rests_on, rest, chosen, context.runtime.arithmetic)
+        headers |= {"ETag": tag, **_kept_for(request, rests_on, asked)}
+        if all(never_changes(target, rests_on) for target in targets):
+            parts = _parts(context, request)
     known = header(request.scope, b"if-none-match")
     request.reply = reply = Reply(chosen, headers, known, is_get, parts)
     return _without_work(request, reply)
@@ -156,11 +163,13 @@ def _parts(context: Context, request: SettledRequest) -> Parts:
     return Parts(context.answers, given.is_head, asked, if_range)
 
 
-def _kept_for(request: SettledRequest, rests_on: RestsOn) -> dict[str, str]:
+def _kept_for(request: SettledRequest, rests_on: RestsOn, asked: Query) -> dict[str, str]:
     """Cache-Control and, for a label, the Content-Location of the numbered resource."""
-    target, authorised = request.target, bool(header(request.scope, b"authorization"))
-    headers = {"Cache-Control": cache_control(target, rests_on, authorised)}
-    if target.label:
+    targets, authorised = request.targets, bool(header(request.scope, b"authorization"))
+    headers = {"Cache-Control": cache_control(targets, rests_on, authorised)}
+    if any(target.label for target in targets):
+        named = "run" not in request.path_params
         text = request.scope["query_string"].decode("latin-1")
-        headers["Content-Location"] = link(request.scope, target.path, text)
+        text = urlencode(asked, safe="/") if named else text
+        headers["Content-Location"] = link(request.scope, targets[0].path, text)
     return headers

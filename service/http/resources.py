@@ -17,3 +17,4 @@ class Resource:
     formats: Formats
     rests_on: RestsOn | None = None  # None: nothing that is known before the work
     takes_body: bool = False  # which is not read, nor anything else, where no permit is free
+    named_by: tuple[str, ...] = ()  # the parameters that name checkpoints where no path does

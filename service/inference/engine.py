@@ -22,7 +22,7 @@ from service.inference.admission import Admission
 from service.inference.batching import INLINE_PAIRS, Batcher, BatchRun, Work, run_timed
 from service.inference.checkpoints import Checkpoint
 from service.inference.grids import COPIES, Grids
-from service.inference.guarded import Guarded, Submit
+from service.inference.guarded import Guarded
 from service.inference.memory import Memory
 from service.inference.sweep import PART_PAIRS, Parts, Sweep, part_pairs
 from service.inference.turns import Turns
@@ -141,14 +141,15 @@ class Inference:
         arrays = dict(zip(kept, map(npy_array, files), strict=True))
         return Sweep(checkpoint, tuple(names), arrays)
 
-    async def analyse(self, sweep: Parts, work: Callable[[], T]) -> T:
-        """Run an analysis, which reads a sweep or other runs, in a thread."""
-        began = time.perf_counter()
-        with span("inference", pairs=sweep.pairs):
-            async with self._lent(sweep) as sweep.submit:
+    async def analyse(self, sweep: Parts, work: Callable[[], T], *others: Parts) -> T:
+        """Run an analysis, which reads a sweep or several, or other runs, in a thread."""
+        began, sweeps = time.perf_counter(), (sweep, *others)
+        with span("inference", pairs=sum(one.pairs for one in sweeps)):
+            async with self._lent(sweeps):
                 found = await self.aside(work)
-        if sweep.first_s is not None:
-            self._metrics.inferred(sweep.first_s - began, sweep.inferring_s)
+        firsts = [one.first_s for one in sweeps if one.first_s is not None]
+        if firsts:
+            self._metrics.inferred(min(firsts) - began, sum(one.inferring_s for one in sweeps))
         return found
 
     async def aside(self, work: Callable[[], T]) -> T:
@@ -197,13 +198,18 @@ class Inference:
         return at_once * checkpoint.run_bytes(part_pairs(checkpoint))
 
     @asynccontextmanager
-    async def _lent(self, sweep: Parts) -> AsyncIterator[Submit]:
-        """What starts the runs that an analysis takes."""
-        if sweep.is_kept or sweep.checkpoint.is_trusted:
-            yield self._threads.submit
+    async def _lent(self, sweeps: Sequence[Parts]) -> AsyncIterator[None]:
+        """Give each what starts its runs; those of foreign models share one permit."""
+        for one in sweeps:
+            one.submit = self._threads.submit
+        guarded = [one for one in sweeps if not (one.is_kept or one.checkpoint.is_trusted)]
+        if not guarded:
+            yield
             return
         async with self._guarded.lent() as submit:
-            yield submit
+            for one in guarded:
+                one.submit = submit
+            yield
 
     async def apart(self, work: Callable[[], T]) -> T:
         """Run what takes milliseconds in a thread, so that others are answered."""

@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
 
+from numpy.typing import NDArray
+
 from grokprobe.analysis.basis import basis_of, check_cyclic
 from grokprobe.analysis.fourier import Array, frequencies
 from grokprobe.analysis.key_choice import choose_keys
@@ -16,6 +18,7 @@ from grokprobe.analysis.series.neurons import Input, read_neurons
 from grokprobe.errors import InvalidInput
 from grokprobe.store.records import KeyRecord, Measure
 from grokprobe.task import Task
+from grokprobe.weights import read_weights
 from service.context import Context
 from service.formats.npy import npy_array, npy_bytes
 from service.inference.checkpoints import Checkpoint
@@ -62,6 +65,25 @@ async def open_probe(
             yield lambda work: context.inference.analyse(sweep, lambda: work(probe))
         finally:
             memory.give_back(held)
+
+
+async def read_model(context: Context, view: RunView, step: int) -> bytes:
+    """The file of a checkpoint, its digest compared. Raises CheckpointCorrupt, StoreUnavailable."""
+    archive, manifest = context.backends.archive, view.checkpoints[step]
+    # What was not compared with object storage is asked there: a digest is never the index's.
+    if not view.proves(step):
+        manifest = await archive.checkpoint(view.manifest.run, step)
+    return await archive.model(manifest, context.settings.max_model_bytes)
+
+
+async def weights_of(context: Context, view: RunView, step: int) -> dict[str, NDArray[Any]]:
+    """The parameters of a checkpoint by name, read without a session for them.
+
+    Raises CheckpointCorrupt, StoreUnavailable.
+    """
+    data = await read_model(context, view, step)
+    where, modulus = f"run {view.manifest.run!r} step {step}", view.manifest.task.modulus
+    return await context.inference.apart(lambda: read_weights(data, where, modulus))
 
 
 async def choose_keys_of(

@@ -1,6 +1,6 @@
 """The handlers of the API."""
 
-from service.v1 import checkpoints, groups, runs
+from service.v1 import checkpoints, compare, groups, runs
 from service.v1.checkpoint import (
     activations,
     embedding,
@@ -13,7 +13,7 @@ from service.v1.checkpoint import (
     weights,
 )
 from service.v1.interventions import route as interventions
-from service.v1.run import coordinates, emergence, events, grids, pairs, spectra, trajectory
+from service.v1.run import coordinates, drift, emergence, events, grids, pairs, spectra, trajectory
 from service.v1.run import neurons as neuron_series
 
 V1 = [
@@ -42,4 +42,6 @@ V1 = [
     emergence.get_emergence,
     events.get_events,
     groups.get_group_emergence,
+    compare.compare,
+    drift.get_drift,
 ]

@@ -8,8 +8,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+import onnx
 import pytest
 
 from grokprobe.cli.main import main
@@ -21,7 +24,8 @@ from grokprobe.store.archive.verification import problems
 from grokprobe.store.backends import open_backends
 from grokprobe.store.catalogue import keys as index
 from grokprobe.store.catalogue.entries import NOT_WHOLE
-from tests.support.tiny import tiny_run, young
+from grokprobe.store.records import CheckpointManifest, sha256
+from tests.support.tiny import digest_of, tiny_run, young
 
 TINY = tiny_run()
 COMMAND = [sys.executable, "-m", "grokprobe"]
@@ -66,6 +70,45 @@ def test_verify_exits_1_when_it_finds_problems(
     assert main(["verify"]) == 1
     missing = f"{path} is missing, though its manifest is published"
     assert capsys.readouterr().out == f"{missing}\nverified 1 runs, 1 problems; {away}\n"
+
+
+def test_verify_tells_identical_checkpoints(
+    archive: ArchiveReader, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those whose weights are the same to the byte, though each file says its step: no problem."""
+    frozen = tiny_run("frozen", steps=[0, 10, 20, 30, 200])
+    models = {manifest.step: model for manifest, model in frozen.checkpoints}
+    copied = {10: models[0], 30: models[20]}
+    checkpoints = [
+        (with_model(manifest, model), model)
+        for manifest, _ in frozen.checkpoints
+        for model in [stamped(copied.get(manifest.step, models[manifest.step]), manifest.step)]
+    ]
+    digest = digest_of(manifest for manifest, _ in checkpoints)
+    ended = msgspec.structs.replace(frozen.completion, manifests_sha256=digest)
+    asyncio.run(replace(frozen, checkpoints=checkpoints, completion=ended).publish(archive))
+    assert main(["verify", "frozen"]) == main(["verify"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    told = [f"run 'frozen': the weights of steps {steps} are identical" for steps in SAME]
+    assert lines[:2] == lines[3:5] == told
+    assert lines[2].startswith("verified 1 runs, 0 problems")
+    assert lines[5].startswith("verified 2 runs, 0 problems")
+
+
+SAME = ["0, 10", "20, 30"]
+
+
+def stamped(model: bytes, step: int) -> bytes:
+    """A model that says that it is of this step."""
+    proto = onnx.load_model_from_string(model)
+    onnx.helper.set_model_props(proto, {"step": str(step)})
+    return bytes(proto.SerializeToString(deterministic=True))
+
+
+def with_model(manifest: CheckpointManifest, model: bytes) -> CheckpointManifest:
+    """The manifest with another file."""
+    change = msgspec.structs.replace
+    return change(manifest, model=change(manifest.model, sha256=sha256(model), bytes=len(model)))
 
 
 def test_verify_compares_the_index(

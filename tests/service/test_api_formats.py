@@ -3,7 +3,6 @@
 import asyncio
 import io
 import json
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from grokprobe.store.backends import open_backends
 from service.formats.registry import FORMATS
 from service.http.problems import MEDIA_TYPE as PROBLEM
-from tests.service.test_api import LAST, RUN, P, get
+from tests.service.test_api import LAST, LATEST, RUN, P, get
 from tests.support.rounding import TINY_ROUNDING, assert_alike
 from tests.support.served import Served, peak_bytes, serving
 from tests.support.tiny import tiny_run
@@ -46,6 +45,10 @@ TABLES = [
     (f"{LAST}/spectrum", "spectrum"),
     (f"{LAST}/neurons", "neurons"),
     (f"{LAST}/weights", "weights"),
+    (f"{RUN}/drift", "drift"),
+    (f"/v1/compare?a=tiny/40&b=tiny/{LATEST}", "parts"),
+    (f"/v1/compare?a=tiny/40&b=tiny/{LATEST}&table=weights", "weights"),
+    (f"/v1/compare?a=tiny/40&b=tiny/{LATEST}&table=keys", "keys"),
 ]
 ARRAYS = [f"{LAST}/logits", f"{LAST}/weights/W_E", f"{LAST}/weights/b_in", f"{RUN}/spectra"]
 
@@ -165,29 +168,29 @@ def test_a_large_answer_equals_its_parts(client: httpx.Client) -> None:
 
 def test_the_document_lists_every_format(client: httpx.Client) -> None:
     """What OpenAPI lists for a route is what it answers to, by `format` and by Accept."""
-    assert check_formats(client, {"{run}": "tiny", "{step}": "latest", "{name}": "W_E"}) > 10
+    names = {"run": "tiny", "step": "latest", "name": "W_E", "a": "tiny/40", "b": f"tiny/{LATEST}"}
+    assert check_formats(client, names) > 20
 
 
 def check_formats(client: httpx.Client, names: dict[str, str]) -> int:
-    """Ask the routes whose names these are for every format that is listed; how many there are."""
+    """Ask the routes that need no more than these for every format listed; how many there are."""
     document = client.get("/schema/openapi.json").json()
     checked = 0
     for path, methods in document["paths"].items():
-        if "get" not in methods or not set(re.findall(r"{\w+}", path)) <= names.keys():
+        parameters = {p["name"]: p for p in methods.get("get", {}).get("parameters", [])}
+        needed = {name: p["in"] for name, p in parameters.items() if p.get("required")}
+        if "format" not in parameters or not needed.keys() <= names.keys():
             continue
-        parameters = {p["name"]: p for p in methods["get"].get("parameters", [])}
-        if "format" not in parameters:
-            continue
-        url, checked = path, checked + 1
-        for name, value in names.items():
-            url = url.replace(name, value)
+        url, checked = path.format(**names), checked + 1
+        query = {name: names[name] for name, place in needed.items() if place == "query"}
         listed = parameters["format"]["schema"]["enum"]
         types = methods["get"]["responses"]["200"]["content"]
         assert list(types) == [FORMATS[name].media_type for name in listed]
         for media in types:
-            answer = client.get(url, headers={"Accept": f"{media}, image/png"})
+            answer = client.get(url, params=query, headers={"Accept": f"{media}, image/png"})
             assert answer.headers["content-type"].partition(";")[0] == media, url
-        assert client.get(url, headers={"Accept": "image/png"}).headers["content-type"] == PROBLEM
+        answer = client.get(url, params=query, headers={"Accept": "image/png"})
+        assert answer.headers["content-type"] == PROBLEM
     return checked
 
 

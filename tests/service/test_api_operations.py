@@ -49,6 +49,29 @@ def test_s5_is_read_by_irrep(others: httpx.Client) -> None:
     assert csv[0] == "irrep,dimension,power,share"
 
 
+def test_comparisons_say_what_an_operation_lacks(others: httpx.Client) -> None:
+    """Frequencies, or a rule for keys; what needs neither is there."""
+    lacking = {
+        "s5": {"planes": "S_5 has no frequencies", "keys": "no rule"},
+        "mul": {},
+        "sub": {},
+        "x2-y2": {"keys": "no rule"},
+    }
+    for run, expected in lacking.items():
+        found = get(others, "/v1/compare", a=f"{run}/first", b=f"{run}/latest")
+        assert found["absent"].keys() == expected.keys(), run
+        assert all(words in found["absent"][name] for name, words in expected.items())
+        assert all(found[name] is None for name in expected)
+        assert 0 < found["embedding"]["cka"] <= 1
+        drift = get(others, f"/v1/runs/{run}/drift")
+        names = {"overlap" if name == "planes" else name for name in expected}
+        assert drift["absent"].keys() == names
+        assert drift["drift"][-1]["cka"] == found["embedding"]["cka"]
+    answer = others.get("/v1/compare?a=mul/first&b=sub/first")
+    words = ("b:", "the operation mul modulo 13", "the operation sub modulo 13", "one task")
+    check_problem(answer, 400, *words)
+
+
 def test_s5_over_a_run(others: httpx.Client) -> None:
     """The stored spectra name irreps, and emergence answers with what has no key frequencies."""
     spectra = get(others, "/v1/runs/s5/spectra")

@@ -16,7 +16,7 @@ from grokprobe.store.records import KeyRecord
 from service.app import create_app, create_context
 from service.inference.runtime import Runtime
 from service.runs import views
-from tests.service.test_api import LAST, RUN
+from tests.service.test_api import LAST, LATEST, RUN
 from tests.service.test_api_measures import unfinished
 from tests.support.served import serving
 from tests.support.stores import with_loop
@@ -48,6 +48,8 @@ OF_A_CHECKPOINT = [
     f"{RUN}/pairs",
     f"{RUN}/pairs?by=mirror",
     f"{RUN}/emergence",
+    f"{RUN}/drift",
+    f"/v1/compare?a=tiny/0&b=tiny/{LATEST}",
 ]
 LABELS_AND_LISTS = [
     "/v1/runs",
@@ -56,6 +58,7 @@ LABELS_AND_LISTS = [
     f"{RUN}/checkpoints/latest",
     f"{RUN}/checkpoints/latest/spectrum",
     f"{RUN}/checkpoints/first/logits",
+    "/v1/compare?a=tiny/first&b=tiny/0",
     f"{RUN}/checkpoints/latest/model.onnx",
 ]
 
@@ -161,6 +164,8 @@ def test_what_is_given_for_a_key_is_private(client: httpx.Client) -> None:
         (f"{LAST}/embedding", IMMUTABLE),
         (f"{RUN}/trajectory", "no-cache"),
         (f"{RUN}/emergence", "no-cache"),
+        (f"{RUN}/drift", "no-cache"),
+        (f"/v1/compare?a=tiny/0&b=tiny/{LATEST}", IMMUTABLE),
     ],
 )
 def test_before_the_end(unfinished: str, path: str, expected: str) -> None:

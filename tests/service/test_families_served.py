@@ -111,3 +111,19 @@ def assert_series_are_single_steps(client: httpx.Client, run: str, absent: list[
         assert series["neurons"][-1][name] == [f and float(np.float32(f)) for f in phases]
     written = [row["output_phase"] for row in single["neurons"]]
     assert ("neuron_logit_map" in absent) == (written == [None] * len(written))
+
+
+def test_its_checkpoints_are_compared(run: Trained) -> None:
+    """Beside each other and over the run, whatever its embedding is in the file."""
+    steps = [manifest.step for manifest in manifests(run)]
+    with serving(run.settings, run.settings.home_path) as served:
+        query = {"a": f"{run.run}/{steps[0]}", "b": f"{run.run}/{steps[-1]}"}
+        found = served.client.get("/v1/compare", params=query).json()
+        assert found["absent"] == {}
+        drift = served.client.get(f"/v1/runs/{run.run}/drift").json()
+        assert drift["absent"] == {}
+        last = drift["drift"][-1]
+        assert (last["step"], drift["reference"]) == (steps[-1], steps[0])
+        assert last["cka"] == found["embedding"]["cka"]
+        assert last["overlap"] == found["planes"]["overlap"]
+        assert last["distance"] == found["all_weights"]["distance"]

@@ -23,6 +23,8 @@ LARGE = [
     "measures?keys=own&key_rule=logits&key_threshold=0.2",
     "spectrum?of=logits",
     "http://test/v1/runs/tiny/coordinates",
+    "http://test/v1/compare?a=tiny/0&b=tiny/10",
+    "http://test/v1/runs/tiny/drift",
 ]
 
 

@@ -201,10 +201,13 @@ def fuzz_objects(
         number += 1
         path = f"/v1/runs/{run.name}"
         parts = ["", "/checkpoints", "/trajectory", "/spectra", "/coordinates", "/emergence"]
+        parts += ["/drift"]
         asked = [path + part for part in parts]
         asked += [f"{path}/checkpoints/{step}" for step in range(STEPS)]
         wants = ("predictions?a=1&b=2", "embedding", "measures", "model", "weights", "weights/W_E")
         asked += [f"{path}/checkpoints/{s}/{rng.choice(wants)}" for s in range(STEPS)]
+        first, second = rng.sample(range(STEPS), 2)
+        asked.append(f"/v1/compare?a={run.name}/{first}&b={run.name}/{second}")
         asked += ["/v1/runs?limit=5&after=fuzz-"] if number % 10 == 0 else []
         for one in asked:
             began = time.monotonic()
@@ -251,11 +254,15 @@ PARTS = [
     "/weights", "/weights/W_E", "/weights/..%2f..%2fcanary%2fsecret", "/../../../canary/secret",
 ]  # fmt: skip
 OF_MODELS = ["", "/ready", "/infer", "/stats", "/versions/10/infer"]
-OF_RUNS = ["", "/checkpoints", "/trajectory", "/spectra", "/coordinates", "/emergence", "/events"]
+OF_RUNS = [
+    "", "/checkpoints", "/trajectory", "/spectra", "/coordinates", "/emergence", "/events",
+    "/drift",
+]  # fmt: skip
 PARAMETERS = [
     "a", "b", "limit", "after", "format", "keys", "null", "seed", "measures", "from_step",
     "to_step",
     "value", "of", "group", "operation", "modulus", "status", "key_rule", "key_threshold", "pairs",
+    "reference", "table",
     "include", "project", "basis", "sort", "top", "residue", "part", "x" * 200,
 ]  # fmt: skip
 VALUES = [
@@ -264,6 +271,7 @@ VALUES = [
     "..%2f..%2fcanary%2fsecret", "json", "csv", "npy", "arrow", "parquet", "final", "own", "",
     "'", "[]",
     "true", "%0d%0aX-Y:%20z", "add", "logits", "0.5", "x" * 3000, "200", "1000000", "2", "3",
+    "tiny/0", "tiny/latest", "tiny/..", "../tiny/0", "pairs",
 ]  # fmt: skip
 HEADERS = [
     "Accept: text/csv", "Accept: */*;q=nan", "Accept: " + "a/b," * 900, "Accept-Encoding: gzip;q=x",
@@ -298,6 +306,7 @@ def target(rng: random.Random) -> str:
             f"/v1/runs/{run}/checkpoints/{rng.choice(STEPS_ASKED)}{rng.choice(PARTS)}",
             f"/v2/models/{run}{rng.choice(OF_MODELS)}",
             f"/v2/repository/models/{run}/{rng.choice(['load', 'unload'])}",
+            "/v1/compare",
             rng.choice(["/v1/runs", "/v2", "/v2/repository/index", "/v1/groups/all/emergence"]),
             rng.choice(["/livez", "/readyz", "/metrics", "/schema", "/schema/openapi.json"]),
             rng.choice(

@@ -1,8 +1,10 @@
-"""Is what lies in object storage what was published? One line for each problem."""
+"""Is what lies in object storage what was published, and which checkpoints are the same?"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
+from contextlib import suppress
 from functools import partial
+from typing import NamedTuple
 
 from grokprobe.errors import CheckpointCorrupt, RunNotFound
 from grokprobe.safety.check import check_model
@@ -13,10 +15,23 @@ from grokprobe.store.archive.predictions import read_predictions
 from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.decoding import check_of_run
 from grokprobe.store.records import is_name
+from grokprobe.weights import read_weights, weights_sha256
+
+
+class Examined(NamedTuple):
+    """A line for each problem; the steps that have identical weights, each such set ascending."""
+
+    problems: list[str]
+    identical: list[list[int]]
 
 
 async def problems(archive: ArchiveReader, run: str) -> list[str]:
-    """One line for each problem of a run, none if it is sound.
+    """One line for each problem of a run, none if it is sound; raises like `examine`."""
+    return (await examine(archive, run)).problems
+
+
+async def examine(archive: ArchiveReader, run: str) -> Examined:
+    """What is wrong with a run, and which of its checkpoints are the same.
 
     All under its name is read and compared with its digests, models whole, a few at a time. Raises
     RunNotFound if nothing lies there.
@@ -28,20 +43,25 @@ async def problems(archive: ArchiveReader, run: str) -> list[str]:
         raise RunNotFound(run)
     if names.tombstone_path(run) in paths:
         left = [path for path in paths if path != names.tombstone_path(run)]
-        return [f"{path} belongs to a deleted run; delete the run again" for path in left]
+        return Examined(
+            [f"{path} belongs to a deleted run; delete the run again" for path in left], []
+        )
     if names.run_path(run) not in paths:
-        return [f"{path} belongs to a run whose publication was interrupted" for path in paths]
+        lines = [f"{path} belongs to a run whose publication was interrupted" for path in paths]
+        return Examined(lines, [])
     steps = [step for path in paths if (step := names.step_of(path)) is not None]
+    by_weights: dict[str, list[int]] = {}
     without: set[int] = set()
     checks: list[Callable[[], Awaitable[object]]] = [
         partial(archive.train_mask, run),
         partial(_check_completion, archive, run),
-        *(partial(_check_checkpoint, archive, run, step) for step in steps),
+        *(partial(_check_checkpoint, archive, run, step, by_weights) for step in steps),
         *(partial(_check_predictions, archive, run, without, step) for step in steps),
     ]
     checks.append(partial(_check_manifests, archive, run))
     found = [line for line in await gather(_complaint, checks) if line]
-    return list(dict.fromkeys(found)) + _unreferenced(run, steps, without, paths)
+    lines = list(dict.fromkeys(found)) + _unreferenced(run, steps, without, paths)
+    return Examined(lines, sorted(sorted(equal) for equal in by_weights.values() if len(equal) > 1))
 
 
 async def _complaint(check: Callable[[], Awaitable[object]]) -> str:
@@ -53,7 +73,9 @@ async def _complaint(check: Callable[[], Awaitable[object]]) -> str:
     return ""
 
 
-async def _check_checkpoint(archive: ArchiveReader, run: str, step: int) -> None:
+async def _check_checkpoint(
+    archive: ArchiveReader, run: str, step: int, by_weights: dict[str, list[int]]
+) -> None:
     manifest = await archive.checkpoint(run, step)
     model = await archive.model(manifest)  # before `run.json`, which may be broken
     published = await archive.run(run)
@@ -61,6 +83,10 @@ async def _check_checkpoint(archive: ArchiveReader, run: str, step: int) -> None
     path, modulus = names.model_path(run, step), published.task.modulus
     await asyncio.to_thread(check_model, model, path, modulus)
     check_of_run(published, manifest, names.manifest_path(run, step))
+    # One that has weights of a kind of its own is not compared: it may be sound all the same.
+    with suppress(CheckpointCorrupt):
+        digest = await asyncio.to_thread(lambda: weights_sha256(read_weights(model, path, modulus)))
+        by_weights.setdefault(digest, []).append(step)
 
 
 async def _check_predictions(

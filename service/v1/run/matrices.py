@@ -17,6 +17,7 @@ from service.errors import OutputMissing
 from service.http.preconditions import SettledRequest
 from service.inference.matrices import read_matrix
 from service.runs.view import RunView, checkpoint_identity
+from service.v1.probing import read_model
 from service.v1.run.progress import unfinished_after
 
 T = TypeVar("T")
@@ -93,11 +94,9 @@ class Matrices:
 
     async def _read(self, checkpoint: CheckpointManifest, use: Callable[[Array], T]) -> T | None:
         """What is made of the matrix in the file; None where it has to be inferred."""
-        archive, run, step = self.context.backends.archive, checkpoint.run, checkpoint.step
-        if not self.view.proves(step):  # the digest is that of object storage, never the index's
-            checkpoint = await archive.checkpoint(run, step)
-        data = await archive.model(checkpoint, self.context.settings.max_model_bytes)
-        where, modulus = f"run {run!r} step {step}", self.view.manifest.task.modulus
+        data = await read_model(self.context, self.view, checkpoint.step)
+        where = f"run {checkpoint.run!r} step {checkpoint.step}"
+        modulus = self.view.manifest.task.modulus
 
         def work() -> T | None:
             matrix = read_matrix(data, self.of, where, modulus)

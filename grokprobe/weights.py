@@ -1,0 +1,51 @@
+"""The parameters in an ONNX file: its initialisers, by name, and the digest of all of them."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from grokprobe.errors import CheckpointCorrupt
+from grokprobe.safety.check import check_model
+
+Weights = Mapping[str, NDArray[Any]]
+
+
+def read_weights(data: bytes, where: str, modulus: int) -> dict[str, NDArray[Any]]:
+    """The parameters of a model, in the order of its file.
+
+    Raises CheckpointCorrupt for a file that is not safe to load, or a parameter that is none.
+    """
+    check_model(data, where, modulus)
+    tensors = onnx.load_model_from_string(data).graph.initializer
+    return {tensor.name: _array(tensor, where) for tensor in tensors}
+
+
+def _array(tensor: onnx.TensorProto, where: str) -> NDArray[Any]:
+    """The array of an initialiser. CheckpointCorrupt for one that says something else than it has.
+
+    Or has what is neither a number nor a truth value.
+    """
+    try:
+        array = numpy_helper.to_array(tensor)
+    except (ValueError, TypeError, LookupError, ArithmeticError, MemoryError, AssertionError):
+        array = np.empty(0, dtype=np.object_)
+    if array.dtype.kind not in "fiub":
+        raise CheckpointCorrupt(f"{where} is refused: its parameter {tensor.name[:60]!r} is none")
+    return array
+
+
+def weights_sha256(weights: Weights) -> str:
+    """The digest of all parameters: of each name, type, shape and bytes, whatever their order.
+
+    Two files of equal digests have identical weights, though they say that they are of other steps.
+    """
+    digest = hashlib.sha256()
+    for name, array in sorted(weights.items()):
+        digest.update(repr((name, str(array.dtype), array.shape)).encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
