@@ -74,7 +74,7 @@ ROOMS = {
         > runs > formats > telemetry errors cache""",
     "service.v1": """
         routes > runs checkpoints groups run checkpoint interventions compare
-        > comparing > group_answer basis probing""",
+        > comparing > group_answer precursor_table basis probing""",
     "trainer": """
         __main__ > arguments > jobs importing > publishing > measuring > learning > models reporting
         > config""",

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from grokprobe.analysis.emergence import Held, Lag
 from grokprobe.analysis.fourier import NEGLIGIBLE
+from grokprobe.analysis.lasting import Turn
 
 QUARTILES = (0.25, 0.5, 0.75)
 
@@ -88,8 +89,8 @@ class SignedDistribution(Distribution, frozen=True, kw_only=True):
     unresolved: int
 
 
-def delay(memorised: Held | None, generalised: Held | None) -> Delay | None:
-    """The delay from memorised to generalised; None where either is None."""
+def delay(memorised: Held | Turn | None, generalised: Held | Turn | None) -> Delay | None:
+    """The delay from memorised, or whatever came first, to generalised; None if either is None."""
     if memorised is None or generalised is None:
         return None
     low = _previous(generalised) - memorised.step
@@ -154,7 +155,7 @@ def _first(times: NDArray[np.float64], there: NDArray[np.bool_]) -> float | None
     return float(times[np.argmax(there)]) if there.any() else None
 
 
-def _previous(found: Held) -> int:
+def _previous(found: Held | Turn) -> int:
     """The last step at which a property did not hold yet; training begins at 0."""
     return found.previous_step or 0
 

@@ -25,14 +25,7 @@ from grokprobe.analysis.measures import PairFigures
 from grokprobe.analysis.neurons import Neurons, NeuronSums
 from grokprobe.analysis.outputs import Outputs, PairOutputs, slabs
 from grokprobe.analysis.pairs.answers import PairAnswers
-from grokprobe.analysis.readings import (
-    EVERYTHING,
-    OF_EACH_PAIR,
-    Reading,
-    TrainRows,
-    by_element,
-    sweep,
-)
+from grokprobe.analysis.readings import EVERYTHING, Reading, TrainRows, by_element, sweep
 from grokprobe.analysis.spectra import spectrum_of
 from grokprobe.task import UNDEFINED, Mask, Residues, Task, answers
 
@@ -93,7 +86,7 @@ class Probe:
             return NeuronSums(basis.order) if "neurons" in names and basis.cyclic else None
         if "logits" not in names:
             return None
-        if name in OF_EACH_PAIR:
+        if name in ("answers", "figures"):
             is_short = name == "answers"
             return PairAnswers(self.answers) if is_short else PairFigures(self.answers, self.train)
         if basis.direction is None:

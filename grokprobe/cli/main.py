@@ -117,6 +117,15 @@ def verify(run: str | None) -> int:
 
 
 @commands.command()
+@click.argument("group")
+def study(group: str) -> int:
+    """Tell how long before generalisation each series moves, over the runs of GROUP."""
+    from grokprobe.cli.study import print_study
+
+    return finish(lambda settings: print_study(settings, group))
+
+
+@commands.command()
 @click.option("--watch", is_flag=True, help="Keep it equal from now on.")
 def reindex(watch: bool) -> int:
     """Rebuild the Redis index from object storage.

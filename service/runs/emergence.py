@@ -13,6 +13,15 @@ from grokprobe.analysis.emergence import (
     phases,
     transition,
 )
+from grokprobe.analysis.lasting import (
+    Interval,
+    Plateaus,
+    Turn,
+    intervals,
+    losses,
+    plateaus,
+    regains,
+)
 from grokprobe.analysis.nulls import OF_KEYS
 from grokprobe.store.records import KeyRecord, NullRecord
 from service.runs.view import RunView
@@ -21,6 +30,7 @@ from service.runs.view import RunView
 class EmergenceAnswer(msgspec.Struct):
     """Brackets, transitions, lags and phases of a run; null for what has not happened.
 
+    `generalised` is what lasts up to the last checkpoint, `intervals` all that held for a while.
     `nulls` are of the final embedding: structure that chance would show too is none.
     """
 
@@ -28,6 +38,10 @@ class EmergenceAnswer(msgspec.Struct):
     provisional: bool  # the run goes on
     memorised: Held | None
     generalised: Held | None
+    intervals: list[Interval]  # in which test accuracy held
+    lost: list[Turn]  # where it ceased to hold, each time
+    regained: list[Turn]
+    plateaus: Plateaus
     series: dict[str, Transition]
     lags: dict[str, dict[Level, Lag | None]]
     phases: Phases
@@ -57,15 +71,19 @@ def _nulls(view: RunView) -> list[NullRecord]:
 
 def answer_emergence(view: RunView) -> EmergenceAnswer:
     """What the checkpoints published so far tell."""
-    found = {
-        name: transition(view.steps, _series(view, name)) for name in (GENERALISATION, *STRUCTURE)
-    }
+    steps, series = view.steps, {n: _series(view, n) for n in (GENERALISATION, *STRUCTURE)}
+    found = {name: transition(steps, values) for name, values in series.items()}
     test, memorised = found[GENERALISATION], view.held("train_accuracy")
+    stretches = intervals(steps, series[GENERALISATION])
     return EmergenceAnswer(
         run=view.manifest.run,
         provisional=view.provisional,
         memorised=memorised,
         generalised=view.held("test_accuracy"),
+        intervals=stretches,
+        lost=losses(stretches),
+        regained=regains(stretches),
+        plateaus=plateaus(steps, series),
         series=found,
         lags={name: _lags(found[name], test) for name in STRUCTURE},
         phases=phases(memorised, test),

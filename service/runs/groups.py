@@ -5,14 +5,16 @@ of a few runs at a time; views of theirs are not kept, so those of the runs that
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from grokprobe.analysis.distributions import Delay, delay
 from grokprobe.analysis.emergence import Held, Lag, Transition
+from grokprobe.analysis.lasting import Turn
 from grokprobe.errors import CheckpointCorrupt, GroupNotFound, RunNotFound
 from grokprobe.store.archive.objects import gather
 from grokprobe.store.archive.reader import RunState
@@ -23,6 +25,8 @@ from service.errors import TooLarge
 from service.runs.emergence import GENERALISATION, STRUCTURE, answer_emergence
 from service.runs.source import Source
 from service.runs.view import RunView
+
+T = TypeVar("T")
 
 
 class MemberRow(msgspec.Struct, frozen=True):
@@ -42,6 +46,7 @@ class MemberRow(msgspec.Struct, frozen=True):
     test_accuracy: float | None
     memorised: Held | None
     generalised: Held | None
+    lost: Turn | None  # the first time that test accuracy ceased to hold
     delay: Delay | None
     transition: Transition
     lags: dict[str, Lag | None]  # of each structure series' midpoint
@@ -92,6 +97,16 @@ class GroupMembers:
         found = await gather(self._row, group.states)
         return [row for row in found if row]
 
+    async def each(self, group: Group, make: Callable[[RunView], T]) -> list[T]:
+        """What is made of each member, read anew; one that was deleted meanwhile is left out."""
+
+        async def one(state: RunState) -> T | None:
+            async with self._turn:
+                view = await self._view(state)
+                return await asyncio.to_thread(make, view) if view else None
+
+        return [made for made in await gather(one, group.states) if made is not None]
+
     async def _from_catalogue(self, name: str) -> list[RunState]:
         runs = await self._source.catalogue.runs(
             limit=MAX_MEMBERS + 1, wanted=RunFilter(group=name)
@@ -134,14 +149,19 @@ class GroupMembers:
         async with self._turn:
             if known := self._current(state):  # somebody else waited for it, too
                 return known
-            try:
-                view = await self._source.view(state.run)
-            except (RunNotFound, CheckpointCorrupt):
+            view = await self._view(state)
+            if view is None:
                 self._kept.drop(state.run)
                 return None
             row = await asyncio.to_thread(_row, view)
         self._kept.keep(state.run, _Kept(_state_of(view), row))
         return row
+
+    async def _view(self, state: RunState) -> RunView | None:
+        """A member as it is now; None if it is no more, or cannot be read."""
+        with suppress(RunNotFound, CheckpointCorrupt):
+            return await self._source.view(state.run)
+        return None
 
     def _current(self, state: RunState) -> MemberRow | None:
         """The kept row of a run that is just as far."""
@@ -182,6 +202,7 @@ def _row(view: RunView) -> MemberRow:
         test_accuracy=measures.get("test_accuracy"),
         memorised=found.memorised,
         generalised=found.generalised,
+        lost=next(iter(found.lost), None),
         delay=delay(found.memorised, found.generalised),
         transition=found.series[GENERALISATION],
         lags={name: found.lags[name]["midpoint"] for name in STRUCTURE},

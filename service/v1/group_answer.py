@@ -16,6 +16,7 @@ from grokprobe.analysis.distributions import (
     signed_distribution,
 )
 from grokprobe.analysis.emergence import Crossing, Held, Lag, Level
+from grokprobe.analysis.lasting import Turn
 from service.formats.tables import Table, about, columns_of, to_json
 from service.runs.emergence import STRUCTURE
 from service.runs.groups import MemberRow
@@ -50,6 +51,7 @@ EXACT = 2**53  # whole numbers up to here are floats, too
 RECORDS: dict[str, type[msgspec.Struct]] = {
     "memorised": Held,
     "generalised": Held,
+    "lost": Turn,
     "delay": Delay,
     **dict.fromkeys(LEVELS, Crossing),
     **{f"{name}_lag": Lag for name in STRUCTURE},

@@ -8,28 +8,34 @@ from litestar import Response, get
 from litestar.params import PathParameter
 
 from grokprobe.analysis import ANALYSIS_VERSION
-from service.context import FromContext
+from grokprobe.analysis.precursors.study import Study, study
+from grokprobe.store.records import sha256
+from grokprobe.studies import member_of, study_bytes
+from service.context import Context, FromContext
 from service.formats.registry import TABLE
 from service.formats.tables import Table
 from service.http.asgi import AnyRequest, AnyResponse
 from service.http.caching import weak_tag
-from service.http.openapi import OF_A_GROUP, offering
+from service.http.openapi import OF_A_GROUP, documented, offering
 from service.http.preconditions import Reply, SettledRequest
 from service.http.queries import in_order
 from service.http.responses import respond
 from service.runs.groups import Group, MemberRow
 from service.v1.group_answer import GroupEmergenceAnswer, answer_group, table_of_group
+from service.v1.precursor_table import table_of_study
 
 GroupPath = Annotated[str, PathParameter(description="The group's name.")]
 
 
-def _headers(request: AnyRequest, reply: Reply, group: Group, arithmetic: str) -> dict[str, str]:
+def _headers(
+    request: AnyRequest, what: str, reply: Reply, group: Group, arithmetic: str
+) -> dict[str, str]:
     """The ETag, from how far the members are: nothing has been read for it.
 
     Never kept unasked, though all may have ended: another member may be published at any time.
     """
     rest = [item for item in in_order(request) if item[0] != "format"]
-    question = (group.name, sorted(rest), reply.format.name)
+    question = (what, group.name, sorted(rest), reply.format.name)
     made_of = (ANALYSIS_VERSION, arithmetic, question, group.states)
     return {"ETag": weak_tag(msgspec.json.encode(made_of)), "Cache-Control": "no-cache"}
 
@@ -55,7 +61,7 @@ async def get_group_emergence(
     A member that has not generalised is later than it was watched: counted as censored, in no mean.
     """
     found = await context.members.group(group)
-    headers = _headers(request, request.reply, found, context.runtime.arithmetic)
+    headers = _headers(request, "emergence", request.reply, found, context.runtime.arithmetic)
     answer_headers = {**request.reply.headers, **headers}
     unchanged: AnyResponse | None = request.reply.not_modified(answer_headers)
     if unchanged:
@@ -63,3 +69,38 @@ async def get_group_emergence(
     rows = await context.members.rows(found)
     answer, table = await asyncio.to_thread(_answer, group, rows)
     return await respond(request.reply, answer, table, headers=headers)
+
+
+@get(
+    "/groups/{group:str}/precursors",
+    summary="What moves before the runs of a group generalise",
+    tags=["groups"],
+    **offering(TABLE, {**OF_A_GROUP, **documented(422)}),
+)
+async def get_precursors(
+    request: SettledRequest,
+    context: FromContext,
+    group: GroupPath,
+) -> Response[Study]:
+    """How long before generalisation each series crosses its own threshold, and false alarms.
+
+    Thresholds are chosen on the members of every other seed and judged on the rest.
+    """
+    found = await context.members.group(group)
+    headers = _headers(request, "precursors", request.reply, found, context.runtime.arithmetic)
+    unchanged: AnyResponse | None = request.reply.not_modified({**request.reply.headers, **headers})
+    if unchanged:
+        return unchanged
+    identity = sha256(msgspec.json.encode((ANALYSIS_VERSION, group, found.states)))
+    answer = await context.derived.get(
+        identity, "precursors", Study, lambda: _study(context, found)
+    )
+    return await respond(request.reply, answer, table_of_study(answer), headers=headers)
+
+
+async def _study(context: Context, group: Group) -> Study:
+    """Read all series of all members, and judge them."""
+    need = study_bytes(sum(state.checkpoint_count for state in group.states))
+    async with context.inference.memory.reserve(need, f"the series of group {group.name!r}"):
+        members = await context.members.each(group, lambda view: member_of(view.contents))
+        return await asyncio.to_thread(study, group.name, members)

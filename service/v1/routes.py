@@ -42,6 +42,7 @@ V1 = [
     emergence.get_emergence,
     events.get_events,
     groups.get_group_emergence,
+    groups.get_precursors,
     compare.compare,
     drift.get_drift,
 ]

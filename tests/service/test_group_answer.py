@@ -14,10 +14,21 @@ from tests.service.test_api_formats import READERS
 
 def row(run: str, config: dict[str, Any]) -> MemberRow:
     """A member without a checkpoint."""
-    lags = dict.fromkeys(STRUCTURE)
-    nothing = Transition(rise=None)
     return MemberRow(
-        run, 0, "running", 0, None, config, None, None, None, None, None, nothing, lags
+        run=run,
+        seed=0,
+        status="running",
+        checkpoint_count=0,
+        latest_step=None,
+        config=config,
+        train_accuracy=None,
+        test_accuracy=None,
+        memorised=None,
+        generalised=None,
+        lost=None,
+        delay=None,
+        transition=Transition(rise=None),
+        lags=dict.fromkeys(STRUCTURE),
     )
 
 

@@ -307,7 +307,15 @@ def target(rng: random.Random) -> str:
             f"/v2/models/{run}{rng.choice(OF_MODELS)}",
             f"/v2/repository/models/{run}/{rng.choice(['load', 'unload'])}",
             "/v1/compare",
-            rng.choice(["/v1/runs", "/v2", "/v2/repository/index", "/v1/groups/all/emergence"]),
+            rng.choice(
+                [
+                    "/v1/runs",
+                    "/v2",
+                    "/v2/repository/index",
+                    "/v1/groups/all/emergence",
+                    "/v1/groups/all/precursors",
+                ]
+            ),
             rng.choice(["/livez", "/readyz", "/metrics", "/schema", "/schema/openapi.json"]),
             rng.choice(
                 ["/../canary/secret", "//canary/secret", "/schema/../../canary/secret", "*"]

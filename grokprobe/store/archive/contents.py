@@ -16,6 +16,7 @@ from grokprobe.store.decoding import check_of_run
 from grokprobe.store.records import (
     CheckpointManifest,
     Completion,
+    Measure,
     RunManifest,
     sha256,
     status_of,
@@ -59,6 +60,16 @@ class Contents:
         checkpoints = {s: c and c._replace(data=b"") for s, c in self.checkpoints.items()}
         lean = self.run._replace(data=b"")
         return replace(self, run=lean, completion=ended, checkpoints=checkpoints)
+
+    @property
+    def measures(self) -> dict[int, dict[str, Measure]]:
+        """All that is stored of each checkpoint, by step; those of the keys once it has ended."""
+        found: dict[int, dict[str, Measure]]
+        found = {step: {**c.record.measures} for step, c in self.checkpoints.items() if c}
+        for row in self.completion.record.checkpoints if self.completion else ():
+            if row.step in found:
+                found[row.step] = {**row.measures, **found[row.step]}
+        return found
 
     def holds(self, before: "Contents") -> bool:
         """Whether it is that very run, with all that it had before."""

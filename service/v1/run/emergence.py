@@ -22,6 +22,7 @@ class CrossingRow(msgspec.Struct):
 
     series: str
     rise: float | None
+    plateau: bool | None  # reached at the last checkpoint
     level: Level
     step: float | None
     low: int | None
@@ -59,6 +60,7 @@ def _rows(answer: EmergenceAnswer) -> list[CrossingRow]:
         CrossingRow(
             name,
             found.rise,
+            answer.plateaus.series[name].reached,
             level,
             *_cells(Crossing, getattr(found, level)),
             *_cells(Lag, answer.lags.get(name, {}).get(level)),
