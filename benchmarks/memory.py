@@ -61,28 +61,29 @@ def solved(p: int, width: int) -> dict[str, NDArray[np.float32]]:
     return {name: weight.astype(np.float32) for name, weight in weights.items()}
 
 
-def publish(home: str, name: str) -> None:
-    """One checkpoint and the end of a run, and what each took, in this process."""
-    config = load_config(preset(name), [f"task.modulus={MAX_MODULUS}"])
+def publish(home: str, name: str, modulus: int = MAX_MODULUS, steps: Sequence[int] = (0,)) -> None:
+    """Checkpoints and the end of a run, and what each took, in this process."""
+    config = load_config(preset(name), [f"task.modulus={modulus}"])
     grid, settings = draw(config.task), Settings(home=home)
-    network = make_network(config.model, MAX_MODULUS, 0)
-    graph = Graph(export_graph(network, grid.sample()), name, grid.task)
-    weights = {key: value.detach().numpy() for key, value in network.named_parameters()}
-    if name == "gromov":
-        weights = solved(MAX_MODULUS, weights["W_in"].shape[1])
-    model = graph.fill(weights, 0)
-    exported = Exported(0, model, graph.opset, weight_norms(weights))
+    networks = [make_network(config.model, modulus, step) for step in steps]
+    graph = Graph(export_graph(networks[0], grid.sample()), name, grid.task)
     torch.set_num_threads(1)
     with Worker() as worker, opened_backends(worker, settings) as backends:
         manifest = describe_run(name, config, grid)
         publication = Publication(backends, manifest, grid, TextReporter(Console(quiet=True)))
         worker.call(publication.create)
         worker.call(publication.begin)
-        before, began = peak_mib(), time.perf_counter()
-        worker.call(publication.publish_model, exported, open_session(model))
-        tell(f"{name}: a checkpoint published (before: {before} MiB)", began, peak_mib())
+        for step, network in zip(steps, networks, strict=True):
+            weights = {key: value.detach().numpy() for key, value in network.named_parameters()}
+            if name == "gromov":
+                weights = solved(modulus, weights["W_in"].shape[1])
+            model = graph.fill(weights, step)
+            exported = Exported(step, model, graph.opset, weight_norms(weights))
+            before, began = peak_mib(), time.perf_counter()
+            worker.call(publication.publish_model, exported, open_session(model))
+            tell(f"{name}: a checkpoint published (before: {before} MiB)", began, peak_mib())
         began = time.perf_counter()
-        worker.call(publication.complete, "complete", 0)
+        worker.call(publication.complete, "complete", steps[-1])
         tell(f"{name}: its run ended", began, peak_mib())
 
 

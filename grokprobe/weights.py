@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from grokprobe.errors import CheckpointCorrupt
-from grokprobe.safety.check import check_model
+from grokprobe.safety.check import check_finite, checked_graph
 
 Weights = Mapping[str, NDArray[Any]]
 
@@ -18,11 +18,15 @@ Weights = Mapping[str, NDArray[Any]]
 def read_weights(data: bytes, where: str, modulus: int) -> dict[str, NDArray[Any]]:
     """The parameters of a model, in the order of its file.
 
-    Raises CheckpointCorrupt for a file that is not safe to load, or a parameter that is none.
+    Raises CheckpointCorrupt for a file that is not safe to load, or a parameter that is none. In a
+    model that was exported here each is learnt, and finite; another may have a mask of infinities.
     """
-    check_model(data, where, modulus)
-    tensors = onnx.load_model_from_string(data).graph.initializer
-    return {tensor.name: _array(tensor, where) for tensor in tensors}
+    graph, bounds = checked_graph(data, where, modulus)
+    weights = {tensor.name: _array(tensor, where) for tensor in graph.initializer}
+    if bounds.is_ours:
+        for name, array in weights.items():
+            check_finite(array, where, f"parameter {name}")
+    return weights
 
 
 def _array(tensor: onnx.TensorProto, where: str) -> NDArray[Any]:
@@ -32,6 +36,8 @@ def _array(tensor: onnx.TensorProto, where: str) -> NDArray[Any]:
     """
     try:
         array = numpy_helper.to_array(tensor)
+        if array.dtype.kind == "V":  # bfloat16 and smaller ones, which numpy has not
+            array = array.astype(np.float32)
     except (ValueError, TypeError, LookupError, ArithmeticError, MemoryError, AssertionError):
         array = np.empty(0, dtype=np.object_)
     if array.dtype.kind not in "fiub":

@@ -170,8 +170,8 @@ class MemoryBusy(GrokprobeError):
 
 
 class Overloaded(GrokprobeError):
-    """Too many requests are in flight; `retry_after_s` says when to come back."""
+    """Too many requests are in flight, of a kind; `retry_after_s` says when to come back."""
 
-    def __init__(self, in_flight: int, retry_after_s: int) -> None:
-        super().__init__(f"{in_flight} requests are in flight; try again in {retry_after_s} s")
+    def __init__(self, in_flight: int, retry_after_s: int, kind: str = "requests") -> None:
+        super().__init__(f"{in_flight} {kind} are in flight; try again in {retry_after_s} s")
         self.retry_after_s = retry_after_s

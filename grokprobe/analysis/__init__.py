@@ -2,4 +2,4 @@
 
 # Raised by every change of a formula, or of the form of an answer: what a numbered checkpoint
 # determines is kept by clients for a year, and results in Redis.
-ANALYSIS_VERSION = 4
+ANALYSIS_VERSION = 5

@@ -138,6 +138,11 @@ class Powers:
         """The sum of the `count` largest shares."""
         return None if self.share is None else float(np.sort(self.share)[::-1][:count].sum())
 
+    def top_share_with_constant(self, count: int) -> float | None:
+        """The same with the constant among the parts and in their sum; None for a zero matrix."""
+        share = shares([self.constant_power, *self.power])
+        return None if share is None else float(np.sort(share)[::-1][:count].sum())
+
 
 @dataclass(frozen=True)
 class Spectrum(Powers):

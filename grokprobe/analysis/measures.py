@@ -46,6 +46,18 @@ def predictions(logits: ArrayLike) -> Residues:
     return highest
 
 
+def quantile(ascending: Array, level: float) -> float:
+    """The quantile of sorted values (n,), n at least 1, at a level 0..1.
+
+    Linear between neighbours, at the position level (n - 1) (Hyndman and Fan 1996, type 7).
+    """
+    position = level * (len(ascending) - 1)
+    below = int(position)
+    above = min(below + 1, len(ascending) - 1)
+    part = position - below
+    return float((1 - part) * ascending[below] + part * ascending[above])
+
+
 def circularity(rows: ArrayLike) -> float | None:
     """How much of each of the first 4 principal components is one frequency, 0..1; their mean.
 
@@ -54,13 +66,23 @@ def circularity(rows: ArrayLike) -> float | None:
     components. It falls when several circles of similar power mix in the components. Source: Zhong
     et al. 2023, appendix.
     """
+    return circularity_of(*principal_components(rows))
+
+
+def principal_components(rows: ArrayLike) -> tuple[Array, Array]:
+    """Of centred rows (n, width): components (n, c) of unit norm, and singular values (c,)."""
     M = np.asarray(rows, dtype=np.float64)
-    if min(M.shape) < COMPONENTS:
-        return None
     left, values, _ = np.linalg.svd(M - M.mean(axis=0), full_matrices=False)
-    if values[COMPONENTS - 1] < NEGLIGIBLE:
+    return left, values
+
+
+def circularity_of(left: Array, values: Array) -> float | None:
+    """`circularity` by `principal_components`."""
+    if len(values) < COMPONENTS or values[COMPONENTS - 1] < NEGLIGIBLE:
         return None
-    cosine, sine = (rows[: (len(M) - 1) // 2] @ left[:, :COMPONENTS] for rows in basis(len(M)))
+    cosine, sine = (
+        rows[: (len(left) - 1) // 2] @ left[:, :COMPONENTS] for rows in basis(len(left))
+    )
     energy = cosine**2 + sine**2
     return float(np.minimum(energy, 1.0).max(axis=0).mean())
 

@@ -5,40 +5,17 @@ measure is None where the checkpoint lacks what it needs: an output of the model
 an operation that has it.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
 
 from grokprobe.analysis.fourier import Spectrum
 from grokprobe.analysis.irreps import IrrepSpectrum
-from grokprobe.analysis.probe import KeyedProbe, Probe
-
-Value = float | dict[str, float] | None  # a scalar, or one value a key frequency
-
-Need = Literal[
-    "split",  # which pairs were trained on
-    "embedding",
-    "embedding_b",
-    "neurons",
-    "neuron_logit_map",  # outputs of the model; logits it always has
-    "frequencies",  # a basis of frequencies: not s5
-    "direction",  # an answer that is the sum or the difference in the basis
-    "keys",  # a set of key frequencies, not empty
-    "weights",
-    "gradients",  # only the trainer has these two: no function here
-]
-
-
-@dataclass(frozen=True)
-class MeasureDefinition:
-    """A row: either function gives the value; neither, if it needs weights or gradients."""
-
-    name: str
-    meaning: str
-    needs: tuple[Need, ...] = ()
-    of_outputs: Callable[[Probe], float | None] | None = None
-    of_keys: Callable[[KeyedProbe], Value] | None = None
-    in_rows: bool = False  # a column of the lists of checkpoints, and of a trajectory by default
+from grokprobe.analysis.measuring.definitions import MeasureDefinition, Need, Value
+from grokprobe.analysis.measuring.keyed_probe import KeyedProbe
+from grokprobe.analysis.measuring.log_probabilities import LOG_PROBABILITIES
+from grokprobe.analysis.measuring.rank_measures import RANKS, RANKS_BY_REQUEST
+from grokprobe.analysis.probe import Probe
+from grokprobe.analysis.representations.rows import OF_REPRESENTATIONS
+from grokprobe.analysis.waves.rows import OF_WAVES
 
 
 def _gini(found: Spectrum | IrrepSpectrum | None) -> float | None:
@@ -125,6 +102,7 @@ MEASURES = (
         ("neurons", "frequencies"),
         lambda probe: n.mean_fve if (n := probe.read_neurons) else None,
     ),
+    *OF_WAVES,
     MeasureDefinition(
         "circularity",
         "how much of each of the first 4 principal components is one frequency, mean",
@@ -160,6 +138,8 @@ MEASURES = (
         "standard error of `gradient_symmetricity` over its triples",
         ("gradients",),
     ),
+    *RANKS,
+    *LOG_PROBABILITIES,
     MeasureDefinition(
         "key_share",
         "share of the embedding's power in the key frequencies",
@@ -203,6 +183,8 @@ MEASURES = (
         ("keys", "direction", "split"),
         of_keys=lambda keyed: keyed.excluded_per_key,
     ),
+    *RANKS_BY_REQUEST,
+    *OF_REPRESENTATIONS,
 )
 
 
@@ -216,8 +198,8 @@ KEY_MEASURES = names_that_need("keys")
 
 
 def measures(probe: Probe) -> dict[str, float | None]:
-    """Every measure of a checkpoint's outputs, by name: those without keys and gradients."""
-    return {m.name: m.of_outputs(probe) for m in MEASURES if m.of_outputs}
+    """Every measure of a checkpoint's outputs that is published, by name: without keys."""
+    return {m.name: m.of_outputs(probe) for m in MEASURES if m.of_outputs and not m.by_request}
 
 
 def key_measures(probe: Probe, keys: Sequence[int]) -> dict[str, Value]:

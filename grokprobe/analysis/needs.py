@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 
 from grokprobe.analysis.outputs import ROWS
 from grokprobe.analysis.readings import Reading
+from grokprobe.analysis.representations.ridge import FOLDS
 
 SINGLE, DOUBLE = 4, 8
 SMALL = 2**20  # whatever is not an array of p^2 numbers or more
@@ -50,6 +51,10 @@ def reading_bytes(
         total += 12 * DOUBLE * square  # two sums, the basis, and one a centred and squared
     if "neurons" in readings:
         total += (12 * p * widths.get("neurons", 0) + 4 * square) * DOUBLE
+    if "gram" in readings:
+        # Products of the columns, those of a block, centred, and what their eigenvalues take.
+        total += 6 * DOUBLE * widths.get("neurons", 0) ** 2
+        total += 2 * DOUBLE * (rows + p) * widths.get("neurons", 0)
     if keys:
         total += (14 * square + 8 * keys * p) * DOUBLE
     if "train_rows" in readings:
@@ -60,3 +65,15 @@ def reading_bytes(
 def train_rows_bytes(p: int, train_pairs: int) -> int:
     """The logits of the train pairs, held in float32."""
     return SINGLE * p * train_pairs
+
+
+def readout_bytes(p: int, width: int, rows: int = ROWS, ahead: int = 0) -> int:
+    """All that a linear readout of features of this width takes (representations/ridge.py).
+
+    Sums of each fold and of all, one fit at a time, the weights of each; the rows of one fold in
+    float64, and their scores.
+    """
+    square, table = width * width, p * width
+    sums = (FOLDS + 6) * square + (2 * FOLDS + 6) * table
+    total = SMALL + block_bytes(p, {"features": width}, rows, ahead)
+    return total + DOUBLE * (sums + rows * (3 * width + p) + 10 * p * p)

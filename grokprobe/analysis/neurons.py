@@ -8,6 +8,7 @@ neuron's, or rounding error. Source: docs/maths.md, "Neurons"; Nanda et al. 2023
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,12 @@ class NeuronSums:
         return means
 
     @property
+    def means_b(self) -> Array:
+        """The mean of each neuron over a, for each b, (n, neurons)."""
+        means: Array = self._sums[1] / self._sums.shape[1]
+        return means
+
+    @property
     def energy(self) -> Array:
         """The centred energy of each neuron, (neurons,)."""
         means = self.means
@@ -98,14 +105,14 @@ class NeuronSums:
         energy: Array = self._energy + len(means) * spread
         return energy
 
-    @property
+    @cached_property
     def explained(self) -> Array:
-        """FVE of each neuron, (frequencies, neurons)."""
+        """FVE of each neuron, (frequencies, neurons), once all activations have been taken."""
         of_a, of_b, of_sums, of_differences = self._sums
-        share, energy = _power(of_sums) + _power(of_differences), self.energy
+        share, energy = column_power(of_sums) + column_power(of_differences), self.energy
         if len(of_a) % 2 == 0:
             share[-1] /= 2  # (-1)^(a+b) = (-1)^(a-b): one term, cc, seen twice
-        share = (_power(of_a) + _power(of_b) + share) / len(of_a)
+        share = (column_power(of_a) + column_power(of_b) + share) / len(of_a)
         share /= np.where(energy > 0, energy, 1.0)
         return share
 
@@ -122,7 +129,7 @@ class NeuronSums:
         )
 
 
-def _power(sums: Array) -> Array:
+def column_power(sums: Array) -> Array:
     """Power of each column of (n, neurons) at each frequency: (frequencies, neurons)."""
     cosine, sine = basis(len(sums))
     power: Array = (cosine @ sums) ** 2 + (sine @ sums) ** 2

@@ -1,4 +1,4 @@
-"""One checkpoint, read from its outputs over all pairs: what measures are made of, its keys.
+"""One checkpoint, read from its outputs over all pairs: what measures are made of.
 
 The outputs are read some rows at a time and never held whole (outputs.py): a `Reading` takes the
 pairs of one a after another and keeps sums. The first that is asked for reads the outputs, and
@@ -16,18 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grokprobe.analysis import measures as scalars
-from grokprobe.analysis import progress
 from grokprobe.analysis.basis import Basis, basis_of
-from grokprobe.analysis.fourier import Array, Spectrum, key_share
+from grokprobe.analysis.fourier import Array, Spectrum
 from grokprobe.analysis.irreps import IrrepSpectrum
 from grokprobe.analysis.logits import LogitCoefficients, LogitSums
 from grokprobe.analysis.measures import PairFigures
 from grokprobe.analysis.neurons import Neurons, NeuronSums
 from grokprobe.analysis.outputs import Outputs, PairOutputs, slabs
 from grokprobe.analysis.pairs.answers import PairAnswers
-from grokprobe.analysis.readings import EVERYTHING, Reading, TrainRows, by_element, sweep
+from grokprobe.analysis.ranks import Gram
+from grokprobe.analysis.readings import EVERYTHING, OUTPUT_OF, Reading, TrainRows, by_element, sweep
 from grokprobe.analysis.spectra import spectrum_of
+from grokprobe.analysis.waves.reading import Waves, read_waves
 from grokprobe.task import UNDEFINED, Mask, Residues, Task, answers
+
+Part = Literal["train", "test"]  # of the split
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,10 @@ class Probe:
     """A checkpoint: its outputs by pair, and those with a row for each residue.
 
     Of all pairs `logits` (p*p, p) and `neurons` (p*p, d_mlp); embedding (p, d_model),
-    neuron_logit_map (p, d_mlp), embedding_b (p, d_model) where operand b has a table of its own;
-    None, or not among the outputs, where the model does not offer them. `train` (p*p,) is None
-    where the split is unknown.
+    neuron_logit_map (p, d_mlp), embedding_b (p, d_model) where operand b has a table of its own,
+    effective_embedding (p, d_mlp) of an MLP, effective_embedding_b where b has another; None, or
+    not among the outputs, where the model does not offer them. `train` (p*p,) is None where the
+    split is unknown.
     """
 
     task: Task
@@ -46,6 +50,8 @@ class Probe:
     embedding: Outputs | None = None
     neuron_logit_map: Outputs | None = None
     embedding_b: Outputs | None = None
+    effective_embedding: Outputs | None = None
+    effective_embedding_b: Outputs | None = None
     together: Sequence[Reading] = EVERYTHING
 
     @cached_property
@@ -65,27 +71,27 @@ class Probe:
         return known
 
     @cached_property
-    def _readings(self) -> dict[Reading, Any]:
-        """What has been read of all pairs so far."""
+    def kept(self) -> dict[str, Any]:
+        """The readings made so far, and what measures have computed for each other, by name."""
         return {}
 
     def _read(self, wanted: Reading) -> Any:
         """A reading that is there or can be made; None where it cannot."""
-        if wanted not in self._readings:
-            new = {name for name in (wanted, *self.together) if name not in self._readings}
+        if wanted not in self.kept:
+            new = {name for name in (wanted, *self.together) if name not in self.kept}
             made = {name: self._empty(name) for name in sorted(new)}
             there = {name: reading for name, reading in made.items() if reading is not None}
             sweep(self.outputs, self.basis, self.task.modulus, there)
-            self._readings.update(made)
-        return self._readings[wanted]
+            self.kept.update(made.items())
+        return self.kept[wanted]
 
     def _empty(self, name: Reading) -> Any:
         """A reading that has read nothing yet; None where it cannot be made."""
-        names, basis = self.outputs.names, self.basis
-        if name == "neurons":
-            return NeuronSums(basis.order) if "neurons" in names and basis.cyclic else None
-        if "logits" not in names:
+        basis, of_neurons = self.basis, OUTPUT_OF[name] == "neurons"
+        if OUTPUT_OF[name] not in self.outputs.names or (name == "neurons" and not basis.cyclic):
             return None
+        if of_neurons:
+            return Gram() if name == "gram" else NeuronSums(basis.order)
         if name in ("answers", "figures"):
             is_short = name == "answers"
             return PairAnswers(self.answers) if is_short else PairFigures(self.answers, self.train)
@@ -121,12 +127,17 @@ class Probe:
         """Whether the largest logit of each known pair is the answer's; ties: the lowest class."""
         return self._figures.hits[self.known]
 
-    def mean(self, values: NDArray[Any], part: Literal["train", "test"]) -> float | None:
-        """The mean of values of the known pairs over a part of the split; None for an empty one."""
+    def of_part(self, part: Part, values: NDArray[Any]) -> NDArray[Any]:
+        """Values of the known pairs over a part of the split; none where it is unknown."""
         if self.train is None:
-            return None
-        mask = self.train[self.known] == (part == "train")
-        return float(np.mean(values[mask])) if mask.any() else None
+            return values[:0]
+        found: NDArray[Any] = values[self.train[self.known] == (part == "train")]
+        return found
+
+    def mean(self, values: NDArray[Any], part: Part) -> float | None:
+        """The mean of values of the known pairs over a part of the split; None for an empty one."""
+        found = self.of_part(part, values)
+        return float(np.mean(found)) if found.size else None
 
     @property
     def sums(self) -> LogitSums | None:
@@ -139,16 +150,14 @@ class Probe:
         """The train pairs over the group's elements, (n, n)."""
         if self.train is None:
             return None
-        p, kept = self.task.modulus, self.basis.residues
-        return self.train.reshape(p, p)[np.ix_(kept, kept)]
+        return self.train.reshape(2 * (self.task.modulus,))[np.ix_(*2 * (self.basis.residues,))]
 
     def train_rows(self, train: NDArray[np.bool_]) -> Iterator[tuple[int, Array]]:
         """Each element of a with the logits (pairs, n) of its train pairs, (n, n).
 
         Those that are held, if they have been read, else computed once more.
         """
-        held: TrainRows | None = self._readings.get("train_rows")
-        if held is not None:
+        if (held := self.kept.get("train_rows")) is not None:
             yield from held
             return
         for first, [logits] in slabs(self.outputs, ["logits"], self.task.modulus):
@@ -172,6 +181,22 @@ class Probe:
         sums = self.neuron_sums
         return sums.neurons if sums else None
 
+    @cached_property
+    def neuron_singular_values(self) -> Array | None:
+        """Of the activations over all pairs, each neuron centred; None without such an output."""
+        gram: Gram | None = self._read("gram")
+        return gram.singular_values if gram else None
+
+    @cached_property
+    def waves(self) -> Waves | None:
+        """What each neuron reads and writes at its frequency; None where `read_neurons` is."""
+        sums, found = self.neuron_sums, self.read_neurons
+        if sums is None or found is None:
+            return None
+        outputs = self.effective_embedding, self.effective_embedding_b, self.neuron_logit_map
+        rows = [None if matrix is None else self.basis.rows(matrix) for matrix in outputs]
+        return read_waves(sums, found, self.basis.direction, *rows)
+
     def spectrum(self, matrix: Outputs | None) -> Spectrum | IrrepSpectrum | None:
         """The spectrum of an output with one row a residue; None where it is not on offer."""
         return None if matrix is None else spectrum_of(self.basis, self.basis.rows(matrix))
@@ -181,20 +206,30 @@ class Probe:
         """The spectrum of the embedding."""
         return self.spectrum(self.embedding)
 
+    @cached_property
+    def _components(self) -> tuple[Array, Array] | None:
+        """The principal components of the embedding with their singular values."""
+        if self.embedding is None:
+            return None
+        return scalars.principal_components(self.basis.rows(self.embedding))
+
+    @property
+    def embedding_singular_values(self) -> Array | None:
+        """Of the embedding, its mean row taken out; None where the model does not offer it."""
+        return self._components[1] if self._components else None
+
     @property
     def circularity(self) -> float | None:
         """`circularity` of the embedding, operand a's; None where rows have no frequencies."""
-        return self._circularity(self.embedding)
+        of_rows = self._components if self.basis.cyclic else None
+        return scalars.circularity_of(*of_rows) if of_rows else None
 
     @property
     def circularity_b(self) -> float | None:
         """`circularity` of operand b's own embedding; None where it has none."""
-        return self._circularity(self.embedding_b)
-
-    def _circularity(self, matrix: Outputs | None) -> float | None:
-        if matrix is None or not self.basis.cyclic:
+        if self.embedding_b is None or not self.basis.cyclic:
             return None
-        return scalars.circularity(self.basis.rows(matrix))
+        return scalars.circularity(self.basis.rows(self.embedding_b))
 
     @property
     def distance_irrelevance(self) -> float | None:
@@ -208,39 +243,3 @@ class Probe:
         if self.train is None or not self.train.any():
             return None
         return float(np.mean(self._figures.is_collapsed[self.train]))
-
-
-@dataclass(frozen=True)
-class KeyedProbe:
-    """A checkpoint with a set of key frequencies, which may be empty."""
-
-    probe: Probe
-    keys: Sequence[int]
-
-    @cached_property
-    def restricted(self) -> progress.Restricted | None:
-        """The losses of the key frequencies alone."""
-        sums = self.probe.sums if self.keys else None
-        if sums is None:
-            return None
-        return progress.restricted(sums, self.keys, self.probe.train_elements)
-
-    @cached_property
-    def excluded(self) -> progress.Excluded | None:
-        """The losses of the train pairs without the key frequencies."""
-        train, sums = self.probe.train_elements, self.probe.sums if self.keys else None
-        if sums is None or train is None:
-            return None
-        return progress.excluded(self.probe.train_rows(train), sums, self.keys, train)
-
-    @property
-    def key_share(self) -> float | None:
-        """The share of the embedding's power in the key frequencies."""
-        spectrum = self.probe.embedding_spectrum
-        return None if spectrum is None else key_share(spectrum.power, self.keys)
-
-    @property
-    def excluded_per_key(self) -> dict[str, float] | None:
-        """The losses of the train pairs without one key frequency at a time."""
-        found = self.excluded
-        return None if found is None else {str(k): loss for k, loss in found.per_key.items()}

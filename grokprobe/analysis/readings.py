@@ -1,7 +1,8 @@
 """What is read of all pairs in one pass: which readings there are, and the pass.
 
-A reading takes the pairs of one a after another and keeps sums of them (`LogitSums`, `NeuronSums`),
-a figure of each pair (`PairFigures`, `PairAnswers`), or the rows of train pairs (`TrainRows`).
+A reading takes the pairs of one a after another and keeps sums of them (`LogitSums`, `NeuronSums`,
+`Gram`), a figure of each pair (`PairFigures`, `PairAnswers`), or the rows of train pairs
+(`TrainRows`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,8 +15,8 @@ from grokprobe.analysis.basis import Basis
 from grokprobe.analysis.fourier import Array
 from grokprobe.analysis.outputs import Outputs, PairOutputs, slabs
 
-Reading = Literal["figures", "answers", "sums", "train_rows", "neurons"]
-OF_EACH_PAIR: tuple[Reading, ...] = ("figures", "answers")
+Reading = Literal["figures", "answers", "sums", "train_rows", "neurons", "gram"]
+OF_EACH_PAIR: tuple[Reading, ...] = ("figures", "answers", "gram")
 EVERYTHING: tuple[Reading, ...] = ("figures", "sums", "neurons")
 OUTPUT_OF: dict[Reading, str] = {
     "figures": "logits",
@@ -23,6 +24,7 @@ OUTPUT_OF: dict[Reading, str] = {
     "sums": "logits",
     "train_rows": "logits",
     "neurons": "neurons",
+    "gram": "neurons",
 }
 
 

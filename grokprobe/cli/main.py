@@ -118,11 +118,15 @@ def verify(run: str | None) -> int:
 
 @commands.command()
 @click.argument("group")
-def study(group: str) -> int:
-    """Tell how long before generalisation each series moves, over the runs of GROUP."""
+@click.option("--with", "asked", metavar="NAMES", help="Measures by request, with commas; or all.")
+@click.pass_context
+def study(context: click.Context, group: str, asked: str | None) -> int:
+    """Tell how long before generalisation each series moves."""
+    if asked:
+        check_installed(context.command_path, "service")
     from grokprobe.cli.study import print_study
 
-    return finish(lambda settings: print_study(settings, group))
+    return finish(lambda settings: print_study(settings, group, asked))
 
 
 @commands.command()

@@ -1,25 +1,32 @@
 """`grokprobe study`: how long before generalisation each series of a group's runs moves."""
 
+import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from grokprobe.analysis.fourier import frequencies
-from grokprobe.analysis.measures_table import MEASURES, MeasureDefinition
+from grokprobe.analysis.measures_table import MEASURES
+from grokprobe.analysis.measuring.definitions import MeasureDefinition
+from grokprobe.analysis.measuring.keyed_probe import KeyedProbe
+from grokprobe.analysis.measuring.requested import BY_REQUEST
 from grokprobe.analysis.outputs import Outputs, WholeOutputs
 from grokprobe.analysis.precursors.study import Half, Judgement, Precursor, Study, study
-from grokprobe.analysis.probe import KeyedProbe, Probe
-from grokprobe.errors import GroupNotFound
+from grokprobe.analysis.probe import Probe
+from grokprobe.cli.programs import command_line, environment
+from grokprobe.errors import GroupNotFound, InvalidInput
 from grokprobe.settings import Settings
 from grokprobe.store.archive.contents import Contents, read_contents
 from grokprobe.store.archive.opening import open_store
 from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.records import RunManifest, task_of
-from grokprobe.studies import member_of
+from grokprobe.studies import Requested, lacking, member_of, read_requested
 from grokprobe.task import split
 
+# By request, of one number each: a measure of many is no series.
+SERIES = [name for name, measure in BY_REQUEST.items() if measure.of_outputs]
 REPEATS = 3
 KEYS = 5  # a solved network has about as many
 WIDTHS = {"d_model": 128, "d_mlp": 512}  # where an architecture does not say
@@ -29,26 +36,66 @@ COLUMNS = (
 )
 
 
-async def print_study(settings: Settings, group: str) -> int:
-    """Print a table with a row for each series, judged on the half that did not choose."""
+async def print_study(settings: Settings, group: str, asked: str | None) -> int:
+    """Print a table with a row for each series, judged on the half that did not choose.
+
+    With the measures by request that are asked for, computed where they are not kept.
+    """
+    names = _names(asked)
     archive = ArchiveReader(open_store(settings))
     groups = await archive.groups()
     if group not in groups:
         raise GroupNotFound(group, sorted(groups))
     contents = [await read_contents(archive, run) for run in groups[group]]
-    found = study(group, [member_of(one) for one in contents])
-    for line in lines(found, milliseconds(contents[0])):
+    if names and (status := await _measure(settings, contents, names)):
+        return status
+    members = [member_of(one, _kept(settings, one, names)) for one in contents]
+    found = study(group, members)
+    costs = milliseconds(contents[0], {one.series for one in found.series})
+    for line in lines(found, costs, [name for name in SERIES if name not in names]):
         print(line)
     return 0
 
 
-def lines(found: Study, costs: dict[str, float]) -> Iterator[str]:
-    """The study as Markdown, with what each series takes by itself on this machine."""
+def _names(asked: str | None) -> list[str]:
+    """The measures by request that are asked for. Raises InvalidInput for one that is no series."""
+    names = [*SERIES] if asked == "all" else list(dict.fromkeys(asked.split(",") if asked else ()))
+    for name in names:
+        if name not in SERIES:
+            choices = f"is neither all nor one of {', '.join(SERIES)}, which are by request"
+            raise InvalidInput("--with", f"{name[:60]!r} {choices}")
+    return names
+
+
+async def _measure(settings: Settings, contents: Sequence[Contents], names: list[str]) -> int:
+    """Have the service's code compute what is not kept, in a process; its exit status."""
+    home = settings.home_path
+    runs = [c.name for c in contents if lacking(c, read_requested(home, c), names)]
+    if not runs:
+        return 0
+    command = command_line("service.measuring", ",".join(names), *runs)
+    child = await asyncio.create_subprocess_exec(*command, env=environment())
+    return await child.wait()
+
+
+def _kept(settings: Settings, contents: Contents, names: list[str]) -> Requested:
+    """What is kept of a run of these measures."""
+    kept = read_requested(settings.home_path, contents)
+    return {model: {n: found[n] for n in names if n in found} for model, found in kept.items()}
+
+
+def lines(found: Study, costs: dict[str, float], absent: Sequence[str]) -> Iterator[str]:
+    """The study as Markdown, with what each series takes by itself on this machine.
+
+    The series by request that are `absent` are named.
+    """
     yield f"group {found.group}{', which goes on' if found.provisional else ''}"
     yield f"thresholds chosen on {_half(found.chosen_on)}"
     yield f"judged on {_half(found.judged_on)}"
     for one in found.left_out:
         yield f"left out: {one.run}, {one.reason}"
+    if absent:
+        yield f"not asked for (--with): {', '.join(absent)}"
     yield ""
     yield _row(COLUMNS)
     yield _row(["---"] * len(COLUMNS))
@@ -91,13 +138,13 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.0f}"
 
 
-def milliseconds(contents: Contents) -> dict[str, float]:
-    """What each measure takes by itself, in ms: of random outputs as large as this run's.
+def milliseconds(contents: Contents, names: Collection[str]) -> dict[str, float]:
+    """What each of these measures takes by itself, in ms: of random outputs as large as this run's.
 
     The least of a few tries; without inference, and without what needs weights or gradients.
     """
     probe = _noise(contents.run.record)
-    costs = {measure.name: _seconds(measure, probe) for measure in MEASURES}
+    costs = {m.name: _seconds(m, probe) for m in MEASURES if m.name in names}
     return {name: 1e3 * took for name, took in costs.items() if took is not None}
 
 

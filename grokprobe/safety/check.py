@@ -6,12 +6,16 @@ nobody reviewed, a loop never ends, and a kilobyte can ask for all memory. What 
 breaks the contract of docs/format.md.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from hashlib import blake2b
+from typing import Any
 
+import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
 
 from grokprobe.errors import CheckpointCorrupt
 from grokprobe.safety.bounds import BeyondBounds, Bounds, find_bounds
@@ -44,15 +48,42 @@ def check_model(data: bytes, where: str, modulus: int) -> Bounds:
     """What a model takes; CheckpointCorrupt, naming the reason, unless it is safe to load."""
     try:
         key = blake2b(b"%d " % modulus + _small_structure(data)).digest()
-        bounds = _known.get(key) or _bounds(onnx.load_model_from_string(data), modulus)
-    except (DecodeError, Malformed):
-        raise CheckpointCorrupt(f"{where} is not an ONNX file") from None
+        bounds = _known.get(key) or _bounds(_parsed(data, where), modulus)
+    except Malformed:
+        raise _no_file(where) from None
     except BeyondBounds as error:
         raise CheckpointCorrupt(f"{where} is refused: {error}") from None
     if len(_known) >= MAX_KNOWN:
         _known.clear()
     _known[key] = bounds
     return bounds
+
+
+def checked_graph(data: bytes, where: str, modulus: int) -> tuple[onnx.GraphProto, Bounds]:
+    """The graph of a model that is safe to load, and what it takes; raises as `check_model`.
+
+    One whose structure is known has been checked, and yet may be no message where its numbers lie.
+    """
+    bounds = check_model(data, where, modulus)
+    return _parsed(data, where).graph, bounds
+
+
+def _parsed(data: bytes, where: str) -> onnx.ModelProto:
+    try:
+        return onnx.load_model_from_string(data)
+    except DecodeError:
+        raise _no_file(where) from None
+
+
+def _no_file(where: str) -> CheckpointCorrupt:
+    return CheckpointCorrupt(f"{where} is not an ONNX file")
+
+
+def check_finite(values: NDArray[Any], where: str, what: str) -> None:
+    """Raise CheckpointCorrupt unless every number is; the sum of squares tells it sooner."""
+    # Unless it is itself too large.
+    if not (math.isfinite(np.vdot(values, values)) or np.isfinite(values).all()):
+        raise CheckpointCorrupt(f"{where}: its {what} is not finite")
 
 
 def _small_structure(data: bytes) -> bytes:
@@ -116,10 +147,8 @@ def _objections_to_its_face(model: onnx.ModelProto) -> Iterator[str]:
         yield "it imports an operator domain that is not standard"
     if len(domains) != 1:
         yield "it does not import the standard operators once"
-    offered = [*model.graph.input, *model.graph.output]
-    sizes = [dim.dim_param for value in offered for dim in value.type.tensor_type.shape.dim]
-    if not all(isinstance(word, str) for word in (*sizes, *(value.name for value in offered))):
-        yield "a name at its input or its outputs is no text"  # then it is read as bytes
+    if not all(isinstance(name, str) for name in _names(model.graph)):
+        yield "one of its names is no text"  # then it is read as bytes
     if [value.name for value in model.graph.input] != ["pairs"]:
         yield "its input is not `pairs` alone"
     given = model.graph.input[0].type.tensor_type
@@ -132,6 +161,15 @@ def _objections_to_its_face(model: onnx.ModelProto) -> Iterator[str]:
         yield "it has no output `logits`"
     if len(set(outputs)) != len(outputs):
         yield "two of its outputs have one name"
+
+
+def _names(graph: onnx.GraphProto) -> Iterator[object]:
+    for value in (*graph.input, *graph.output):
+        yield value.name
+        yield from (dim.dim_param for dim in value.type.tensor_type.shape.dim)
+    yield from (tensor.name for tensor in graph.initializer)
+    for node in graph.node:
+        yield from (node.name, *node.input, *node.output)
 
 
 def _check_outputs(graph: onnx.GraphProto, bounds: Bounds, modulus: int) -> None:

@@ -54,10 +54,10 @@ class Value:
 def sizes(numbers: Any) -> Numbers:
     """Numbers, nested as they may be, as sizes: those beyond all sizes are as good as the last."""
     given = np.clip(np.asarray(numbers), -MAX_SIZE, MAX_SIZE)
-    found = np.empty(given.shape, dtype=object)
-    for index in np.ndindex(given.shape):
-        found[index] = Size(int(given[index]))
-    return found
+    found = np.empty(given.size, dtype=object)
+    # Not index by index: of no numbers at all the shape may still be as long as it likes.
+    found[:] = [Size(int(number)) for number in given.flat]
+    return found.reshape(given.shape)
 
 
 def tensor_value(tensor: onnx.TensorProto) -> Value:

@@ -1,7 +1,6 @@
 """Rows as JSON and as CSV."""
 
-import csv
-import io
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +8,8 @@ import msgspec
 import numpy as np
 
 from service.formats.tables import Block, Columns, records, to_json
+
+SPECIAL = re.compile('[",\r\n]')
 
 
 class CsvRows:
@@ -29,7 +30,7 @@ class CsvRows:
             lines = (to_json(row)[1:-1] + b"\n" for row in block.tolist())
             return b"".join(lines).replace(b"null", b"")  # what JSON makes of a NaN
         rows = msgspec.to_builtins(records(block))
-        return _lines([[_cell(row.get(name)) for name in self._columns] for row in rows])
+        return _lines([[row.get(name) for name in self._columns] for row in rows])
 
     def tail(self) -> bytes:
         """Nothing: the lines are all."""
@@ -37,15 +38,17 @@ class CsvRows:
 
 
 def _lines(rows: Sequence[Sequence[Any]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode()
+    # csv.writer looks at each letter by itself: a fifth as fast where cells are lists of numbers.
+    lines = [",".join(map(_cell, row)) or '""' for row in rows]
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
-def _cell(value: Any) -> Any:
-    if isinstance(value, bool | dict | list):
-        return to_json(value).decode()
-    return value
+def _cell(value: Any) -> str:
+    """As JSON, but text as it is and null as nothing; quoted where it has to be."""
+    text: str = value if isinstance(value, str) else to_json(value).decode()
+    if text == "null" != value:
+        return ""
+    return '"' + text.replace('"', '""') + '"' if SPECIAL.search(text) else text
 
 
 class JsonRows:

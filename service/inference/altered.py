@@ -23,6 +23,8 @@ from service.inference.sweep import Parts, part_pairs
 
 Given = Mapping[str, NDArray[Any]]
 
+FILE_COPIES = 5  # as read, as a graph, as that is changed, as a session
+
 
 class ModelFile:
     """The graph of a published model, to be changed."""

@@ -19,14 +19,11 @@ from numpy.typing import NDArray
 
 from grokprobe.errors import CatalogueUnavailable, CheckpointCorrupt
 from grokprobe.safety.bounds import Bounds
+from grokprobe.safety.check import check_finite
 from grokprobe.store.archive.names import manifest_path
 from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.decoding import check_of_run
-from grokprobe.store.records import (
-    CheckpointManifest,
-    RunManifest,
-    task_of,
-)
+from grokprobe.store.records import CheckpointManifest, RunManifest, task_of
 from grokprobe.task import Mask, Residues, Task, answers
 from service.cache import Cache
 from service.errors import OutputMissing
@@ -137,8 +134,7 @@ class Checkpoint:
             reason = str(error).partition("\n")[0]
             raise CheckpointCorrupt(f"{self._where} does not run: {reason}") from None
         for name, values in zip(names, found, strict=True):
-            if not _is_finite(values):
-                raise CheckpointCorrupt(f"{self._where}: its output {name} is not finite")
+            check_finite(values, self._where, f"output {name}")
         return found
 
     @property
@@ -241,11 +237,6 @@ class Checkpoints:
             known = PairTable(task, answers(task), await self._archive.train_mask(published.run))
             self._tables[identity] = known
         return known
-
-
-def _is_finite(values: NDArray[np.float32]) -> bool:
-    """Whether every number is; the sum of squares tells it sooner, unless it is too large."""
-    return math.isfinite(np.vdot(values, values)) or bool(np.isfinite(values).all())
 
 
 def _cost(checkpoint: Checkpoint) -> int:

@@ -7,12 +7,11 @@ gives, and no session is opened for it. Any other has to be computed there.
 from collections.abc import Mapping
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, numpy_helper
 from onnx.helper import get_attribute_value
 
-from grokprobe.safety.check import check_model
+from grokprobe.safety.check import check_finite, checked_graph
 
 Floats = NDArray[np.float32]
 Tensors = Mapping[str, TensorProto]
@@ -22,10 +21,11 @@ MOST_MOVES = 8  # from a parameter to an output; ours have one
 def read_matrix(data: bytes, name: str, where: str, modulus: int) -> Floats | None:
     """An output of a model that does not depend on the pairs; None where it has to be computed.
 
-    Raises CheckpointCorrupt, which names `where`, unless the model is safe to load.
+    Raises CheckpointCorrupt, which names `where`, unless the model is safe to load and every number
+    of the output finite.
     """
-    check_model(data, where, modulus)
-    graph = onnx.load_model_from_string(data).graph
+    graph, _ = checked_graph(data, where, modulus)
+    output = name
     parameters = {tensor.name: tensor for tensor in graph.initializer}
     makers = {output: node for node in graph.node for output in node.output}
     moves: list[NodeProto] = []
@@ -36,7 +36,10 @@ def read_matrix(data: bytes, name: str, where: str, modulus: int) -> Floats | No
     if tensor is None or tensor.data_type != TensorProto.FLOAT:
         return None
     constants = {n: node for n, node in makers.items() if node.op_type == "Constant"}
-    return _moved(numpy_helper.to_array(tensor), moves, parameters, constants)
+    found = _moved(numpy_helper.to_array(tensor), moves, parameters, constants)
+    if found is not None:
+        check_finite(found, where, f"output {output}")
+    return found
 
 
 def _moved(

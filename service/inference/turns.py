@@ -63,4 +63,4 @@ class Turns:
 
     def _refused(self) -> Overloaded:
         self._metrics.refusals.inc("turns")
-        return Overloaded(self._here, RETRY_S)
+        return Overloaded(self._here, RETRY_S, "requests that take their turns")

@@ -117,7 +117,9 @@ async def compare(
         both = await open_checkpoint(context, target_a), await open_checkpoint(context, target_b)
         found = await compare_opened(context, *both)
     answer = _answer(both, found)
-    rows = _pairs(both, found) if table == "pairs" else getattr(answer, table) or []
+    rows = getattr(answer, table, None) or []
+    if table == "pairs":
+        rows = await context.inference.apart(lambda: _pairs(both, found))
     facts = about(answer, "changed" if table == "pairs" else table)
     return await respond(request.reply, answer, Table(columns_of(ROWS[table]), rows, facts))
 

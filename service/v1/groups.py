@@ -102,5 +102,5 @@ async def _study(context: Context, group: Group) -> Study:
     """Read all series of all members, and judge them."""
     need = study_bytes(sum(state.checkpoint_count for state in group.states))
     async with context.inference.memory.reserve(need, f"the series of group {group.name!r}"):
-        members = await context.members.each(group, lambda view: member_of(view.contents))
+        members = await context.members.each(group, lambda view: member_of(view.contents, {}))
         return await asyncio.to_thread(study, group.name, members)

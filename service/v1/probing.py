@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
@@ -11,7 +12,8 @@ from grokprobe.analysis.basis import basis_of, check_cyclic
 from grokprobe.analysis.fourier import Array, frequencies
 from grokprobe.analysis.key_choice import choose_keys
 from grokprobe.analysis.measures_table import key_measures
-from grokprobe.analysis.needs import reading_bytes, train_rows_bytes
+from grokprobe.analysis.needs import reading_bytes, readout_bytes, train_rows_bytes
+from grokprobe.analysis.outputs import Outputs
 from grokprobe.analysis.probe import Probe
 from grokprobe.analysis.readings import OUTPUT_OF, Reading
 from grokprobe.analysis.series.neurons import Input, read_neurons
@@ -21,7 +23,9 @@ from grokprobe.task import Task
 from grokprobe.weights import read_weights
 from service.context import Context
 from service.formats.npy import npy_array, npy_bytes
+from service.inference.altered import FILE_COPIES
 from service.inference.checkpoints import Checkpoint
+from service.inference.residual import open_residual
 from service.inference.sweep import AHEAD, PART_PAIRS
 from service.runs.view import RunView, checkpoint_identity
 
@@ -34,23 +38,33 @@ OF_RULES: dict[str, tuple[Reading, ...]] = {
     "embedding": (),
 }
 
+# What neurons are read and written by.
+OF_NEURONS = ("effective_embedding", "effective_embedding_b", "neuron_logit_map")
+
 
 @asynccontextmanager
 async def open_probe(
-    context: Context, checkpoint: Checkpoint, readings: Sequence[Reading], keys: int = 0
+    context: Context,
+    checkpoint: Checkpoint,
+    readings: Sequence[Reading],
+    keys: int = 0,
+    matrices: Sequence[str] = ("embedding",),
+    together: bool = True,
+    more_bytes: int = 0,
 ) -> AsyncIterator[Analyse]:
     """Reserve the memory of reading a checkpoint over all pairs, and give what runs an analysis.
 
-    Where there is memory to spare, and measures of so many `keys` are wanted, the logits of train
-    pairs are held for their second look. Raises NeverFits, MemoryBusy, OutputMissing.
+    All `readings` are made in one pass, or each when it is wanted. Where there is memory to spare,
+    and measures of so many `keys` are wanted, the logits of train pairs are held for their second
+    look. An analysis may take `more_bytes`. Raises NeverFits, MemoryBusy, OutputMissing.
     """
     table, offered = checkpoint.table, checkpoint.manifest.model.outputs
     names = sorted({OUTPUT_OF[r] for r in readings} & set(offered))
     sweep = await context.inference.sweep(checkpoint, names)
-    p, embedding = table.task.modulus, None
+    p, of_residues = table.task.modulus, dict[str, Outputs]()
     widths = {name: checkpoint.width(name) for name in names}
     need = reading_bytes(p, readings, widths, keys, rows=PART_PAIRS, ahead=AHEAD)
-    need += context.inference.runs_bytes(checkpoint, AHEAD + 1)
+    need += context.inference.runs_bytes(checkpoint, AHEAD + 1) + more_bytes
     train_pairs = 0 if table.train_mask is None else int(table.train_mask.sum())
     held = train_rows_bytes(p, train_pairs) if keys and not sweep.is_kept else 0
     memory = context.inference.memory
@@ -58,13 +72,32 @@ async def open_probe(
     async with memory.reserve(need, what):
         held = held if held and memory.try_more(held) else 0
         try:
-            if "embedding" in offered:
-                embedding = await context.inference.matrix(checkpoint, "embedding")
-            together = (*readings, "train_rows") if held else tuple(readings)
-            probe = Probe(table.task, table.train_mask, sweep, embedding, together=together)
+            for name in set(matrices) & set(offered):
+                of_residues[name] = await context.inference.matrix(checkpoint, name)
+            at_once = (*(readings if together else ()), *(["train_rows"] if held else ()))
+            probe = Probe(table.task, table.train_mask, sweep, **of_residues, together=at_once)
             yield lambda work: context.inference.analyse(sweep, lambda: work(probe))
         finally:
             memory.give_back(held)
+
+
+@asynccontextmanager
+async def probe_residual(context: Context, checkpoint: Checkpoint) -> AsyncIterator[Analyse]:
+    """As `open_probe`, with the residual of every pair alone, where the model `has_residual`.
+
+    Raises NeverFits, MemoryBusy, CheckpointCorrupt, StoreUnavailable.
+    """
+    inference, table = context.inference, checkpoint.table
+    p, width = table.task.modulus, checkpoint.shapes["unembedding"][1]
+    need = readout_bytes(p, width, PART_PAIRS, AHEAD) + inference.runs_bytes(checkpoint, AHEAD + 1)
+    need += FILE_COPIES * checkpoint.manifest.model.bytes
+    async with inference.memory.reserve(need, "reading the residual of all pairs"):
+        limit = context.settings.max_model_bytes
+        model = await context.backends.archive.model(checkpoint.manifest, limit)
+        read = partial(open_residual, context.runtime, checkpoint, model)
+        residual = await inference.apart(read)
+        probe = Probe(table.task, table.train_mask, residual, together=())
+        yield lambda work: inference.analyse(residual, lambda: work(probe))
 
 
 async def read_model(context: Context, view: RunView, step: int) -> bytes:
@@ -146,7 +179,7 @@ async def measured_with(
 
 
 async def neurons_of(context: Context, view: RunView, step: int) -> Array:
-    """Frequency, fve and phases of the neurons of a checkpoint (analysis.series.neurons), once.
+    """Frequency, fve and waves of the neurons of a checkpoint (analysis.series.neurons), once.
 
     Raises OutputMissing, CheckpointCorrupt, StoreUnavailable, NeverFits, MemoryBusy.
     """
@@ -154,13 +187,8 @@ async def neurons_of(context: Context, view: RunView, step: int) -> Array:
     async def compute() -> bytes:
         checkpoint = await context.checkpoints.get(view, step)
         checkpoint.check(["neurons"])
-        basis, of_residues = basis_of(checkpoint.table.task), list[Array | None]()
-        for name in ("effective_embedding", "neuron_logit_map"):
-            offered = name in checkpoint.shapes
-            matrix = await context.inference.matrix(checkpoint, name) if offered else None
-            of_residues.append(None if matrix is None else basis.rows(matrix))
-        async with open_probe(context, checkpoint, ("neurons",)) as analyse:
-            return npy_bytes(await analyse(lambda probe: read_neurons(probe, *of_residues)))
+        async with open_probe(context, checkpoint, ("neurons",), matrices=OF_NEURONS) as analyse:
+            return npy_bytes(await analyse(read_neurons))
 
     identity = checkpoint_identity(view.identity, view.checkpoints[step])
     return npy_array(await context.derived.get(identity, "neurons", bytes, compute))

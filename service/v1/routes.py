@@ -15,6 +15,7 @@ from service.v1.checkpoint import (
 from service.v1.interventions import route as interventions
 from service.v1.run import coordinates, drift, emergence, events, grids, pairs, spectra, trajectory
 from service.v1.run import neurons as neuron_series
+from service.v1.run.weights import path, updates
 
 V1 = [
     runs.list_runs,
@@ -45,4 +46,6 @@ V1 = [
     groups.get_precursors,
     compare.compare,
     drift.get_drift,
+    updates.get_updates,
+    path.get_path,
 ]

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from grokprobe.analysis.comparing.answers import AnswerComparison, PartComparison
 from grokprobe.analysis.comparing.planes import (
+    Ellipse,
     alignment,
+    alignment_chance,
     compare_keys,
     ellipse,
     plane_overlap,
@@ -22,9 +24,10 @@ from grokprobe.analysis.comparing.planes import (
 )
 from grokprobe.analysis.comparing.reading import beside, both_bytes, read_both
 from grokprobe.analysis.comparing.representations import JointMoments, similarity
-from grokprobe.analysis.comparing.weights import compare_weights, same_weights
+from grokprobe.analysis.comparing.weights import AllWeights, compare_weights, same_weights
 from grokprobe.analysis.fourier import Array
 from grokprobe.analysis.measures import accuracy, cross_entropy
+from grokprobe.analysis.waves.phases import wave
 from grokprobe.task import Task, answers, split
 from tests.analysis.test_needs import Drawn
 from tests.support.slow_comparing import (
@@ -54,8 +57,8 @@ def circles(n: int, width: int, phases: dict[int, float], flat: bool = False) ->
     """A circle, or with `flat` a line, of each frequency in two dimensions of its own."""
     rows, a = np.zeros((n, width)), 2 * np.pi * np.arange(n) / n
     for i, (k, phase) in enumerate(phases.items()):
-        rows[:, 2 * i] = np.cos(k * a - phase)
-        rows[:, 2 * i + 1] = 0 if flat else np.sin(k * a - phase)
+        rows[:, 2 * i] = np.cos(k * a + phase)
+        rows[:, 2 * i + 1] = 0 if flat else np.sin(k * a + phase)
     return rows
 
 
@@ -278,7 +281,73 @@ def test_lines_and_circles(phase: float, other: float) -> None:
     flat_a, flat_b = (ellipse(circles(13, 4, {3: turn}, flat=True), 3) for turn in (phase, other))
     assert flat_a.anisotropy == pytest.approx(1)
     assert flat_a.phase == pytest.approx(phase)
+    column = circles(13, 2, {3: phase}, flat=True)[:, :1]
+    assert wave(column, np.array([3])).phase == pytest.approx(phase)  # one convention for both
     assert alignment(flat_a, flat_b) == pytest.approx(abs(math.cos(phase - other)), abs=1e-7)
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+@pytest.mark.parametrize("turn", [0.0, 0.7, math.pi / 2, -1.5, 2.0, 3.0])
+def test_the_phase_of_a_line_lies_in_its_range(k: int, turn: float) -> None:
+    """In (-pi/2, pi/2], a half turn being the same axis; a sine has pi/2 or -pi/2 by rounding."""
+    phase = ellipse(circles(11, 2, {k: turn}, flat=True), k).phase
+    assert phase is not None
+    assert abs(phase) <= math.pi / 2
+    assert math.cos(2 * (phase - turn)) == pytest.approx(1)
+    assert Ellipse(0.0, 0.0, 1.0).phase == Ellipse(0.0, -0.0, 1.0).phase == math.pi / 2
+
+
+@pytest.mark.parametrize(("width", "least"), [(4, 0.8), (32, 0.97), (128, 0.99)])
+def test_noise_aligns_by_chance(width: int, least: float) -> None:
+    """Embeddings that share nothing align nearly as circles do, and so says the chance."""
+    draws = [(drawn(i, 113, width), drawn(1000 + i, 113, width)) for i in range(60)]
+    found = [alignment(ellipse(a, 5), ellipse(b, 5)) or 0 for a, b in draws]
+    chances = [alignment_chance(a, b, 5) or 0 for a, b in draws]
+    assert np.mean(found) == pytest.approx(np.mean(chances), abs=0.25 * (1 - float(np.mean(found))))
+    assert min(np.mean(found), np.mean(chances)) > least
+    assert alignment_chance(*draws[0], 5) == alignment_chance(*draws[0][::-1], 5)
+    wider = alignment_chance(draws[0][0], drawn(7, 113, 2 * width), 5)  # of any two widths
+    assert wider is not None
+    assert wider > least
+
+
+@pytest.mark.parametrize(("n", "width"), [(4, 2), (5, 1), (5, 3), (6, 2)])
+def test_the_chance_is_that_of_all_orders(n: int, width: int) -> None:
+    """About the mean over every order of either side's rows, by the slow form."""
+    a, b = drawn(n, n, width) + 100, drawn(n + 1, n, width)
+    every = [
+        (slow_alignment(a[list(order)], b, 1) + slow_alignment(a, b[list(order)], 1)) / 2
+        for order in itertools.permutations(range(n))
+    ]
+    assert alignment_chance(a, b, 1) == pytest.approx(np.mean(every), abs=0.06)
+
+
+@pytest.mark.parametrize("n", [4, 6, 12, 58])
+def test_nyquist_is_no_circle(n: int) -> None:
+    """Lines by construction, which would align whatever they are: None; directions overlap."""
+    a, b = drawn(0, n, 8), drawn(1, n, 8)
+    *_, last = compare_keys(a, b, [1, n // 2], [1])
+    assert last.frequency == n // 2
+    assert (last.alignment, last.alignment_chance) == (None, None)
+    assert [last.anisotropy_a, last.anisotropy_b, last.phase_a, last.phase_b] == [None] * 4
+    assert last.share_a is not None
+    signs = (-1.0) ** np.arange(n)
+    cosine = (signs @ a) @ (signs @ b) / np.linalg.norm(signs @ a) / np.linalg.norm(signs @ b)
+    assert last.overlap == pytest.approx(cosine**2)
+    assert last.overlap_chance == 1 / 8
+
+
+@pytest.mark.parametrize("n", [5, 8, 59])
+def test_equal_powers_are_ranked_by_frequency(n: int) -> None:
+    """Of those equal but for rounding the lowest: a multiple has the same planes."""
+    lowest = [*range(1, min(5, (n - 1) // 2) + 1)]
+    for scale in (1.0, 0.37, 1e-3, 77.7):
+        assert strongest_planes(scale * np.eye(n)) == lowest
+        found = plane_overlap(np.eye(n), scale * np.eye(n))
+        assert found
+        assert found.overlap == pytest.approx(1)
+    assert strongest_planes(np.zeros((n, 2))) == lowest
+    assert strongest_planes(circles(13, 8, {6: 0.0, 2: 1.0, 4: 0.5}), 2) == [2, 4]
 
 
 def test_keys_that_are_kept_gained_and_lost() -> None:
@@ -291,7 +360,7 @@ def test_keys_that_are_kept_gained_and_lost() -> None:
     assert [row.share_a for row in found] == pytest.approx([1 / 3] * 3 + [0], abs=1e-12)
     assert (found[2].alignment, found[2].overlap, found[2].phase_b) == (None, None, None)
     bare = compare_keys(None, None, [1], [2])
-    assert [msgspec.structs.astuple(row)[2:] for row in bare] == [(None,) * 8] * 2
+    assert [msgspec.structs.astuple(row)[2:] for row in bare] == [(None,) * 10] * 2
 
 
 def test_planes_of_what_has_none() -> None:
@@ -327,6 +396,20 @@ def test_weights_by_definition(seed: int, scale: float) -> None:
     assert (every.distance, every.cosine) == (0, 1)
     assert same_weights(a, dict(reversed(a.items())))
     assert not same_weights(a, b)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e200])
+def test_weights_without_finite_figures(value: float) -> None:
+    """A mask has neither distance nor norm, is identical to its like, and spoils no other."""
+    a, b = ({"W": drawn(seed, 3, 4), "b": drawn(seed, 5)} for seed in (0, 1))
+    expected, together = compare_weights(a, b)
+    mask = np.full((3, 3), value)
+    rows, every = compare_weights(a | {"mask": mask}, b | {"mask": mask})
+    assert (rows[:2], every) == (expected, together)
+    found = rows[2]
+    assert (found.norm_a, found.norm_b, found.distance, found.cosine) == (None,) * 4
+    assert found.identical
+    assert compare_weights({"mask": mask}, {"mask": mask})[1] == AllWeights(None, None)
 
 
 def test_weights_that_one_side_lacks() -> None:

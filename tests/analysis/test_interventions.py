@@ -17,7 +17,7 @@ from grokprobe.analysis.interventions.frequencies import (
     WithoutFrequencies,
     rows_without,
 )
-from grokprobe.analysis.interventions.neurons import WithoutNeurons, added_by, is_linear
+from grokprobe.analysis.interventions.neurons import WithoutNeurons, added_by, is_linear, miss
 from grokprobe.analysis.interventions.outcome import (
     Design,
     Evaluate,
@@ -25,6 +25,7 @@ from grokprobe.analysis.interventions.outcome import (
     Judged,
     Outcome,
     Part,
+    complement,
     intervene,
     p_value,
 )
@@ -165,8 +166,11 @@ def test_neurons_taken_out_through_the_map(count: int, by: str) -> None:
     alone = [np.linalg.norm(L - joined(found.without([j]))) for j in range(16)]
     np.testing.assert_allclose(found.norms, alone, rtol=1e-4)
     added = added_by(N, W)
-    assert is_linear(L, direct, added)
-    assert not is_linear(L, direct, 1.01 * added)
+    largest = miss(L, direct, added)
+    assert is_linear(L, largest)
+    assert not is_linear(L, miss(L, direct, 1.0001 * added))
+    L[5, 2] += 1
+    assert miss(L, direct, added) == pytest.approx(1, abs=2 * largest)
 
 
 def test_frequencies_of_neurons_are_taken_out_of_what_they_add() -> None:
@@ -228,6 +232,13 @@ def test_matched_sets_have_about_the_same_norms() -> None:
         (4.0, [1, 2, 3, 0], False, False, 1 / 5),
         (1.0, [1 - 1e-7, 1 + 1e-7, 1], False, False, 1.0),  # float32 cannot tell them apart
         (1.0, [1 - 1e-5, 1 - 1e-5], False, False, 1 / 3),
+        (math.nan, [1, 2, 3], False, False, 1.0),  # what is not known is not significant
+        (math.nan, [1, 2, 3], False, True, 1.0),
+        (math.nan, [1, math.nan], True, False, 1.0),
+        (4.0, [1, math.nan, 3], False, False, 2 / 4),
+        (0.0, [1, math.nan, 3], False, True, 2 / 4),
+        (math.inf, [1, math.inf, 3], False, False, 2 / 4),
+        (math.inf, [1, math.inf, 3], False, True, 1.0),
     ],
 )
 def test_p_values(
@@ -306,21 +317,24 @@ def uniform(values: Sequence[float | None], grid: int) -> bool:
     return kolmogorov_smirnov(spread.tolist()) < 1.63 / math.sqrt(len(found))
 
 
+@pytest.mark.parametrize("keeps", [False, True])
 @pytest.mark.parametrize(("size", "controls", "grid"), [(3, 39, 40), (2, 100, 28)])
-def test_sets_chosen_at_random_have_uniform_p_values(size: int, controls: int, grid: int) -> None:
-    """On random networks, for controls that are drawn and for every set once."""
+def test_sets_chosen_at_random_have_uniform_p_values(
+    size: int, controls: int, grid: int, keeps: bool
+) -> None:
+    """On random networks, for controls that are drawn and for every set once, taken out or kept."""
     n, judge = 17, judge_of(17)
 
     def p_of(seed: int) -> float | None:
         rng = np.random.default_rng([seed, 7])
         L = rng.normal(size=(n, n, n)).astype(np.float32)
         chosen = tuple(sorted(rng.choice(frequencies(n), size, replace=False).tolist()))
-        cube = WithoutFrequencies(L)
+        cube, pool = WithoutFrequencies(L), frequencies(n).tolist()
 
         def evaluate(members: Members) -> dict[Part, Judged]:
-            return judge.figures(cube.without(members))
+            return judge.figures(cube.without(complement(pool, members) if keeps else members))
 
-        found = outcome(L, chosen, evaluate, controls=controls, seed=seed)
+        found = outcome(L, chosen, evaluate, controls=controls, seed=seed, keeps=keeps)
         return found.parts[0].p_value
 
     assert uniform([p_of(seed) for seed in range(REPEATS)], grid)

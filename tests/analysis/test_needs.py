@@ -15,10 +15,11 @@ from grokprobe.analysis.basis import basis_of
 from grokprobe.analysis.fourier import basis, frequencies
 from grokprobe.analysis.key_choice import RULES, choose_keys
 from grokprobe.analysis.measures_table import key_measures, measures
-from grokprobe.analysis.needs import reading_bytes
+from grokprobe.analysis.needs import reading_bytes, readout_bytes
 from grokprobe.analysis.outputs import Outputs
 from grokprobe.analysis.probe import Probe
 from grokprobe.analysis.readings import EVERYTHING, Reading
+from grokprobe.analysis.representations.readouts import accuracy
 from grokprobe.task import Operation, Task
 
 
@@ -58,6 +59,8 @@ def peak(task: Task, outputs: Drawn, readings: Sequence[Reading], keys: list[int
             measures(probe)
         if "answers" in readings:
             assert len(probe.pair_answers.predicted) == outputs.p**2
+        if "gram" in readings:
+            assert probe.neuron_singular_values is not None
         for rule in RULES[:2]:
             if {"logits": "sums", "neurons": "neurons"}[rule] in readings:
                 choose_keys(probe, rule)
@@ -74,6 +77,8 @@ READINGS: list[tuple[Reading, ...]] = [
     ("sums",),
     ("sums", "train_rows"),
     ("neurons",),
+    ("gram",),
+    ("neurons", "gram"),
     ("figures",),
     ("answers",),
     (*EVERYTHING, "train_rows"),
@@ -105,6 +110,22 @@ def test_no_analysis_takes_more_than_it_says(
     outputs = Drawn(p, rows, {"logits": p, "neurons": width})
     told = reading_bytes(p, readings, outputs.widths, len(keys), p * p // 3 + 1, rows)
     assert peak(task, outputs, readings, keys) <= told
+
+
+@pytest.mark.parametrize(
+    ("p", "width", "rows"), [(13, 1, 16), (59, 32, 2048), (59, 512, 1024), (97, 300, 500)]
+)
+def test_no_readout_takes_more_than_it_says(p: int, width: int, rows: int) -> None:
+    """An upper bound, and not four times what it takes where that is more than a megabyte."""
+    probe = Probe(Task(modulus=p), None, Drawn(p, rows, {"neurons": width}))
+    np.linalg.solve(np.eye(2), np.eye(2))
+    tracemalloc.start()
+    try:
+        assert accuracy(probe, "neurons") is not None
+        taken = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert taken <= readout_bytes(p, width, rows) < 4 * taken + 2 * 2**20
 
 
 def test_without_held_rows_it_does_not_grow_with_the_cube() -> None:

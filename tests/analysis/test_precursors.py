@@ -34,13 +34,13 @@ def made(
     test: Sequence[float | None],
     gini: Sequence[float | None],
     seed: int | None = 0,
-    ended: bool = True,
+    status: str = "complete",
     steps: Sequence[int] = STEPS,
 ) -> Member:
     """A member of two series, the test accuracy and `gini_embedding`."""
     rows = zip(steps, test, gini, strict=True)
     found = {s: {"test_accuracy": t, "gini_embedding": g} for s, t, g in rows}
-    return member(run, seed, 7, ended, found)
+    return member(run, seed, 7, status, found)
 
 
 def gini(found: Study) -> Precursor:
@@ -85,7 +85,7 @@ def test_a_study_by_hand() -> None:
 def test_a_false_alarm_is_a_censored_lead() -> None:
     """It crossed at 300 and was watched for 200 steps more; one that goes on tells nothing yet."""
     late = made("alarm", NEVER, (0.1, 0.1, 0.2, 0.5, 0.6, 0.6), 9)
-    goes_on = made("on", NEVER, (0.1, 0.1, 0.2, 0.5, 0.6, 0.6), 9, ended=False)
+    goes_on = made("on", NEVER, (0.1, 0.1, 0.2, 0.5, 0.6, 0.6), 9, "running")
     found = study("g", [*four_seeds(), late, goes_on])
     judged = gini(found).judged
     assert judged is not None
@@ -142,6 +142,25 @@ def test_who_is_left_out() -> None:
     assert [one.run for one in found.left_out] == ["seedless", "unsplit", "empty"]
     assert (found.chosen_on.runs, found.judged_on.runs, found.series) == ([], [], [])
     assert study("g", []).left_out == []
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [("running", "goes on"), ("failed", "it failed"), ("stopped", "it was stopped")],
+)
+def test_who_was_not_trained_to_the_end_is_no_run_that_never_does(status: str, words: str) -> None:
+    """It may have generalised later: left out by name. One that has before it ended counts."""
+    alarm = (0.1, 0.1, 0.2, 0.5, 0.6, 0.6)
+    early = [made(f"short-{seed}", NEVER, alarm, seed, status) for seed in (3, 5)]
+    groks = [made(f"short-groks-{seed}", GROKS, alarm, seed, status) for seed in (3, 5)]
+    found, without = study("g", [*four_seeds(), *early, *groks]), study("g", four_seeds())
+    assert [one.run for one in found.left_out] == ["short-3", "short-5"]
+    assert all(words in one.reason and "generalised" in one.reason for one in found.left_out)
+    assert found.provisional == (status == "running")
+    for half in ("chosen", "judged"):
+        now, before = getattr(gini(found), half), getattr(gini(without), half)
+        assert (now.never, now.false_alarms) == (before.never, before.false_alarms)
+        assert now.generalised == before.generalised + 1
 
 
 def test_the_first_checkpoint_and_unknown_values() -> None:
@@ -307,7 +326,7 @@ def _without(one: Member) -> Member:
     """The same with a series that is 9 throughout."""
     nines = np.full(len(one.steps), 9.0)
     series = {**one.series, "gini_embedding": nines}
-    return Member(one.run, one.seed, one.modulus, one.ended, one.steps, series)
+    return Member(one.run, one.seed, one.modulus, one.status, one.steps, series)
 
 
 @given(groups)
@@ -331,7 +350,7 @@ def test_units_do_not_matter(members: list[Member], scale: float, shift: int) ->
 
     def other(one: Member) -> Member:
         changed = {n: v * scale if n == "gini_embedding" else v for n, v in one.series.items()}
-        return Member(one.run, one.seed, one.modulus, one.ended, one.steps + shift, changed)
+        return Member(one.run, one.seed, one.modulus, one.status, one.steps + shift, changed)
 
     first, second = study("g", members), study("g", [other(one) for one in members])
     for a, b in zip(first.series, second.series, strict=True):
@@ -379,6 +398,7 @@ def test_what_a_series_costs() -> None:
     found = {m.name: cost(m, 7) for m in MEASURES}
     assert (found["gini_embedding"].pairs, found["weight_norm"].pairs) == (0, 0)
     assert (found["loss"].pairs, found["neurons_clustered"].pairs) == (49, 49)
+    assert found["phase_misalignment"].pairs == 49  # of parameters, at the activations' frequency
     assert found["gradient_symmetricity"].pairs == 100
     assert (found["key_share"].stored, found["key_share"].pairs) == ("end", 0)
     assert found["restricted_loss"].stored == "end"

@@ -1,12 +1,14 @@
 """Who may ask is decided by the route that answers, however its path is spelt."""
 
 import asyncio
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,6 +27,7 @@ from tests.service.test_auth import bearer, digest
 from tests.service.test_events import settings as settings_at
 from tests.support.served import PATIENCE_S, Served, serving
 
+OPENAPI = Path(__file__).parents[2] / "docs/openapi.json"
 HEALTH = ["/livez", "/readyz", "/v2/health/live", "/v2/health/ready"]
 DESCRIBING = ["/", "/metrics", "/schema", "/schema/openapi.json", "/static/swagger-ui.css"]
 # The templates of those routes, as the framework names the route that has answered.
@@ -205,3 +208,15 @@ def test_a_path_is_open_if_its_route_is(file: Path, root: str, is_open: bool) ->
         check(path, "GET")
     settings(max_examples=150)(given(ENCODED, st.sampled_from(["GET", "POST", "BREW"]))(check))()
     assert seen >= {*ANYBODY, *(DESCRIBING[:4] if is_open else ())}
+
+
+def test_every_route_that_is_documented_is_closed(file: Path) -> None:
+    """But for those of health: by each of its methods, whatever its path is about."""
+    keyed, closed = in_process(ApiKeys(file)), 0
+    for path, methods in msgspec.json.decode(OPENAPI.read_bytes())["paths"].items():
+        target = re.sub(r"{[^}]*}", "x", path)
+        for method in methods:
+            status, _ = answered(keyed, method.upper(), target)
+            assert (status == 401) == (path not in ANYBODY | BY_SETTING), (method, path)
+            closed += status == 401
+    assert closed > 30

@@ -46,6 +46,8 @@ TABLES = [
     (f"{LAST}/neurons", "neurons"),
     (f"{LAST}/weights", "weights"),
     (f"{RUN}/drift", "drift"),
+    (f"{RUN}/updates", "updates"),
+    (f"{RUN}/path", "path"),
     (f"/v1/compare?a=tiny/40&b=tiny/{LATEST}", "parts"),
     (f"/v1/compare?a=tiny/40&b=tiny/{LATEST}&table=weights", "weights"),
     (f"/v1/compare?a=tiny/40&b=tiny/{LATEST}&table=keys", "keys"),

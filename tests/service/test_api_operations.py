@@ -10,6 +10,7 @@ import pytest
 from grokprobe.analysis.irreps import irrep_spectrum
 from tests.service.test_api import get
 from tests.service.test_api_errors import check_problem
+from tests.service.test_families_served import assert_waves_are_summed_up
 from tests.support.served import serving
 from tests.support.trained import settings_at, tiny_config
 from trainer.jobs.training import start
@@ -67,9 +68,28 @@ def test_comparisons_say_what_an_operation_lacks(others: httpx.Client) -> None:
         names = {"overlap" if name == "planes" else name for name in expected}
         assert drift["absent"].keys() == names
         assert drift["drift"][-1]["cka"] == found["embedding"]["cka"]
+        updates = get(others, f"/v1/runs/{run}/updates")
+        keys = get(others, f"/v1/runs/{run}")["key_frequencies"]
+        assert updates["absent"].keys() == (set() if keys else {"embedding_key_share"})
+        assert all(
+            len(r["embedding_power"]) == len(updates["frequencies"]) for r in updates["updates"]
+        )
+        assert get(others, f"/v1/runs/{run}/path")["explained_shares"][0] > 0
     answer = others.get("/v1/compare?a=mul/first&b=sub/first")
     words = ("b:", "the operation mul modulo 13", "the operation sub modulo 13", "one task")
     check_problem(answer, 400, *words)
+
+
+def test_waves_in_the_order_of_the_group(others: httpx.Client) -> None:
+    """A sum, a difference, or neither; multiplication by its 6 frequencies; s5 has no waves."""
+    for run, direction in (("mul", "sum"), ("sub", "difference"), ("x2-y2", None)):
+        rows = get(others, f"{last(run)}/neurons")["neurons"]
+        measures = get(others, f"{last(run)}/measures")["measures"]
+        assert_waves_are_summed_up(rows, measures, direction, frequencies=6)
+        assert (measures["phase_misalignment"] is None) == (direction is None)
+    measures = get(others, f"{last('s5')}/measures")["measures"]
+    waves = ("phase_misalignment", "phase_resultant", "frequency_coverage")
+    assert [measures[name] for name in waves] == [None] * 3
 
 
 def test_s5_over_a_run(others: httpx.Client) -> None:
@@ -91,11 +111,14 @@ def test_s5_over_a_run(others: httpx.Client) -> None:
         ("embedding?projection=pca&frequency=3", "S_5 has no frequencies"),
         ("measures?keys=3", "S_5 has no frequencies"),
         ("spectrum?of=logits", "cyclic group"),
+        ("/v1/runs/s5/coordinates", "S_5 has no frequencies"),
+        ("/v1/runs/s5/coordinates?frequency=1", "S_5 has no frequencies"),
+        ("/v1/runs/s5/neurons", "S_5 has no frequencies"),
     ],
 )
 def test_s5_has_no_frequencies(others: httpx.Client, path: str, words: str) -> None:
     """What needs frequencies is refused, and says what there is instead."""
-    answer = others.get(f"{last('s5')}/{path}")
+    answer = others.get(path if path.startswith("/") else f"{last('s5')}/{path}")
     assert (answer.status_code, words in answer.json()["detail"]) == (400, True)
 
 

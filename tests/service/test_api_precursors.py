@@ -15,12 +15,13 @@ import pytest
 from grokprobe.cli.main import main
 from grokprobe.settings import Settings
 from grokprobe.store.backends import Backends, open_backends
+from grokprobe.store.records import FinalStatus
 from tests.service.test_api import get
 from tests.service.test_api_errors import check_problem
 from tests.service.test_api_formats import READERS, check_formats, fetch
-from tests.support.grouped import GROUP, publish_some
+from tests.support.grouped import GROUP, config, member, publish_some
 from tests.support.served import Served, serving
-from tests.support.studied import GOES_ON, publish_studied
+from tests.support.studied import EARLY, GOES_ON, GROKS, NEVER, ended_as, publish_studied
 from tests.support.trained import settings_at
 
 PATH = f"/v1/groups/{GROUP}/precursors"
@@ -204,3 +205,31 @@ def test_a_member_that_goes_on(published: Settings, over: Served) -> None:
     found = after.json()
     assert (found["provisional"], found["left_out"]) == (False, [])
     assert "goes-on" in found["chosen_on"]["runs"]
+
+
+def test_a_run_that_failed_is_none_that_never_generalises(
+    published: Settings, over: Served
+) -> None:
+    """Nor one that was stopped: left out by name, unless it has generalised before."""
+    endings: list[FinalStatus] = ["failed", "stopped"]
+
+    async def publish(to: Backends) -> None:
+        for status in endings:
+            for run, test in (("short", NEVER), ("grown", GROKS)):
+                made = member(f"{run}-{status}", test, EARLY, config(1, 3), 3)
+                await ended_as(status, made).publish(to)
+
+    before = row(over.client.get(PATH).json(), "key_share")["judged"]
+    change(published, publish)
+    found = over.client.get(PATH).json()
+    left = {one["run"]: one["reason"] for one in found["left_out"]}
+    assert (
+        left.items()
+        >= {
+            "short-failed": "it failed before it had generalised",
+            "short-stopped": "it was stopped before it had generalised",
+        }.items()
+    )
+    judged = row(found, "key_share")["judged"]
+    assert (judged["never"], judged["false_alarms"]) == (before["never"], before["false_alarms"])
+    assert judged["generalised"] == before["generalised"] + 2

@@ -49,6 +49,8 @@ OF_A_CHECKPOINT = [
     f"{RUN}/pairs?by=mirror",
     f"{RUN}/emergence",
     f"{RUN}/drift",
+    f"{RUN}/updates",
+    f"{RUN}/path",
     f"/v1/compare?a=tiny/0&b=tiny/{LATEST}",
 ]
 LABELS_AND_LISTS = [
@@ -165,6 +167,8 @@ def test_what_is_given_for_a_key_is_private(client: httpx.Client) -> None:
         (f"{RUN}/trajectory", "no-cache"),
         (f"{RUN}/emergence", "no-cache"),
         (f"{RUN}/drift", "no-cache"),
+        (f"{RUN}/updates", "no-cache"),
+        (f"{RUN}/path", "no-cache"),
         (f"/v1/compare?a=tiny/0&b=tiny/{LATEST}", IMMUTABLE),
     ],
 )

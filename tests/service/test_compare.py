@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from onnx import numpy_helper
 
+from grokprobe.analysis.comparing.planes import alignment_chance
 from grokprobe.store.backends import open_backends
 from grokprobe.task import Task, answers, pairs, split
 from service.app import create_app, create_context
@@ -121,6 +122,10 @@ def test_representations_by_definition(client: httpx.Client, both: list[dict[str
         assert key["change"] == expected_change[k in sets[0], k in sets[1]]
         assert key["alignment"] == pytest.approx(slow_alignment(*rows, k), rel=1e-4)
         assert key["overlap"] == pytest.approx(slow_overlap(*rows, [k], [k]), rel=1e-4)
+        assert (key["overlap_chance"], key["alignment_chance"]) == (
+            2 / 16,
+            pytest.approx(alignment_chance(*rows, k), rel=1e-4),
+        )
         apart = key["phase_b"] - slow_longest_axis(rows[1], k)
         assert np.cos(2 * apart) == pytest.approx(1, abs=1e-5)
 
@@ -156,6 +161,7 @@ def test_the_other_way_round(client: httpx.Client) -> None:
     for one, other in zip(there["keys"], back["keys"], strict=True):
         assert turned[one["change"]] == other["change"]
         assert one["alignment"] == pytest.approx(other["alignment"])
+        assert one["alignment_chance"] == pytest.approx(other["alignment_chance"])
         assert one["phase_a"] == other["phase_b"]
 
 

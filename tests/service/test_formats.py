@@ -1,5 +1,6 @@
 """Negotiation, and each format's encoder: in blocks as in one piece."""
 
+import csv
 import io
 import json
 from datetime import UTC, datetime
@@ -10,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from service.errors import FormatNotOffered
@@ -17,7 +20,7 @@ from service.formats.arrow import ArrowRows, ParquetRows, arrow_type
 from service.formats.negotiation import negotiate
 from service.formats.npy import NpyRows
 from service.formats.registry import ARRAY, FORMATS, JSON, TABLE, TABLE_OF_NUMBERS
-from service.formats.tables import Table, array_table, columns_of, write
+from service.formats.tables import Table, array_table, columns_of, to_json, write
 from service.formats.text import CsvRows
 from service.v1.checkpoint.logits import LogitsAnswer
 from service.v1.checkpoint.prediction_records import Prediction, TopResidue
@@ -73,6 +76,34 @@ def test_csv() -> None:
     assert write(CsvRows({"hit": bool}), [{"hit": True}]) == b"hit\ntrue\n"
     assert write(CsvRows({"more": list}), rows[:1]) == b"more\n[1]\n"
     assert write(CsvRows({"step": int}), []) == b"step\n"
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.floats(-9, 9)),
+            min_size=2,
+            max_size=2,
+        )
+    )
+)
+def test_csv_is_what_its_reader_reads(rows: list[list[Any]]) -> None:
+    """Text comes back as it was; everything else as its JSON, and None as nothing."""
+    records = [dict(zip(("a,b", 'c"d'), row, strict=True)) for row in rows]
+    data = write(CsvRows({"a,b": Any, 'c"d': Any}), records).decode()
+    header, *found = csv.reader(io.StringIO(data, newline=""), strict=True)
+    assert header == ["a,b", 'c"d']
+    told = [
+        ["" if x is None else x if isinstance(x, str) else json.loads(to_json(x)) for x in row]
+        for row in rows
+    ]
+    assert [
+        [
+            cell if isinstance(x, str) or x is None else json.loads(cell)
+            for cell, x in zip(line, row, strict=True)
+        ]
+        for line, row in zip(found, rows, strict=True)
+    ] == told
 
 
 def test_csv_of_an_array() -> None:

@@ -37,6 +37,8 @@ PATHS = [
     f"{RUN}/trajectory?format=csv",
     f"{RUN}/spectra",
     f"{RUN}/coordinates",
+    f"{RUN}/updates",
+    f"{RUN}/path",
     f"{RUN}/emergence",
     "/v1/groups/g/emergence",
     STEP,

@@ -22,6 +22,7 @@ from tests.support.hostile_records import (
     MANIFEST,
     MANIFESTS,
     OF_ANOTHER_RUN,
+    PREDICTED,
     PREDICTIONS,
     RUN,
     RUNS,
@@ -56,9 +57,22 @@ HOSTILE_PREDICTIONS = {
     for number, (name, data) in enumerate(PREDICTIONS.items())
     if name != "16 MB"  # more than a manifest may name
 }
+# Whose digest, or length, is not the one that their manifest names; nothing: they are not there.
+CHANGED_PREDICTIONS: dict[str, bytes | None] = {
+    "changed-another": PREDICTED[:-1] + bytes([(PREDICTED[-1] + 1) % 7]),
+    "changed-cut": PREDICTED[:-1],
+    "changed-longer": PREDICTED + b"\0",
+    "changed-16-mb": PREDICTED + bytes(2**24),
+    "changed-empty": b"",
+    "changed-gone": None,
+}
+ALL_PREDICTIONS = [*HOSTILE_PREDICTIONS, *CHANGED_PREDICTIONS]
 OF_A_RUN = ["", "/checkpoints", "/trajectory", "/emergence", "/spectra", "/checkpoints/0"]
-OF_A_RUN += ["/coordinates", "/grids", "/grids?of=correct&format=npy"]
+OF_A_RUN += ["/coordinates", "/updates", "/path", "/drift"]
+OF_A_RUN += ["/grids", "/grids?of=correct&format=npy"]
 OF_A_CHECKPOINT = ["/predictions", "/embedding", "/spectrum", "/measures", "/logits"]
+OF_A_CHECKPOINT += ["/activations?of=logits"]
+REMOVED = {"of": "logits", "remove": [1]}
 
 
 def predicting(run: str, data: bytes) -> TinyRun:
@@ -90,6 +104,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 await tiny_run(run, group=GROUP).publish(backends.archive)
             for run, data in HOSTILE_PREDICTIONS.items():
                 await predicting(run, data).publish(backends.archive)
+            for run, changed in CHANGED_PREDICTIONS.items():
+                await predicting(run, PREDICTED).publish(backends.archive)
+                place, objects = names.predictions_path(run, 10), backends.archive.objects
+                await (
+                    objects.remove(place) if changed is None else objects.replace(place, changed)
+                )
             for run, (path, make, _) in HOSTILE.items():
                 mine = make().replace(b'"run":"tiny"', f'"run":"{run}"'.encode())
                 await backends.archive.objects.replace(path(run), mine)
@@ -126,10 +146,18 @@ def check_corrupt(answer: httpx.Response, path: str) -> None:
     assert len(answer.content) < 3000
 
 
+def beside(served: Served, run: str, step: object) -> list[httpx.Response]:
+    """Answers of a checkpoint beside one that is sound, either first, and without a frequency."""
+    one, other = f"{run}/{step}", f"{SOUND[0]}/latest"
+    asked = [f"/v1/compare?a={a}&b={b}" for a, b in ((one, other), (other, one))]
+    path = f"/v1/runs/{run}/checkpoints/{step}/interventions"
+    return [*map(served.client.get, asked), served.client.post(path, json=REMOVED)]
+
+
 def test_lists_hide_nothing_else(served: Served) -> None:
     """All runs but those whose own `run.json` is hostile; the group is answered as a whole."""
     others = [run for run in HOSTILE if not run.startswith("run-")]
-    due = sorted([*SOUND, *others, *HOSTILE_PREDICTIONS])
+    due = sorted([*SOUND, *others, *ALL_PREDICTIONS])
     for path in ("/v1/runs?limit=1000", f"/v1/runs?limit=1000&group={GROUP}"):
         answer = served.client.get(path)
         assert answer.status_code == 200, answer.text
@@ -152,8 +180,10 @@ def test_sound_runs_are_answered(served: Served, run: str) -> None:
 @pytest.mark.parametrize("run", [run for run in HOSTILE if run.startswith("run-")])
 def test_a_hostile_run(served: Served, run: str) -> None:
     """Nothing is known without its record, and that is what is said."""
-    for part in (*OF_A_RUN, "/checkpoints/0/predictions"):
+    for part in (*OF_A_RUN, "/pairs", "/neurons", "/checkpoints/0/predictions"):
         check_corrupt(served.client.get(f"/v1/runs/{run}{part}"), names.run_path(run))
+    for answer in beside(served, run, 0):
+        check_corrupt(answer, names.run_path(run))
     check_corrupt(served.client.get(f"/v2/models/{run}"), names.run_path(run))
 
 
@@ -168,7 +198,11 @@ def test_a_hostile_manifest(served: Served, run: str) -> None:
         for step in (0, 200, "latest"):
             answer = served.client.get(f"{path}/checkpoints/{step}{part}")
             assert answer.status_code == 200, answer.text
-    for part in OF_A_RUN:
+    for answer in beside(served, run, 10):
+        check_corrupt(answer, names.manifest_path(run, 10))
+    for answer in beside(served, run, 200):
+        assert answer.status_code == 200, answer.text
+    for part in (*OF_A_RUN, "/pairs"):
         assert served.client.get(path + part).status_code == 200, part
     rows = served.client.get(f"{path}/checkpoints").json()["checkpoints"]
     assert [row["step"] for row in rows] == [0, 200]
@@ -185,18 +219,25 @@ def test_a_hostile_completion(served: Served, run: str) -> None:
 
 @pytest.mark.parametrize("run", [run for run in HOSTILE if run.startswith("split-")])
 def test_a_hostile_split(served: Served, run: str) -> None:
-    """What needs the split names it; what does not is there."""
+    """What needs the split names it, as all that is inferred does; what does not is there."""
     for part in OF_A_RUN:
-        assert served.client.get(f"/v1/runs/{run}{part}").status_code == 200, part
+        answer = served.client.get(f"/v1/runs/{run}{part}")
+        if "grids" in part:
+            check_corrupt(answer, names.split_path(run))
+        else:
+            assert answer.status_code == 200, part
     for part in OF_A_CHECKPOINT:
         answer = served.client.get(f"/v1/runs/{run}/checkpoints/latest{part}")
         check_corrupt(answer, names.split_path(run))
-    check_corrupt(served.client.get(f"/v1/runs/{run}/pairs"), names.split_path(run))
+    for answer in (served.client.get(f"/v1/runs/{run}/pairs"), *beside(served, run, "latest")):
+        check_corrupt(answer, names.split_path(run))
 
 
-@pytest.mark.parametrize("run", HOSTILE_PREDICTIONS)
+@pytest.mark.parametrize("run", ALL_PREDICTIONS)
 def test_hostile_predictions(served: Served, run: str) -> None:
-    """Though their manifest names them: what needs them names them, and all else is there."""
+    """Though their manifest names them, or because it names others: whatever needs them names them,
+    and all else is there.
+    """
     path = f"/v1/runs/{run}"
     for part in ("/grids?of=predicted", "/grids?of=correct", "/pairs?by=pair", "/pairs?by=mirror"):
         for chosen in ("json", "npy", "parquet"):
@@ -208,6 +249,8 @@ def test_hostile_predictions(served: Served, run: str) -> None:
     for part in OF_A_CHECKPOINT:
         answer = served.client.get(f"{path}/checkpoints/10{part}")
         assert answer.status_code == 200, (part, answer.text)
+    for answer in beside(served, run, 10):
+        assert answer.status_code == 200, answer.text
 
 
 def test_nothing_was_the_services_own_fault(served: Served) -> None:

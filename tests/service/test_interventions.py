@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from grokprobe.analysis.basis import basis_of
 from grokprobe.analysis.fourier import Array
+from grokprobe.analysis.interventions.neurons import LINEAR
 from grokprobe.analysis.interventions.sets import avoiding_sets, random_sets
 from grokprobe.analysis.measures import accuracy, cross_entropy
 from grokprobe.store.backends import open_backends
@@ -199,6 +200,10 @@ def test_every_figure_is_that_of_the_changed_model(
     found = ask(client, LAST, of=of, remove=chosen, seed=3)
     method = {"logits": "logits", "activations": "neuron_logit_map", "neurons": "neuron_logit_map"}
     assert found["method"] == method.get(of, "model")
+    if found["method"] == "neuron_logit_map":
+        assert 0 <= found["missed"] <= LINEAR * np.ptp(model.logits)
+    else:
+        assert found["missed"] is None
     assert [part["part"] for part in found["parts"]] == list(PARTS)
     check(found, twins[of](model), train_mask(client), answers(Task(modulus=P)))
     manifest = get(client, f"{LAST}/measures")["measures"]
@@ -295,9 +300,23 @@ def test_formats(client: httpx.Client) -> None:
         ({"of": "logits", "remove": [1.0]}, "$.remove[0]", "int"),
         ({"of": "logits", "remove": None}, "$.remove", "array"),
         ({"of": "logits", "remove": [1, 2, 3, 4, 5, 6]}, "$.remove", "every frequency 1..6"),
-        ({"of": "logits", "keep": []}, "$.keep", "chance"),
-        ({"of": "activations", "keep": []}, "$.keep", "every frequency"),
-        ({"of": "embedding", "remove": [6, 5, 4, 3, 2, 1]}, "$.remove", "every frequency"),
+        ({"of": "logits", "keep": []}, "$.keep", "one logit for all pairs, which is chance"),
+        (
+            {"of": "logits", "directions": "answer", "keep": []},
+            "$.keep",
+            "one logit for all pairs, which is chance",
+        ),
+        (
+            {"of": "logits", "directions": "answer", "remove": [1, 2, 3, 4, 5, 6]},
+            "$.remove",
+            "every frequency 1..6: along the answer's directions the mean alone",
+        ),
+        ({"of": "activations", "keep": []}, "$.keep", "every neuron would have its mean"),
+        (
+            {"of": "embedding", "remove": [6, 5, 4, 3, 2, 1]},
+            "$.remove",
+            "every frequency 1..6: every residue would have the same embedding, which is chance",
+        ),
         ({"of": "neurons", "remove": [32]}, "$.remove[0]", "32 is not a neuron 0..31"),
         ({"of": "heads", "remove": [2]}, "$.remove[0]", "2 is not a head 0..1"),
         ({"of": "heads", "remove": [0], "layer": 1}, "$.layer", "1 is not a layer 0..0"),
@@ -311,7 +330,15 @@ def test_formats(client: httpx.Client) -> None:
         ({"of": "embedding", "remove": [1], "directions": "all"}, "$.directions", "logits alone"),
         ({"of": "neurons", "remove": [1], "by": "median"}, "$.by", "zero, mean"),
         ({"of": "logits", "remove": [1], "controls": 1001}, "$.controls", "1000"),
+        ({"of": "logits", "remove": [1], "controls": -1}, "$.controls", ">= 0"),
+        ({"of": "logits", "remove": [1], "controls": 10**30}, "$.controls", "1000"),
+        ({"of": "logits", "remove": [1], "controls": None}, "$.controls", "null"),
         ({"of": "logits", "remove": [1], "seed": -1}, "$.seed", ">= 0"),
+        ({"of": "logits", "remove": [1], "seed": 2**53}, "$.seed", "9007199254740991"),
+        ({"of": "logits", "remove": [10**40]}, "$.remove[0]", "is not a frequency 1..6"),
+        ({"of": "logits", "remove": [True]}, "$.remove[0]", "bool"),
+        ({"of": "neurons", "remove": [1] * 9_999}, "$.remove[1]", "twice"),
+        ({"of": "heads", "remove": [0], "layer": -1}, "$.layer", ">= 0"),
         ({"of": "logits", "remove": [1], "pear": 1}, "$", "pear"),
     ],
 )
@@ -422,6 +449,8 @@ def test_where_the_map_is_not_exact_the_model_runs(others: httpx.Client) -> None
         assert (found["layer"], found["controls"]["exist"]) == (layer, 2)
         rows = rows_zero(*range(8, 16))
         check_after(found, model.changed({f"blocks.{layer}.W_O": rows}), train, truth)
+    body = {"of": "heads", "remove": [1], "layer": 2}
+    check_problem(others.post(f"{path}/interventions", json=body), 400, "2 is not a layer 0..1")
     found = ask(others, path, of="activations", keep=[1, 2, 3, 4, 5], controls=3)
     same = ask(others, path, of="activations", remove=[6], controls=3)
     assert found["method"] == same["method"] == "model"

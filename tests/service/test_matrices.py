@@ -8,13 +8,15 @@ from hypothesis import strategies as st
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from grokprobe.errors import CheckpointCorrupt
-from service.inference.matrices import read_matrix
+from service.inference.matrices import Floats, read_matrix
 
 P, WIDTH = 5, 3
 TABLE = np.random.default_rng(0).normal(size=(P + 1, WIDTH)).astype(np.float32)
 
 
-def model(nodes: list[NodeProto], last: str, integers: dict[str, list[int]]) -> bytes:
+def model(
+    nodes: list[NodeProto], last: str, integers: dict[str, list[int]], table: Floats = TABLE
+) -> bytes:
     """A file by the contract with another output `extra`, which these nodes make."""
     tensors = [numpy_helper.from_array(np.array(v), name) for name, v in integers.items()]
     logits = [
@@ -32,7 +34,7 @@ def model(nodes: list[NodeProto], last: str, integers: dict[str, list[int]]) -> 
             helper.make_tensor_value_info("extra", TensorProto.FLOAT, ["n", "m"]),
         ],
         [
-            numpy_helper.from_array(TABLE, "W_E"),
+            numpy_helper.from_array(table, "W_E"),
             numpy_helper.from_array(np.ones((WIDTH, P), np.float32), "W_U"),
             numpy_helper.from_array(np.array([1]), "one"),
             *tensors,
@@ -115,3 +117,24 @@ def test_a_file_is_checked_before_it_is_read() -> None:
     loop = helper.make_node("Loop", ["W_E"], ["made"])
     with pytest.raises(CheckpointCorrupt, match="Loop"):
         read_matrix(model([loop], "made", {}), "extra", "here", P)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_not_finite_are_refused(value: float) -> None:
+    """As in an output of a session; in rows that are not taken they are nobody's concern."""
+    nodes = [helper.make_node("Slice", ["W_E", "from", "to"], ["made"])]
+    for row, is_seen in ((0, True), (P, False)):
+        table = TABLE.copy()
+        table[row, 0] = value
+        data = model(nodes, "made", {"from": [0], "to": [P]}, table)
+        if is_seen:
+            with pytest.raises(CheckpointCorrupt, match=r"^here: its output extra is not finite"):
+                read_matrix(data, "extra", "here", P)
+        else:
+            np.testing.assert_array_equal(read_matrix(data, "extra", "here", P), TABLE[:P])
+
+
+def test_large_numbers_are_finite() -> None:
+    """Though the sum of their squares is not."""
+    table = np.full_like(TABLE, 3e38)
+    np.testing.assert_array_equal(read_matrix(model([], "W_E", {}, table), "extra", "x", P), table)

@@ -25,7 +25,14 @@ LARGE = [
     "http://test/v1/runs/tiny/coordinates",
     "http://test/v1/compare?a=tiny/0&b=tiny/10",
     "http://test/v1/runs/tiny/drift",
+    "http://test/v1/runs/tiny/updates",
+    "http://test/v1/runs/tiny/path",
+    "http://test/v1/runs/tiny/grids",
+    "http://test/v1/runs/tiny/grids?of=correct&format=npy",
+    "http://test/v1/runs/tiny/pairs",
+    "interventions",
 ]
+REMOVED = {"of": "logits", "remove": [1]}
 
 
 def taken(metrics: Metrics) -> float | None:
@@ -115,12 +122,19 @@ def in_process(
     asyncio.run(run())
 
 
+async def ask(client: httpx.AsyncClient, path: str) -> httpx.Response:
+    """The answer to a path; interventions have a body."""
+    if path == "interventions":
+        return await client.post(path, json=REMOVED)
+    return await client.get(path)
+
+
 @pytest.mark.parametrize("path", LARGE)
 def test_what_never_fits_is_refused_by_name(tmp_path: Path, path: str) -> None:
     """422 with the setting's name where an analysis takes more than there is; others answer."""
 
     async def act(_: Context, client: httpx.AsyncClient) -> None:
-        answer = await client.get(path)
+        answer = await ask(client, path)
         problem = answer.json()
         assert (answer.status_code, problem["type"]) == (422, "urn:grokprobe:never-fits")
         assert "GROKPROBE_REQUEST_MEMORY_BYTES" in problem["detail"]
@@ -160,11 +174,11 @@ def test_what_does_not_fit_now_is_told_to_come_back(
         memory = context.inference.memory
         monkeypatch.setattr(memory, "_wait_s", 0.0)
         async with memory.reserve(context.settings.request_memory_bytes, "all of it"):
-            answer = await client.get(path)
+            answer = await ask(client, path)
         problem = answer.json()
         assert (answer.status_code, problem["type"]) == (503, "urn:grokprobe:memory-busy")
         assert int(answer.headers["Retry-After"]) >= 1
-        assert (await client.get(path)).status_code == 200
+        assert (await ask(client, path)).status_code == 200
         assert taken(context.metrics) == 0
 
     in_process(Settings(home=str(tmp_path)), act)

@@ -262,6 +262,24 @@ async def test_without_a_split(tmp_path: Path) -> None:
 
 
 @with_loop
+async def test_memorised_and_lost_again(tmp_path: Path) -> None:
+    """The mirrors of the step at which train accuracy first was 0.99, not of the last return."""
+    made, accuracies = answering(tiny_run(steps=[0, 10, 20, 30])), (0.1, 1.0, 0.5, 1.0)
+    checkpoints = [
+        (replace(m, measures={**m.measures, "train_accuracy": accuracy}), model)
+        for (m, model), accuracy in zip(made.checkpoints, accuracies, strict=True)
+    ]
+    end = replace(made.completion, manifests_sha256=digest_of(m for m, _ in checkpoints))
+    run = TinyRun(made.manifest, made.train_mask, checkpoints, end, made.predictions)
+    async with in_process(tmp_path) as (client, backends):
+        await run.publish(backends)
+        assert (await client.get("/v1/runs/tiny")).json()["memorised_step"] == 30
+        mirror = (await client.get("/v1/runs/tiny/pairs")).json()["mirror"]
+    assert mirror["memorised"] == mirror["steps"][1]
+    assert mirror["memorised"]["step"] == 10
+
+
+@with_loop
 async def test_what_never_fits_is_refused_by_name(tmp_path: Path) -> None:
     """Memory is reserved before the work, and 422 says for what."""
     async with in_process(tmp_path, request_memory_bytes=1000) as (client, backends):

@@ -40,6 +40,8 @@ OF_A_RUN = [
     f"{RUN}/spectra",
     f"{RUN}/coordinates",
     f"{RUN}/neurons",
+    f"{RUN}/updates",
+    f"{RUN}/path",
     f"{RUN}/emergence",
     f"{RUN}/checkpoints?limit=3",
 ]

@@ -15,8 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
+from grokprobe.analysis.series.neurons import COLUMNS
 from grokprobe.task import pairs
-from tests.analysis.test_series import apart, slow_phase, slow_plane
+from tests.analysis.test_harmonics import slow_shares
+from tests.analysis.test_series import slow_plane
+from tests.analysis.test_waves import apart, slow_coefficient
 from tests.service.test_api import LAST, RUN, P, get
 from tests.service.test_api_errors import check_problem
 from tests.service.test_api_measures import ask, unfinished
@@ -50,7 +53,7 @@ def rows(client: httpx.Client, path: str, name: str, chosen: str) -> list[dict[s
         ]
     data = io.BytesIO(answer.content)
     table = pa.ipc.open_stream(data).read_all() if chosen == "arrow" else pq.read_table(data)
-    listed: list[dict[str, Any]] = table.to_pylist()
+    listed: list[dict[str, Any]] = table.to_pylist(maps_as_pydicts="strict")
     return listed
 
 
@@ -129,7 +132,10 @@ def test_a_part_of_a_series_is_that_part(
     """The rows of these steps, whatever the part; a default frequency is that of the whole."""
     bounds = dict(pair.split("=") for pair in query.split("&"))
     whole, part = get(client, f"{RUN}/{what}"), get(client, f"{RUN}/{what}", **bounds)
-    assert part == whole | {what: [row for row in whole[what] if row["step"] in steps]}
+    expected = whole | {what: [row for row in whole[what] if row["step"] in steps]}
+    if not steps and what == "neurons":
+        expected["input_phase_of"] = None  # of no checkpoint there is none
+    assert part == expected
     every = npy(client, f"{RUN}/{what}")
     kept = [TINY_STEPS.index(step) for step in steps]
     found = npy(client, f"{RUN}/{what}", **bounds)
@@ -191,37 +197,50 @@ def test_neurons_are_those_of_the_single_steps(client: httpx.Client, chosen: str
     for row in found[:: len(found) // 4]:
         single = get(client, f"{RUN}/checkpoints/{row['step']}/neurons")["neurons"]
         assert row["frequency"] == [neuron["frequency"] for neuron in single]
-        for name in ("fve", "input_phase", "output_phase"):
+        for name in COLUMNS[1:]:
             assert row[name] == [once(neuron[name]) for neuron in single]
 
 
 def test_neurons_as_an_array(client: httpx.Client) -> None:
-    """Frequency, share and phases, 0 and NaN where the JSON has null."""
+    """Frequency, share and waves, 0 and NaN where the JSON has null."""
     found, answer = npy(client, f"{RUN}/neurons"), get(client, f"{RUN}/neurons")
-    assert (found.shape, str(found.dtype)) == ((len(TINY_STEPS), 32, 4), "float32")
+    assert (found.shape, str(found.dtype)) == ((len(TINY_STEPS), 32, len(COLUMNS)), "float32")
     assert (answer["input_phase_of"], answer["provisional"]) == ("mean_over_b", False)
     for step, row in zip(found, answer["neurons"], strict=True):
         np.testing.assert_array_equal(step[:, 0], [k or 0 for k in row["frequency"]])
-        for i, name in enumerate(("fve", "input_phase", "output_phase"), 1):
+        for i, name in enumerate(COLUMNS[1:], 1):
             np.testing.assert_array_equal(step[:, i], np.array(row[name], np.float64))
 
 
-def test_phases_by_definition(client: httpx.Client, trained: Trained) -> None:
-    """The angles of the Fourier sums of what the file computes in plain ONNX Runtime."""
+def test_waves_by_definition(client: httpx.Client, trained: Trained) -> None:
+    """Angles and lengths of the Fourier sums of what the file computes in plain ONNX Runtime."""
     session = ort.InferenceSession(
         (trained.folder / "checkpoints" / f"{TINY_STEPS[-1]:010d}" / "model.onnx").read_bytes(),
         providers=["CPUExecutionProvider"],
     )
     values, written = session.run(["neurons", "neuron_logit_map"], {"pairs": pairs(P)})
-    means = values.astype(np.float64).reshape(P, P, -1).mean(axis=1)
+    grid = values.astype(np.float64).reshape(P, P, -1)
+    read_of = {"input": grid.mean(axis=1), "input_b": grid.mean(axis=0), "output": written}
     found = get(client, f"{LAST}/neurons")["neurons"]
     live = [neuron for neuron in found if neuron["frequency"]]
     assert len(live) > 10
     for neuron in live:
         i, k = neuron["neuron"], neuron["frequency"]
-        for name, column in (("input_phase", means[:, i]), ("output_phase", written[:, i])):
-            if abs(np.fft.fft(column)[k]) > 1e-3:
-                assert apart(np.array(neuron[name]), np.array(slow_phase(column, k))) < 1e-4
+        waves = {name: slow_coefficient(matrix[:, i], k) for name, matrix in read_of.items()}
+        shares = [neuron[f"input_share_{name}"] for name in ("f", "3f", "5f")]
+        expected_shares = slow_shares(read_of["input"][:, i], k)
+        assert shares == pytest.approx(expected_shares, abs=1e-3)
+        for name, expected in waves.items():
+            read, _, operand = name.partition("_")
+            phase, amplitude = (
+                "_".join(filter(None, [read, figure, operand])) for figure in ("phase", "amplitude")
+            )
+            assert neuron[amplitude] == pytest.approx(2 / P * abs(expected), rel=1e-4, abs=1e-6)
+            if abs(expected) > 1e-3:
+                assert apart(np.array(neuron[phase]), np.array(np.angle(expected))) < 1e-4
+        if min(map(abs, waves.values())) > 1e-2:
+            turned = waves["input"] * waves["input_b"] * np.conj(waves["output"])
+            assert neuron["misalignment"] == pytest.approx(abs(np.angle(turned)), abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,17 @@
 """ONNX files that must not be loaded, each with the reason that a person reads."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
 from grokprobe.errors import CheckpointCorrupt
 from grokprobe.safety.check import check_model
+from grokprobe.weights import read_weights
+from service.inference.matrices import read_matrix
 from service.inference.runtime import Runtime
 from tests.support.hostile_models import (
     custom_domain,
@@ -73,6 +77,35 @@ def test_what_is_no_onnx_file(data: bytes) -> None:
     """Bytes that are no model at all are refused, not crashed on."""
     with pytest.raises(CheckpointCorrupt, match="step 0"):
         Runtime().open(data, "run 'x' step 0", 13)
+
+
+def test_what_is_no_message_where_its_numbers_lie(good: bytes) -> None:
+    """Its structure is that of a model which has been checked; it is told by whoever reads it."""
+    model = onnx.load_model_from_string(good)
+    del model.metadata_props[:]
+    whole = model.SerializeToString()
+    entry = onnx.StringStringEntryProto(key="a", value="b").SerializeToString()
+    tag = bytes([14 << 3 | 2, len(entry)])
+    check_model(whole + tag + entry, "here", 13)
+    for broken in (b"\xff" * len(entry), entry[:1] + b"\x7f" + entry[2:]):
+        for read in (read_weights, partial(read_matrix, name="embedding")):
+            with pytest.raises(CheckpointCorrupt, match="here is not an ONNX file"):
+                read(whole + tag + broken, where="here", modulus=13)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_parameters_that_are_not_finite(good: bytes, value: float) -> None:
+    """Of our own models it is said which; a model of another form may have a mask."""
+    model = onnx.load_model_from_string(good)
+    [tensor] = [one for one in model.graph.initializer if one.name == "W_out"]
+    weights = onnx.numpy_helper.to_array(tensor).copy()
+    weights[0, 0] = value
+    tensor.CopyFrom(onnx.numpy_helper.from_array(weights, "W_out"))
+    with pytest.raises(CheckpointCorrupt, match=r"^here: its parameter W_out is not finite"):
+        read_weights(model.SerializeToString(), "here", 13)
+    model.producer_name = "another"
+    found = read_weights(model.SerializeToString(), "here", 13)
+    np.testing.assert_array_equal(found["W_out"], weights)
 
 
 def test_a_model_that_does_not_load(good: bytes) -> None:

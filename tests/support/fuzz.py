@@ -30,15 +30,17 @@ import onnx
 
 from grokprobe.settings import Settings
 from grokprobe.store.archive import names
+from grokprobe.store.archive.predictions import describe_predictions
 from grokprobe.store.archive.split import encode_split
 from grokprobe.store.backends import open_backends
 from grokprobe.store.records import encode_record, sha256
 from tests.support.served import Served, serving
-from tests.support.tiny import TinyRun, tiny_run
+from tests.support.tiny import TinyRun, answering, tiny_run
 
 LIMIT_S = 20.0
 STEPS = 40  # of a run of mutated checkpoints
 IN_OPEN = 0x20
+REMOVED = {"of": "logits", "remove": [1], "controls": 3}
 SECRET = "canary-7b1f"
 ODD: list[Any] = [
     None, True, -1, 0, 1e30, -1e30, 10**30, 2**63, 2**64, 0.5, "", "x" * 300, "\0", "../../canary",
@@ -165,16 +167,24 @@ def write_run(rng: random.Random, store: Path, run: TinyRun, canary: Path) -> in
 
     count = 0
     for manifest, model in run.checkpoints:
-        step = manifest.step
-        if rng.random() < 0.5:
+        step, predictions = manifest.step, run.predictions[manifest.step]
+        kind = rng.choice(["model", "model", "manifest", "manifest", "predictions"])
+        data = encode_record(manifest)
+        if kind == "model":
             model = mutated_model(rng, model, canary)  # noqa: PLW2901
             of_model = {"sha256": sha256(model), "bytes": len(model)}
             record = msgspec.structs.replace(manifest.model, **of_model)
             data = encode_record(msgspec.structs.replace(manifest, model=record))
+        elif kind == "predictions":
+            predictions = flipped(rng, predictions)
+            if rng.random() < 0.8:
+                mine = describe_predictions(predictions)
+                data = encode_record(msgspec.structs.replace(manifest, predictions=mine))
         else:
-            data = mutated_json(rng, encode_record(manifest))
+            data = mutated_json(rng, data)
         count += 1
         put(names.model_path(run.name, step), model)
+        put(names.predictions_path(run.name, step), predictions)
         put(names.manifest_path(run.name, step), data)
     wholes = {
         names.completion_path: encode_record(run.completion),
@@ -194,25 +204,31 @@ def fuzz_objects(
 ) -> Findings:
     """Ask for everything of runs of mutated objects, one run after another."""
     found, done, number = Findings(), 0, 0
-    base = tiny_run("base", modulus=5, steps=range(STEPS), group="fuzz")
+    base = answering(tiny_run("base", modulus=5, steps=range(STEPS), group="fuzz"))
     while done < count:
         run = renamed(base, f"fuzz-{number:06d}")
         done += write_run(rng, home / "store", run, canaries.folder / "secret")
         number += 1
         path = f"/v1/runs/{run.name}"
         parts = ["", "/checkpoints", "/trajectory", "/spectra", "/coordinates", "/emergence"]
-        parts += ["/drift"]
+        parts += ["/drift", "/updates", "/path", "/grids", "/grids?of=correct&format=npy"]
+        parts += ["/pairs?by=mirror", "/neurons"]
         asked = [path + part for part in parts]
         asked += [f"{path}/checkpoints/{step}" for step in range(STEPS)]
-        wants = ("predictions?a=1&b=2", "embedding", "measures", "model", "weights", "weights/W_E")
+        wants = ["predictions?a=1&b=2", "embedding", "measures", "model", "weights", "weights/W_E"]
+        wants += ["activations?of=logits", "interventions"]
         asked += [f"{path}/checkpoints/{s}/{rng.choice(wants)}" for s in range(STEPS)]
         first, second = rng.sample(range(STEPS), 2)
         asked.append(f"/v1/compare?a={run.name}/{first}&b={run.name}/{second}")
-        asked += ["/v1/runs?limit=5&after=fuzz-"] if number % 10 == 0 else []
+        if number % 10 == 0:
+            asked += ["/v1/runs?limit=5&after=fuzz-", "/v1/groups/fuzz/precursors"]
         for one in asked:
             began = time.monotonic()
             try:
-                answer = served.client.get(one, timeout=LIMIT_S)
+                if one.endswith("/interventions"):
+                    answer = served.client.post(one, json=REMOVED, timeout=LIMIT_S)
+                else:
+                    answer = served.client.get(one, timeout=LIMIT_S)
             except httpx.HTTPError as error:
                 found.failures.append(f"{one}: {type(error).__name__}; seed run {number - 1}")
                 if served.process.poll() is not None:
@@ -229,7 +245,7 @@ def renamed(run: TinyRun, name: str) -> TinyRun:
     replace = msgspec.structs.replace
     checkpoints = [(replace(manifest, run=name), model) for manifest, model in run.checkpoints]
     manifest, completion = replace(run.manifest, run=name), replace(run.completion, run=name)
-    return TinyRun(manifest, run.train_mask, checkpoints, completion)
+    return TinyRun(manifest, run.train_mask, checkpoints, completion, run.predictions)
 
 
 # -- requests ------------------------------------------------------------------------------------
@@ -250,19 +266,20 @@ RUNS = [
 STEPS_ASKED = ["0", "10", "latest", "first", "generalised", "-1", "1e9", "9" * 99, "9" * 5000, "٣"]
 PARTS = [
     "", "/predictions", "/logits", "/embedding", "/spectrum", "/neurons", "/activations",
-    "/measures", "/model",
+    "/measures", "/model", "/interventions", "/interventions",
     "/weights", "/weights/W_E", "/weights/..%2f..%2fcanary%2fsecret", "/../../../canary/secret",
 ]  # fmt: skip
 OF_MODELS = ["", "/ready", "/infer", "/stats", "/versions/10/infer"]
 OF_RUNS = [
     "", "/checkpoints", "/trajectory", "/spectra", "/coordinates", "/emergence", "/events",
-    "/drift",
+    "/drift", "/updates", "/path", "/grids", "/pairs", "/neurons",
 ]  # fmt: skip
 PARAMETERS = [
     "a", "b", "limit", "after", "format", "keys", "null", "seed", "measures", "from_step",
     "to_step",
     "value", "of", "group", "operation", "modulus", "status", "key_rule", "key_threshold", "pairs",
-    "reference", "table",
+    "reference", "table", "components", "names",
+    "index", "frequency", "by", "projection", "threshold",
     "include", "project", "basis", "sort", "top", "residue", "part", "x" * 200,
 ]  # fmt: skip
 VALUES = [
@@ -271,7 +288,7 @@ VALUES = [
     "..%2f..%2fcanary%2fsecret", "json", "csv", "npy", "arrow", "parquet", "final", "own", "",
     "'", "[]",
     "true", "%0d%0aX-Y:%20z", "add", "logits", "0.5", "x" * 3000, "200", "1000000", "2", "3",
-    "tiny/0", "tiny/latest", "tiny/..", "../tiny/0", "pairs",
+    "tiny/0", "tiny/latest", "tiny/..", "../tiny/0", "pairs", "mirror", "correct", "embedding",
 ]  # fmt: skip
 HEADERS = [
     "Accept: text/csv", "Accept: */*;q=nan", "Accept: " + "a/b," * 900, "Accept-Encoding: gzip;q=x",
@@ -290,6 +307,9 @@ BODIES = [
     b'{"pairs": [[1, 2], [3, 4]]}', b'{"pairs": [[1, 2]], "include": ["logits"]}', b"[" * 100_000,
     b'{"pairs": ' + b"[" * 900 + b"]" * 900 + b"}", b'{"pairs": [[1e400, 1]]}', b'{"a":"\\ud800"}',
     b'{"pairs": [[' + b"9" * 5000 + b", 1]]}", b"\xff\xfe{\0}\0", b"", b"null", b"{" * 999,
+    b'{"of": "logits", "remove": [1]}', b'{"of": "embedding", "keep": [2], "controls": 1000}',
+    b'{"of": "logits", "remove": [1], "seed": 99999999999999999999}', b'{"of": "neurons"}',
+    b'{"of": "logits", "remove": [' + b"1," * 50_000 + b'2]}', b'{"of": "heads", "remove": [-1]}',
     b'{"inputs":[{"name":"pairs","shape":[1,2],"datatype":"INT64","data":[1,2]}]}',
     b'{"inputs":[{"name":"pairs","shape":[1099511627776,2],"datatype":"INT64","data":[]}]}',
     b'{"inputs":[{"name":"pairs","shape":[-1,2],"datatype":"FP64","data":[[1.5]]}]}',
@@ -329,7 +349,7 @@ def target(rng: random.Random) -> str:
 def request(rng: random.Random) -> bytes:
     """The bytes of one hostile request."""
     asked = target(rng)
-    infer = "infer" in asked or "predictions" in asked
+    infer = any(word in asked for word in ("infer", "predictions", "interventions"))
     methods = ["POST"] * 3 + ["GET"] if infer else ["GET"] * 6 + ["HEAD", "POST", "OPTIONS", "PUT"]
     method = rng.choice([*methods, "DELETE", "TRACE", "X" * 50])
     body = rng.choice(BODIES) if method in ("POST", "PUT") else b""

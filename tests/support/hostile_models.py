@@ -135,8 +135,9 @@ def sparse(changed: onnx.ModelProto) -> None:
 
 
 def misnamed(word: bytes) -> bytes:
-    """The honest model with one output more, in which this name is no UTF-8."""
-    changed = model()
+    """The honest model with one output and one parameter more, in which this name is no UTF-8."""
+    spare = helper.make_tensor("spare", TensorProto.FLOAT, [], [0.0])
+    changed = model(node("Identity", "spare", "extra"), tensors=[spare])
     more = helper.make_tensor_value_info("honest", TensorProto.FLOAT, ["batch", MODULUS])
     changed.graph.output.append(more)
     return changed.SerializeToString().replace(word, word[:-1] + b"\x8e")
@@ -306,6 +307,11 @@ def overflowing(changed: onnx.ModelProto) -> None:
     changed.graph.initializer[0].dims[:] = [2**32, 2**32]
 
 
+def nothing_without_end(changed: onnx.ModelProto) -> None:
+    """No number at all, along an axis of two thousand millions."""
+    changed.graph.initializer.append(helper.make_tensor("none", TensorProto.INT64, [2**31, 0], []))
+
+
 def twice(changed: onnx.ModelProto) -> None:
     changed.graph.node[1].output[0] = "rows"
 
@@ -402,6 +408,8 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "ten thousand nodes": many_nodes,
     "a size whose name is no text": lambda: misnamed(b"batch"),
     "an output whose name is no text": lambda: misnamed(b"honest"),
+    "a parameter whose name is no text": lambda: misnamed(b"spare"),
+    "a value whose name is no text": lambda: misnamed(b"extra"),
     "millions of empty nodes": empty_nodes,
     "graphs within graphs": deep,
     "a quotient of integers": divided_integers,
@@ -417,6 +425,7 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "a negative size": lambda: spoiled(negative),
     "fewer numbers than it says": lambda: spoiled(too_short),
     "sizes whose product overflows": lambda: spoiled(overflowing),
+    "no numbers along an endless axis": lambda: spoiled(nothing_without_end),
     "a name twice": lambda: spoiled(twice),
     "a circle": lambda: spoiled(backwards),
     "an old opset": lambda: spoiled(old),

@@ -139,3 +139,66 @@ def slow_projection(L: Array, keys: Sequence[int], direction: str) -> Array:
                 unit = wave / norm
                 projected += unit[:, :, None] * np.einsum("ab,abc->c", unit, L)
     return projected
+
+
+def slow_participation_ratio(M: Array) -> float:
+    """trace(M'M)^2 / trace((M'M)^2), no singular value being computed."""
+    gram = M.T @ M
+    return float(np.trace(gram) ** 2 / np.trace(gram @ gram))
+
+
+def slow_effective_rank(M: Array) -> float:
+    """exp of the entropy of the singular values, each the root of an eigenvalue of M'M or M M'."""
+    gram = M.T @ M if M.shape[0] >= M.shape[1] else M @ M.T
+    values = [math.sqrt(max(value, 0.0)) for value in np.linalg.eigvals(gram).real]
+    shares = [value / sum(values) for value in values if value > 1e-7 * max(values)]
+    return math.exp(-sum(share * math.log(share) for share in shares))
+
+
+def slow_held_out(x: Array, answers: Sequence[int], p: int, folds: int, ridge: float) -> list[bool]:
+    """Ridge by least squares with rows sqrt(l) e_j of target 0, a fold and a class at a time."""
+    place = {int(pair): i for i, pair in enumerate(np.random.default_rng(0).permutation(len(x)))}
+    hits = [False] * len(x)
+    for fold in range(folds):
+        fitted = [i for i in range(len(x)) if place[i] % folds != fold]
+        mean = sum(x[i] for i in fitted) / len(fitted)
+        X = np.array([x[i] - mean for i in fitted])
+        penalty = math.sqrt(ridge * (X**2).sum()) * np.eye(x.shape[1])
+        scores = np.zeros((p, len(x)))
+        for c in range(p):
+            y = np.array([float(answers[i] == c) for i in fitted])
+            target = np.concatenate([y - y.mean(), np.zeros(x.shape[1])])
+            w = np.linalg.lstsq(np.concatenate([X, penalty]), target, rcond=None)[0]
+            scores[c] = [(row - mean) @ w + y.mean() for row in x]
+        for i in range(len(x)):
+            if place[i] % folds == fold:
+                hits[i] = max(range(p), key=lambda c: (scores[c, i], -c)) == answers[i]
+    return hits
+
+
+def slow_quantile(values: Sequence[float], level: float) -> float:
+    """numpy's own, of which linear interpolation is the default."""
+    return float(np.quantile(np.array(values), level, method="linear"))
+
+
+def slow_loops(points: Array) -> list[tuple[float, float]]:
+    """Births and deaths of loops by reducing the boundary matrix of all edges and triangles."""
+    n = len(points)
+
+    def size(simplex: Sequence[int]) -> float:
+        pairs = ((i, j) for i in simplex for j in simplex if i < j)
+        return max(math.dist(points[i], points[j]) for i, j in pairs)
+
+    edges = sorted(((i, j) for j in range(n) for i in range(j)), key=size)
+    triangles = sorted(((i, j, k) for k in range(n) for j in range(k) for i in range(j)), key=size)
+    place = {edge: number for number, edge in enumerate(edges)}
+    reduced: dict[int, set[int]] = {}  # by the latest edge of each
+    found = []
+    for i, j, k in triangles:
+        boundary = {place[i, j], place[i, k], place[j, k]}
+        while boundary and max(boundary) in reduced:
+            boundary ^= reduced[max(boundary)]
+        if boundary:
+            reduced[max(boundary)] = boundary
+            found.append((size(edges[max(boundary)]), size((i, j, k))))
+    return [(birth, death) for birth, death in found if death > birth]

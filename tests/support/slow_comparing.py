@@ -60,6 +60,6 @@ def slow_overlap(a: Array, b: Array, keys_a: Sequence[int], keys_b: Sequence[int
 def slow_longest_axis(rows: Array, k: int) -> float:
     """The phase of the longest axis, in (-pi/2, pi/2], by the first left singular vector."""
     direction = np.linalg.svd(at_frequency(rows, k))[0][:, 0]
-    turn = sum(v * np.exp(2j * math.pi * k * a / len(rows)) for a, v in enumerate(direction))
+    turn = sum(v * np.exp(-2j * math.pi * k * a / len(rows)) for a, v in enumerate(direction))
     phase = float(np.angle(turn))
     return phase - math.pi * round(phase / math.pi)

@@ -22,7 +22,10 @@ from grokprobe.task import Residues
 from trainer.learning.data import Grid
 
 OF_PAIRS = ("logits", "neurons")
-OF_RESIDUES = ("embedding", "embedding_b", "neuron_logit_map")
+OF_RESIDUES = (
+    *("embedding", "embedding_b", "neuron_logit_map"),
+    *("effective_embedding", "effective_embedding_b"),
+)
 
 
 class NotFinite(GrokprobeError):

@@ -11,10 +11,15 @@ k in width space (coordinates.py).
                orthogonal Q, over ||F_a|| ||F_b||. Width space may be turned at will, so runs of
                different seeds compare; what is left is how the residues' phases agree. With
                G = [[u.u, u.v], [u.v, v.v]] it is sqrt((tr G_a G_b + 2 sqrt(det G_a det G_b)) /
-               (tr G_a tr G_b)): 1 for two circles, |cos(phase_a - phase_b)| for two lines.
+               (tr G_a tr G_b)): 1 for two circles, |cos(phase_a - phase_b)| for two lines. Noise
+               of 128 columns has .996, so its mean over DRAWS orders of the residues is beside it.
     anisotropy sqrt((u.u - v.v)^2 + 4 (u.v)^2) / (u.u + v.v): 0 for a circle, 1 for a line
-    phase      1/2 arg(u.u - v.v + 2 i u.v), in (-pi/2, pi/2]: along its longest axis the embedding
-               is cos(2 pi k a / n - phase). None for a circle, which has no longest axis.
+    phase      -1/2 arg(u.u - v.v + 2 i u.v), in (-pi/2, pi/2]: along its longest axis the embedding
+               is cos(2 pi k a / n + phase), as the waves of neurons are. None for a circle, which
+               has no longest axis.
+
+At Nyquist v is 0, so any two embeddings are lines that align: there alignment, anisotropy and phase
+are None. The overlap is not: u is a direction of width like any other.
 
 Source: docs/maths.md, "Comparing two checkpoints".
 """
@@ -27,9 +32,10 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
 
-from grokprobe.analysis.fourier import NEGLIGIBLE, Array, basis, spectrum
+from grokprobe.analysis.fourier import NEGLIGIBLE, Array, basis, first_largest, spectrum
 
-PLANES = 5  # as many as the mainline ends with; fewer where there are fewer frequencies
+PLANES = 5  # our choice; fewer where there are fewer frequencies
+DRAWS = 100  # orders of the residues of either side, from default_rng(0)
 
 
 class PlaneOverlap(msgspec.Struct, frozen=True):
@@ -65,7 +71,8 @@ class Ellipse(msgspec.Struct, frozen=True):
         """That of the longest axis, in radians; None where none is longest."""
         if (self.anisotropy or 0.0) < NEGLIGIBLE:
             return None
-        return atan2(2 * self.uv, self.uu - self.vv) / 2
+        # From 0.0, for of -0.0 the angle would be -pi, which is out of range.
+        return atan2(0.0 - 2 * self.uv, self.uu - self.vv) / 2
 
 
 def _directions(rows: Array, frequencies: Sequence[int]) -> Array:
@@ -84,9 +91,11 @@ def _orthonormal(vectors: Array) -> Array:
 def strongest_planes(matrix: ArrayLike, count: int = PLANES) -> list[int]:
     """The frequencies of most power in `matrix` (n, width), ascending; Nyquist has no plane."""
     power = spectrum(matrix).power[: (len(np.asarray(matrix)) - 1) // 2]
-    # Of those equal but for rounding the lowest, as everywhere.
-    ordered = np.argsort(-power, kind="stable")[:count]
-    return sorted((ordered + 1).tolist())
+    left = np.arange(len(power))
+    # One after another, so that of those equal but for rounding the lowest is meant each time.
+    for _ in range(min(count, len(power))):
+        left = np.delete(left, first_largest(power[left]))
+    return sorted({*range(1, len(power) + 1)} - {*(left + 1).tolist()})
 
 
 def plane_overlap(
@@ -125,15 +134,45 @@ def alignment(a: Ellipse, b: Ellipse) -> float | None:
     return min(1.0, sqrt(max(0.0, inner + 2 * areas) / powers))
 
 
+def alignment_chance(a: ArrayLike, b: ArrayLike, frequency: int) -> float | None:
+    """The mean alignment of two embeddings where the residues of one are in a random order.
+
+    Of either in turn, in the same DRAWS orders, so that it is the same for (b, a). `a` and `b` are
+    (n, width), of any widths; None where `alignment` is.
+    """
+    A, B = (np.asarray(rows, dtype=np.float64) for rows in (a, b))
+    of_a, of_b = ellipse(A, frequency), ellipse(B, frequency)
+    one, other = _reordered(A, frequency), _reordered(B, frequency)
+    found = [*(alignment(x, of_b) for x in one), *(alignment(of_a, x) for x in other)]
+    known = [value for value in found if value is not None]
+    return float(np.mean(known)) if alignment(of_a, of_b) is not None and known else None
+
+
+def _reordered(rows: Array, frequency: int) -> list[Ellipse]:
+    """The ellipse of `rows` (n, width) in each of the orders."""
+    centred = rows - rows.mean(axis=0)
+    products = centred @ centred.T  # whatever the width, this is all that is needed
+    orders = np.random.default_rng(0).permuted(np.tile(np.arange(len(rows)), (DRAWS, 1)), axis=1)
+    c, s = (part[frequency - 1][orders] for part in basis(len(rows)))
+    of_c = c @ products
+    columns = (of_c * c).sum(axis=1), (of_c * s).sum(axis=1), (s @ products * s).sum(axis=1)
+    return [Ellipse(*row) for row in np.transpose(columns).tolist()]
+
+
 class KeyComparison(msgspec.Struct, frozen=True):
-    """A key frequency of either checkpoint: whether b still has it, and the embeddings there."""
+    """A key frequency of either checkpoint: whether b still has it, and the embeddings there.
+
+    At Nyquist alignment, anisotropy and phase are null: any two embeddings would have 1, 1 and 0.
+    """
 
     frequency: int
     change: Literal["kept", "gained", "lost"]
     share_a: float | None
     share_b: float | None
     overlap: float | None
+    overlap_chance: float | None
     alignment: float | None
+    alignment_chance: float | None
     anisotropy_a: float | None
     anisotropy_b: float | None
     phase_a: float | None
@@ -155,7 +194,8 @@ def _key(
     k: int, in_a: bool, in_b: bool, rows: list[Array | None], shares: list[Array | None]
 ) -> KeyComparison:
     a, b = rows
-    of_a, of_b = (None if one is None else ellipse(one, k) for one in rows)
+    at_a, at_b = (None if one is None or 2 * k == len(one) else one for one in rows)
+    of_a, of_b = (None if one is None else ellipse(one, k) for one in (at_a, at_b))
     overlap = None if a is None or b is None else plane_overlap(a, b, ([k], [k]))
     share_a, share_b = (None if share is None else float(share[k - 1]) for share in shares)
     return KeyComparison(
@@ -164,7 +204,9 @@ def _key(
         share_a=share_a,
         share_b=share_b,
         overlap=overlap.overlap if overlap else None,
+        overlap_chance=overlap.chance if overlap else None,
         alignment=alignment(of_a, of_b) if of_a and of_b else None,
+        alignment_chance=None if at_a is None or at_b is None else alignment_chance(at_a, at_b, k),
         anisotropy_a=of_a.anisotropy if of_a else None,
         anisotropy_b=of_b.anisotropy if of_b else None,
         phase_a=of_a.phase if of_a else None,

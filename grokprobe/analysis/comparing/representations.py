@@ -37,7 +37,7 @@ class JointMoments:
 
     The rows are counted from the mean of the first that came, so that a column which hardly varies
     around a large mean is not lost in rounding. Rows in float32 are multiplied in float32, some of
-    them at a time, and summed in float64: CKA is exact to about 1e-7, in half of the time.
+    them at a time, and summed in float64: CKA is exact to 1e-6, in half of the time.
     """
 
     def __init__(self) -> None:

@@ -3,8 +3,9 @@
     distance = ||A - B||_F        cosine = <A, B> / (||A|| ||B||)
 
 in float64. A parameter that only one side has, or that has another shape there, has neither, and is
-left out of the sums of all. Parameters are identical if their types, shapes and bytes are: a zero
-that has another sign is not, nor is one in another precision.
+left out of the sums of all; nor has one whose figures are not finite, such as a mask. Parameters
+are identical if their types, shapes and bytes are: a zero that has another sign is not, nor is one
+in another precision.
 """
 
 from collections.abc import Mapping
@@ -61,11 +62,21 @@ class _Products(NamedTuple):
         return 1.0 if self.apart == 0 else max(-1.0, min(1.0, self.ab / norms))
 
 
-def _products(a: NDArray[Any], b: NDArray[Any]) -> _Products:
+def _products(a: NDArray[Any], b: NDArray[Any]) -> _Products | None:
+    """None where one of them is not finite."""
     A, B = (one.astype(np.float64).ravel() for one in (a, b))
     # Not by the three products: of near ones nothing but rounding would be left.
-    apart = A - B
-    return _Products(*(float(x @ y) for x, y in ((A, A), (B, B), (A, B), (apart, apart))))
+    with np.errstate(invalid="ignore", over="ignore"):
+        apart = A - B
+        pairs = ((A, A), (B, B), (A, B), (apart, apart))
+        found = _Products(*(float(x @ y) for x, y in pairs))
+    return found if np.isfinite(found).all() else None
+
+
+def weight_distance(a: NDArray[Any], b: NDArray[Any]) -> float | None:
+    """||A - B||_F of one shape; None where figures of one of them are not finite."""
+    found = _products(a, b)
+    return found.distance if found else None
 
 
 def compare_weights(a: Weights, b: Weights) -> tuple[list[WeightComparison], AllWeights]:
@@ -78,6 +89,7 @@ def compare_weights(a: Weights, b: Weights) -> tuple[list[WeightComparison], All
         found = None
         if one is not None and other is not None and one.shape == other.shape:
             found = _products(one, other)
+        if found:
             products.append(found)
         rows.append(_row(name, one, other, found))
     total = _Products(*(sum(parts) for parts in zip(*products, strict=True)))
@@ -94,15 +106,18 @@ def _row(
         shape_a=None if a is None else list(a.shape),
         shape_b=None if b is None else list(b.shape),
         identical=a is not None and b is not None and same_array(a, b),
-        norm_a=_norm(a),
-        norm_b=_norm(b),
+        norm_a=None if a is None else weight_norm(a),
+        norm_b=None if b is None else weight_norm(b),
         distance=found.distance if found else None,
         cosine=found.cosine if found else None,
     )
 
 
-def _norm(weight: NDArray[Any] | None) -> float | None:
-    return None if weight is None else float(np.linalg.norm(weight.astype(np.float64)))
+def weight_norm(weight: NDArray[Any]) -> float | None:
+    """||W||_F; None where it is not finite, such as that of a mask."""
+    with np.errstate(over="ignore"):
+        norm = float(np.linalg.norm(weight.astype(np.float64)))
+    return norm if np.isfinite(norm) else None
 
 
 def same_array(a: NDArray[Any], b: NDArray[Any]) -> bool:

@@ -13,7 +13,7 @@ Source: docs/maths.md, "Interventions".
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, isfinite
 from typing import Any, Literal
 
 import msgspec
@@ -184,10 +184,14 @@ def _avoiding(design: Design, drawn: Drawn) -> list[Members]:
 
 
 def p_value(observed: float, losses: ArrayLike, is_every: bool, keeps: bool) -> float:
-    """The share of controls that do as well as the chosen set, ties among them; never 0."""
-    found, rounding = np.asarray(losses, dtype=np.float64), TIED * abs(observed)
-    as_good = found <= observed + rounding if keeps else found >= observed - rounding
-    count = int(as_good.sum())
+    """The share of controls that do as well as the chosen set, ties among them; never 0.
+
+    What cannot be compared, for a loss is NaN, counts as a tie.
+    """
+    found = np.asarray(losses, dtype=np.float64)
+    rounding = TIED * abs(observed) if isfinite(observed) else 0
+    worse = found > observed + rounding if keeps else found < observed - rounding
+    count = int((~worse).sum())
     return count / found.size if is_every else (1 + count) / (1 + found.size)
 
 

@@ -4,30 +4,30 @@ from typing import Literal
 
 import msgspec
 
-from grokprobe.analysis.measures_table import MeasureDefinition, Need
+from grokprobe.analysis.measuring.definitions import PARAMETERS, MeasureDefinition, Need
 
-# What the file tells without a pair being put through the network.
-PARAMETERS: set[Need] = {"embedding", "embedding_b", "neuron_logit_map", "weights"}
 TRIPLES = 100  # of gradient symmetricity: forwards and back
 
 
 class Cost(msgspec.Struct, frozen=True):
     """What a measure needs; the pairs put through the network for it, 0 where parameters do.
 
-    `stored` at the checkpoint's publication, or when the run ends, for its keys are chosen then.
+    `stored` at the checkpoint's publication, or when the run ends, for its keys are chosen then;
+    by `request` where it is not, but computed when asked for.
     """
 
     needs: list[Need]
     pairs: int
-    stored: Literal["publication", "end"]
+    stored: Literal["publication", "end", "request"]
 
 
 def cost(measure: MeasureDefinition, modulus: int) -> Cost:
     """The cost of a measure at this modulus."""
     needs = set(measure.needs)
-    pairs = 0 if needs & PARAMETERS else modulus**2
+    by_pair = "neurons" in needs or not needs & PARAMETERS
+    when: Literal["publication", "end"] = "end" if "keys" in needs else "publication"
     return Cost(
         needs=list(measure.needs),
-        pairs=TRIPLES if "gradients" in needs else pairs,
-        stored="end" if "keys" in needs else "publication",
+        pairs=TRIPLES if "gradients" in needs else modulus**2 * by_pair,
+        stored="request" if measure.by_request else when,
     )

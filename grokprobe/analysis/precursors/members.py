@@ -43,7 +43,7 @@ class Member:
     run: str
     seed: int | None
     modulus: int
-    ended: bool
+    status: str  # as a run's in store: running, complete, stopped, failed
     steps: NDArray[np.int64]
     series: Mapping[str, Array]
 
@@ -85,7 +85,7 @@ def member(
     run: str,
     seed: int | None,
     modulus: int,
-    ended: bool,
+    status: str,
     measures: Mapping[int, Mapping[str, object]],
 ) -> Member:
     """A member from its measures by step.
@@ -96,7 +96,7 @@ def member(
     steps = sorted(measures)
     found = {name: _series([measures[step].get(name) for step in steps]) for name in NAMES}
     there = {name: values for name, values in found.items() if not np.isnan(values).all()}
-    return Member(run, seed, modulus, ended, np.array(steps, dtype=np.int64), there)
+    return Member(run, seed, modulus, status, np.array(steps, dtype=np.int64), there)
 
 
 def _series(values: list[object]) -> Array:

@@ -12,10 +12,18 @@ from math import comb
 import msgspec
 
 from grokprobe.analysis.distributions import Distribution, Seen, delay, distribution
-from grokprobe.analysis.measures_table import MEASURES, MeasureDefinition
+from grokprobe.analysis.measures_table import MEASURES
+from grokprobe.analysis.measuring.definitions import MeasureDefinition
 from grokprobe.analysis.precursors.cost import Cost, cost
 from grokprobe.analysis.precursors.members import GENERALISATION, Member, Threshold
 from grokprobe.analysis.precursors.thresholds import choose
+
+# Where a run stands that tells nothing unless it has generalised: it was not trained to its end.
+UNFINISHED = {
+    "running": "it goes on and has not generalised yet",
+    "failed": "it failed before it had generalised",
+    "stopped": "it was stopped before it had generalised",
+}
 
 
 class Half(msgspec.Struct, frozen=True):
@@ -82,7 +90,7 @@ def study(group: str, members: Sequence[Member]) -> Study:
     there = {name for one in fit for name in one.series}
     return Study(
         group=group,
-        provisional=not all(one.ended for one in members),
+        provisional=any(one.status == "running" for one in members),
         chosen_on=Half(seeds[::2], [one.run for one in choosing]),
         judged_on=Half(seeds[1::2], [one.run for one in judging]),
         left_out=[LeftOut(run, reason) for run, reason in reasons.items()],
@@ -96,9 +104,7 @@ def _unfit(member: Member) -> str | None:
         return "it has no seed, by which members are halved"
     if GENERALISATION not in member.series:
         return "its test accuracy is not known"
-    if member.generalised is None and not member.ended:
-        return "it goes on and has not generalised yet"
-    return None
+    return None if member.generalised else UNFINISHED.get(member.status)
 
 
 def _precursor(

@@ -82,7 +82,8 @@ class ArchivePublisher:
         run, step = check_run_name(manifest.run), manifest.step
         if (sha256(model), len(model)) != (manifest.model.sha256, manifest.model.bytes):
             raise PublicationConflict(f"run {run!r} step {step}: model.sha256 is not of this model")
-        if (predictions and describe_predictions(predictions)) != manifest.predictions:
+        described = None if predictions is None else describe_predictions(predictions)
+        if described != manifest.predictions:
             raise PublicationConflict(f"run {run!r} step {step}: predictions are not of these")
         path = names.manifest_path(run, step)
         _encoded(manifest, path)

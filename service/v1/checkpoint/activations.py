@@ -69,7 +69,8 @@ async def get_activations(
         opened = await open_checkpoint(context, request.target)
         head, token = _check(opened.checkpoint, of, index)
         values = await _values(context, opened.checkpoint, of, index)
-    answer = ActivationsAnswer(run, opened.step, of, index, head, token, values.tolist())
+    cells = await context.inference.apart(values.tolist)
+    answer = ActivationsAnswer(run, opened.step, of, index, head, token, cells)
     table = array_table(values, about(answer, "activations"))
     return await respond(request.reply, answer, table, values, apart=True)
 

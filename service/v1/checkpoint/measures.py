@@ -8,6 +8,7 @@ from litestar import Response, get
 from litestar.params import QueryParameter
 
 from grokprobe.analysis.basis import basis_of
+from grokprobe.analysis.measures_table import KEY_MEASURES
 from grokprobe.analysis.nulls import Null, spectrum_null
 from grokprobe.errors import InvalidInput
 from grokprobe.store.records import KeyRecord, LearningCoefficient, Measure
@@ -20,6 +21,7 @@ from service.http.preconditions import SettledRequest
 from service.http.responses import respond
 from service.http.target import Opened, open_checkpoint
 from service.v1.probing import choose_keys_of, given_keys, measured_with
+from service.v1.requesting import names_of, requested_measures
 
 
 class MeasuresAnswer(msgspec.Struct):
@@ -35,10 +37,11 @@ class MeasuresAnswer(msgspec.Struct):
 
 
 class MeasureRow(msgspec.Struct):
-    """A measure in a table; `frequency` is null but for a measure that has one value each."""
+    """A measure in a table; of one that has a value for each frequency, or weight, it is named."""
 
     measure: str
     frequency: int | None
+    weight: str | None
     value: float | None
 
 
@@ -58,6 +61,10 @@ Rule = Annotated[
 Threshold = Annotated[
     float | None,
     QueryParameter(gt=0, lt=1, description="Of the rule `logits`: the least cosine similarity."),
+]
+NamesQuery = Annotated[
+    str | None,
+    QueryParameter(description="Names of measures, separated by commas: these alone."),
 ]
 
 
@@ -126,16 +133,25 @@ async def get_measures(
     key_threshold: Threshold = None,
     null: Permutations = 0,
     seed: SeedQuery = 0,
+    names: NamesQuery = None,
 ) -> Response[MeasuresAnswer]:
     """All measures; those of key frequencies are null where the set is empty or has no rule.
+
+    With `names=` these alone, and only so those that are computed by request.
 
     `null=200` compares the key share with permuted rows. Where the keys were chosen at this very
     checkpoint every draw chooses its own, as many: the statistic is then `top_share`.
     """
     with context.inference.permit():
+        wanted = None if names is None else names_of("names", names, request.target.view)
         opened = await open_checkpoint(context, request.target)
         chosen = await _keys(context, opened, keys, key_rule, key_threshold)
-        measured = await _measured(context, opened, keys, chosen)
+        measured: dict[str, Measure] = {**opened.checkpoint.manifest.measures}
+        if wanted is None or set(wanted) & set(KEY_MEASURES):
+            measured |= await _measured(context, opened, keys, chosen)
+        if wanted is not None:
+            measured |= await requested_measures(context, opened.view, opened.step, wanted)
+            measured = {name: measured.get(name) for name in wanted}
         against = await _key_share_null(context, opened, chosen, null, seed) if null else None
     manifest = opened.checkpoint.manifest
     answer = MeasuresAnswer(
@@ -143,7 +159,7 @@ async def get_measures(
         step=opened.step,
         provisional=keys == "final" and opened.view.provisional,
         keys=chosen,
-        measures={**manifest.measures, **measured},
+        measures=measured,
         local_learning_coefficient=manifest.local_learning_coefficient,
         key_share_null=against,
     )
@@ -152,9 +168,13 @@ async def get_measures(
 
 
 def _rows(measures: Mapping[str, Measure]) -> list[MeasureRow]:
-    """A row for each measure, or for each of its frequencies."""
-    return [
-        MeasureRow(name, int(frequency) if frequency else None, value)
-        for name, values in measures.items()
-        for frequency, value in (values if isinstance(values, dict) else {"": values}).items()
-    ]
+    """A row for each measure, or for each of its frequencies or weights."""
+    rows = []
+    for name, values in measures.items():
+        if not isinstance(values, dict):
+            rows.append(MeasureRow(name, None, None, values))
+        elif name in KEY_MEASURES:
+            rows += [MeasureRow(name, int(k), None, value) for k, value in values.items()]
+        else:
+            rows += [MeasureRow(name, None, weight, value) for weight, value in values.items()]
+    return rows

@@ -1,4 +1,4 @@
-"""Which frequency each neuron computes with, and with which phases."""
+"""Which frequency each neuron computes with, and which waves it reads and writes there."""
 
 import math
 from collections import Counter
@@ -23,8 +23,10 @@ from service.v1.probing import input_of, neurons_of
 
 
 class NeuronRow(msgspec.Struct):
-    """A neuron's strongest frequency, null where it is dead, the share that it explains, and with
-    which phases it is read and written, in radians, null where there are none.
+    """A neuron's strongest frequency, null where it is dead, the share that it explains, and the
+    waves at it that it reads of the operands and writes: phases and how far they are from being
+    aligned in radians, amplitudes; how much of what it reads, and of its variance, odd harmonics
+    of its frequency make up. Null where there are none.
     """
 
     neuron: int
@@ -32,6 +34,15 @@ class NeuronRow(msgspec.Struct):
     fve: float
     input_phase: float | None
     output_phase: float | None
+    input_phase_b: float | None
+    input_amplitude: float | None
+    input_amplitude_b: float | None
+    output_amplitude: float | None
+    misalignment: float | None
+    input_share_f: float | None
+    input_share_3f: float | None
+    input_share_5f: float | None
+    fve_harmonics: float | None
 
 
 class Cluster(msgspec.Struct):
@@ -81,8 +92,8 @@ async def get_neurons(
 
 def _answer(run: str, opened: Opened, basis: Basis, found: Array) -> NeuronsAnswer:
     rows = [
-        NeuronRow(neuron, int(frequency) or None, fve, *map(_known, phases))
-        for neuron, (frequency, fve, *phases) in enumerate(found.tolist())
+        NeuronRow(neuron, int(frequency) or None, fve, *map(_known, waves))
+        for neuron, (frequency, fve, *waves) in enumerate(found.tolist())
     ]
     clustered = Counter(row.frequency for row in rows if row.frequency and row.fve >= CLUSTERED)
     dead = sum(row.frequency is None for row in rows)
@@ -98,5 +109,5 @@ def _answer(run: str, opened: Opened, basis: Basis, found: Array) -> NeuronsAnsw
     )
 
 
-def _known(phase: float) -> float | None:
-    return None if math.isnan(phase) else phase
+def _known(figure: float) -> float | None:
+    return None if math.isnan(figure) else figure

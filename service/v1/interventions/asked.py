@@ -15,6 +15,12 @@ from service.v1.interventions.records import By, Directions, InterventionRequest
 FREQUENCIES = ("logits", "activations", "embedding")
 # Which options are of which: elsewhere they would say nothing.
 OPTIONS = {"directions": "logits", "by": "neurons", "match": "neurons", "layer": "heads"}
+# What would be left without any frequency.
+LEFT: dict[Of, str] = {
+    "logits": "each class would have one logit for all pairs, which is chance",
+    "activations": "every neuron would have its mean at all pairs; take neurons out by mean",
+    "embedding": "every residue would have the same embedding, which is chance",
+}
 ONE = {"neurons": "neuron", "heads": "head"}
 NEEDS: dict[Of, tuple[str, ...]] = {  # beside the logits
     "logits": (),
@@ -71,7 +77,7 @@ def ask(given: InterventionRequest, checkpoint: Checkpoint) -> Asked:
         pool = range(checkpoint.shapes[NEEDS[given.of][0]][1])
     _check_members(verb, members, pool, ONE.get(given.of, "frequency"))
     if basis:
-        _check_rest(verb, members, pool)
+        _check_rest(given.of, directions, verb, members, pool)
     return Asked(
         of=given.of,
         verb=verb,
@@ -117,11 +123,13 @@ def _check_members(verb: Verb, members: list[int], pool: range, one: str) -> Non
         seen.add(member)
 
 
-def _check_rest(verb: Verb, members: list[int], pool: range) -> None:
+def _check_rest(
+    of: Of, directions: Directions | None, verb: Verb, members: list[int], pool: range
+) -> None:
     """Raise InvalidInput where every frequency would go."""
     if len(members) == (len(pool) if verb == "remove" else 0):
-        raise InvalidInput(
-            f"$.{verb}",
-            f"takes out every frequency {pool[0]}..{pool[-1]}: the mean over all pairs would be "
-            "left, which is chance, and no other set of that size to compare it with",
-        )
+        left = LEFT[of]
+        if directions == "answer" and verb == "remove":
+            left = "along the answer's directions the mean alone would be left"
+        message = f"takes out every frequency {pool[0]}..{pool[-1]}: {left}"
+        raise InvalidInput(f"$.{verb}", message)

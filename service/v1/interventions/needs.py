@@ -5,12 +5,12 @@ time: outputs in float32, cubes of coefficients and what is made of a set in flo
 """
 
 from grokprobe.analysis.needs import DOUBLE, SINGLE, SMALL
+from service.inference.altered import FILE_COPIES
 from service.inference.checkpoints import Checkpoint
 from service.v1.interventions.asked import Asked
 
 # A cube as it is and in three sets of coefficients, and of these what goes or stays, twice.
 CUBES = 6
-FILE_COPIES = 5  # as read, as a graph, as that is changed, as a session
 
 
 def need_bytes(asked: Asked, checkpoint: Checkpoint) -> int:

@@ -14,7 +14,7 @@ from service.inference.altered import Given, ModelFile
 from service.inference.checkpoints import Checkpoint
 from service.v1.interventions.asked import Asked
 
-OUTWARD = re.compile(r"(?:blocks\.(?P<layer>\d+)\.)?W_O")
+OUTWARD = re.compile(r"(?:blocks\.(?P<layer>\d{1,4})\.)?W_O")
 
 
 class Change(NamedTuple):
@@ -60,11 +60,15 @@ def heads_change(asked: Asked, checkpoint: Checkpoint, file: ModelFile) -> Chang
     Raises InvalidInput for a layer that is not there, and where the form of the model is not ours:
     which rows are a head's is then not known.
     """
-    if not checkpoint.bounds.is_ours:
+    parameters, heads = file.parameters, len(asked.pool)
+    layers = {
+        int(found["layer"] or 0): name
+        for name, of in parameters.items()
+        if (found := OUTWARD.fullmatch(name)) and of.ndim == 2 and len(of) % heads == 0
+    }
+    if not checkpoint.bounds.is_ours or not layers:
         message = "heads can be taken out of models that were exported here alone: of another form "
         raise InvalidInput("$.of", message + "it is not known which parameters are a head's")
-    parameters = file.parameters
-    layers = {int(m["layer"] or 0): m[0] for m in map(OUTWARD.fullmatch, parameters) if m}
     layer = max(layers) if asked.layer is None else asked.layer
     if layer not in layers:
         raise InvalidInput("$.layer", f"{layer} is not a layer 0..{max(layers)}")

@@ -69,6 +69,7 @@ class InterventionAnswer(msgspec.Struct):
     layer: int | None
     basis: BasisAnswer | None
     method: Method
+    missed: float | None  # of a logit by the neuron-logit map, at most
     controls: ControlsAnswer
     p_value: float | None  # of all pairs
     parts: list[PartOutcome]

@@ -83,7 +83,7 @@ async def post_interventions(
             return _answer(opened, asked, await compute(context, opened.checkpoint, asked))
 
         answer = await context.derived.get(
-            opened.checkpoint.identity, asked.name, InterventionAnswer, computed
+            opened.checkpoint.identity, f"{opened.step}: {asked.name}", InterventionAnswer, computed
         )
     table = table_of(answer, "parts", columns_of(PartOutcome))
     return await respond(request.reply, answer, table)
@@ -103,6 +103,7 @@ def _answer(opened: Opened, asked: Asked, found: Found) -> InterventionAnswer:
         layer=found.layer,
         basis=describe_basis(asked.basis) if asked.basis else None,
         method=found.method,
+        missed=found.missed,
         controls=ControlsAnswer(
             sets=len(drawn.sets),
             exist=drawn.exist if drawn.exist < MAX_EXACT else None,

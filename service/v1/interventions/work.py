@@ -14,6 +14,7 @@ from grokprobe.analysis.interventions.neurons import (
     added_by,
     change_norms,
     is_linear,
+    miss,
 )
 from grokprobe.analysis.interventions.outcome import (
     Design,
@@ -34,7 +35,7 @@ from grokprobe.task import UNDEFINED
 from service.context import Context
 from service.inference.altered import Altered, ModelFile
 from service.inference.checkpoints import Checkpoint
-from service.inference.sweep import AHEAD
+from service.inference.sweep import AHEAD, Sweep
 from service.inference.turns import Limit
 from service.v1.interventions.asked import Asked
 from service.v1.interventions.needs import need_bytes
@@ -46,11 +47,12 @@ BLOCK_PAIRS = 1_024
 
 
 class Found(NamedTuple):
-    """The outcome, how it was computed, and of heads in which layer."""
+    """The outcome, how it was computed, of heads in which layer, what the map misses of a logit."""
 
     method: Method
     outcome: Outcome
     layer: int | None = None
+    missed: float | None = None
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,11 @@ async def compute(context: Context, checkpoint: Checkpoint, asked: Asked) -> Fou
     """
     inference = context.inference
     async with inference.turns.turn() as limit:
+        names = ("logits", "neurons") if asked.of in ("neurons", "activations") else ("logits",)
+        sweep = await inference.sweep(checkpoint, names)  # which reserves for itself
         need = need_bytes(asked, checkpoint) + inference.runs_bytes(checkpoint, AHEAD + 1)
         async with inference.memory.reserve(need, f"an intervention on {asked.of}"):
-            work = await _read(context, checkpoint, asked, limit)
+            work = await _read(context, sweep, asked, limit)
             if asked.of == "logits":
                 return Found("logits", await inference.aside(lambda: _of_logits(work)))
             if asked.of in ("neurons", "activations"):
@@ -119,11 +123,9 @@ async def compute(context: Context, checkpoint: Checkpoint, asked: Asked) -> Fou
             return await _of_parameters(context, checkpoint, work)
 
 
-async def _read(context: Context, checkpoint: Checkpoint, asked: Asked, limit: Limit) -> Work:
+async def _read(context: Context, sweep: Sweep, asked: Asked, limit: Limit) -> Work:
     """The outputs that an intervention is made of, over the pairs that it is judged by."""
-    table = checkpoint.table
-    names = ("logits", "neurons") if asked.of in ("neurons", "activations") else ("logits",)
-    sweep = await context.inference.sweep(checkpoint, names)
+    table, names = sweep.checkpoint.table, list(sweep.names)
 
     def read() -> Work:
         if asked.basis is None:
@@ -153,7 +155,7 @@ async def _of_neurons(context: Context, checkpoint: Checkpoint, work: Work) -> F
     file = await _file(context, checkpoint)
     name = file.neurons
     altered = await _altered(context, checkpoint, lambda: file.with_neurons(neurons.shape[1]))
-    offered = "neuron_logit_map" in checkpoint.shapes
+    offered = checkpoint.shapes.get("neuron_logit_map", [])[1:] == [neurons.shape[1]]
     outward = await context.inference.matrix(checkpoint, "neuron_logit_map") if offered else None
 
     def run(values: Blocks) -> Blocks:
@@ -164,9 +166,10 @@ async def _of_neurons(context: Context, checkpoint: Checkpoint, work: Work) -> F
             of_grid = outward[work.grid.classes]
             direct = np.concatenate(list(run(map(np.zeros_like, _blocks(neurons)))))
             added = added_by(neurons, of_grid)
-            if is_linear(work.logits, direct, added):
+            missed = miss(work.logits, direct, added)
+            if is_linear(work.logits, missed):
                 outcome = _by_map(work, neurons, of_grid, direct, added)
-                return Found("neuron_logit_map", outcome)
+                return Found("neuron_logit_map", outcome, missed=missed)
         return Found("model", _by_neurons(work, neurons, run))
 
     return await context.inference.analyse(altered, found)
@@ -181,9 +184,8 @@ def _by_map(
         return work.intervene(work.removing(cube.without))
     network = WithoutNeurons(work.logits, neurons, outward, direct, _replacement(work, neurons))
     design = work.asked.design
-    if work.asked.matches:
-        design = replace(design, norms=network.norms)
-    return work.intervene(work.removing(network.without), design)
+    matched = replace(design, norms=network.norms) if work.asked.matches else design
+    return work.intervene(work.removing(network.without), matched)
 
 
 def _by_neurons(work: Work, neurons: Outputs, run: Callable[[Blocks], Blocks]) -> Outcome:
@@ -206,10 +208,8 @@ def _by_neurons(work: Work, neurons: Outputs, run: Callable[[Blocks], Blocks]) -
 
 
 def _replacement(work: Work, neurons: Outputs) -> Outputs:
-    if work.asked.by == "mean":
-        mean: Outputs = neurons.mean(axis=0, dtype=np.float64).astype(np.float32)
-        return mean
-    return np.zeros(neurons.shape[1], np.float32)
+    mean: Outputs = neurons.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return mean if work.asked.by == "mean" else np.zeros_like(mean)
 
 
 def _blocks(rows: NDArray[Any]) -> Blocks:

@@ -7,7 +7,6 @@ are the manifests'. What would need inference over all pairs (divergences, neuro
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -20,7 +19,6 @@ from grokprobe.analysis.comparing.representations import similarity
 from grokprobe.analysis.comparing.weights import compare_weights, same_weights
 from grokprobe.store.archive.objects import gather
 from grokprobe.store.records import CheckpointManifest, task_of
-from grokprobe.weights import Weights, read_weights
 from service.context import Context, FromContext
 from service.formats.registry import TABLE
 from service.formats.tables import columns_of, table_of
@@ -28,13 +26,9 @@ from service.http.openapi import OF_A_RUN, documented, offering
 from service.http.parameters import FromStep, RunPath, ToStep
 from service.http.preconditions import SettledRequest
 from service.http.responses import respond
-from service.inference.matrices import Floats, read_matrix
 from service.runs.view import RunView, checkpoint_identity
-from service.v1.probing import read_model
 from service.v1.run.progress import unfinished_after
-
-AT_ONCE = 4  # files that are read at the same time
-COPIES = 10  # of a file: as it came, parsed twice, arrays of both sides, in float64
+from service.v1.run.weights.stored import AT_ONCE, COPIES, Stored, largest_file, read_stored
 
 
 class Drift(msgspec.Struct):
@@ -80,14 +74,6 @@ Reference = Annotated[
 ]
 
 
-@dataclass(frozen=True)
-class _Stored:
-    """The parameters of a checkpoint, and its embedding (p, d_model) if its model offers it."""
-
-    weights: Weights
-    embedding: Floats | None
-
-
 @get(
     "/runs/{run:str}/drift",
     summary="How far a run is from one of its checkpoints",
@@ -109,8 +95,7 @@ async def get_drift(
     """
     view = request.target.view
     number, checkpoints = view.step_of(reference), view.between(from_step, to_step)
-    largest = max((c.model.bytes for c in view.checkpoints.values()), default=0)
-    need = COPIES * (AT_ONCE + 1) * largest
+    need = COPIES * (AT_ONCE + 1) * largest_file(view)
     async with context.inference.memory.reserve(need, f"the drift of {len(checkpoints)} steps"):
         with context.inference.permit():
             found = await _all(context, request, view, number, checkpoints)
@@ -134,19 +119,19 @@ async def _all(
     basis, turn = basis_of(task_of(view.manifest)), asyncio.Semaphore(AT_ONCE)
     start = view.checkpoints[reference]
     what = f"drift:{checkpoint_identity(view.identity, start)}"
-    alone, there = asyncio.Lock(), list[_Stored]()
+    alone, there = asyncio.Lock(), list[Stored]()
 
-    async def origin() -> _Stored:
+    async def origin() -> Stored:
         async with alone:
             if not there:
-                there.append(await _stored(context, view, reference))
+                there.append(await read_stored(context, view, reference))
         return there[0]
 
     async with unfinished_after(request, len(checkpoints), "compared with the reference") as count:
 
         async def one(checkpoint: CheckpointManifest) -> Drift:
             async def compute() -> Drift:
-                a, b = await origin(), await _stored(context, view, checkpoint.step)
+                a, b = await origin(), await read_stored(context, view, checkpoint.step)
                 step = checkpoint.step
                 return await context.inference.apart(lambda: _drift(step, basis, a, b))
 
@@ -159,24 +144,7 @@ async def _all(
         return await gather(one, checkpoints)
 
 
-async def _stored(context: Context, view: RunView, step: int) -> _Stored:
-    """What a checkpoint's file holds; an embedding that has to be computed is."""
-    data, offered = await read_model(context, view, step), view.checkpoints[step].model.outputs
-    modulus, wanted = view.manifest.task.modulus, "embedding" in offered
-    where = f"run {view.manifest.run!r} step {step}"
-
-    def work() -> tuple[Weights, Floats | None]:
-        matrix = read_matrix(data, "embedding", where, modulus) if wanted else None
-        return read_weights(data, where, modulus), matrix
-
-    weights, embedding = await context.inference.apart(work)
-    if wanted and embedding is None:
-        loaded = await context.checkpoints.get(view, step)
-        embedding = await context.inference.matrix(loaded, "embedding")
-    return _Stored(weights, embedding)
-
-
-def _drift(step: int, basis: Basis, a: _Stored, b: _Stored) -> Drift:
+def _drift(step: int, basis: Basis, a: Stored, b: Stored) -> Drift:
     rows, every = compare_weights(a.weights, b.weights)
     cka = overlap = None
     if a.embedding is not None and b.embedding is not None:

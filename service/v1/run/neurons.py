@@ -1,4 +1,4 @@
-"""Which frequency each neuron computes with, and with which phases, at every checkpoint."""
+"""Which frequency each neuron computes with, and its waves there, at every checkpoint."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from grokprobe.analysis.basis import basis_of, check_cyclic
 from grokprobe.analysis.fourier import Array
-from grokprobe.analysis.series.neurons import Input
+from grokprobe.analysis.series.neurons import COLUMNS, Input
 from grokprobe.analysis.series.rounding import singles
 from grokprobe.errors import InvalidInput
 from grokprobe.store.records import CheckpointManifest, task_of
@@ -35,6 +35,15 @@ class NeuronsOfStep(msgspec.Struct):
     fve: list[Float32]
     input_phase: list[Float32 | None]
     output_phase: list[Float32 | None]
+    input_phase_b: list[Float32 | None]
+    input_amplitude: list[Float32 | None]
+    input_amplitude_b: list[Float32 | None]
+    output_amplitude: list[Float32 | None]
+    misalignment: list[Float32 | None]
+    input_share_f: list[Float32 | None]
+    input_share_3f: list[Float32 | None]
+    input_share_5f: list[Float32 | None]
+    fve_harmonics: list[Float32 | None]
 
 
 class NeuronSeriesAnswer(msgspec.Struct):
@@ -43,7 +52,7 @@ class NeuronSeriesAnswer(msgspec.Struct):
     run: str
     provisional: bool  # the run goes on: it may gain checkpoints
     basis: BasisAnswer
-    input_phase_of: Input | None  # null where there is none, or another for each
+    input_phase_of: Input | None  # of the whole run; null where it is not the same throughout
     neurons: list[NeuronsOfStep]
 
 
@@ -60,10 +69,10 @@ async def get_neuron_series(
     from_step: FromStep = None,
     to_step: ToStep = None,
 ) -> Response[NeuronSeriesAnswer]:
-    """Each neuron's frequency, the share that it explains and its phases, at every checkpoint.
+    """Each neuron's frequency, the share that it explains and its waves, at every checkpoint.
 
-    Computed a checkpoint at a time and kept. As npy it is (checkpoints, neurons, 4) in float32, in
-    that order, with 0 for no frequency and NaN for no phase.
+    Computed a checkpoint at a time and kept. As npy it is (checkpoints, neurons, columns) in
+    float32, in the order of the lists, with 0 for no frequency and NaN for what is null.
     """
     view = request.target.view
     basis = basis_of(task_of(view.manifest))
@@ -71,18 +80,20 @@ async def get_neuron_series(
     checkpoints = view.between(from_step, to_step)
     check_offered(checkpoints, "neurons")
     found = await _each(context, request, checkpoints)
-    inputs = {input_of(view, checkpoint.step) for checkpoint in checkpoints}
+    inputs = {input_of(view, step) for step in view.checkpoints}
     _check_alike(checkpoints, found)
     need, what = NUMBER_BYTES * sum(map(np.size, found)), f"neurons of {len(found)} steps"
     with context.inference.permit():
         async with context.inference.memory.reserve(need, what):
-            figures = singles(found).reshape(len(found), len(found[0]) if found else 0, 4)
+            width = len(found[0]) if found else 0
+            figures = singles(found).reshape(len(found), width, len(COLUMNS))
+            rows = await context.inference.apart(lambda: _rows(checkpoints, figures))
             answer = NeuronSeriesAnswer(
                 run,
                 view.provisional,
                 describe_basis(basis),
                 inputs.pop() if len(inputs) == 1 else None,
-                _rows(checkpoints, figures),
+                rows,
             )
             table = table_of(answer, "neurons", columns_of(NeuronsOfStep))
             return await respond(request.reply, answer, table, figures, apart=True)
@@ -91,7 +102,7 @@ async def get_neuron_series(
 async def _each(
     context: Context, request: SettledRequest, checkpoints: Sequence[CheckpointManifest]
 ) -> list[Array]:
-    """The neurons of each checkpoint, (neurons, 4). Raises Overloaded, Unfinished."""
+    """The neurons of each checkpoint, (neurons, columns). Raises Overloaded, Unfinished."""
     found = []
     async with unfinished_after(request, len(checkpoints), "read") as count:
         for checkpoint in checkpoints:
@@ -117,10 +128,10 @@ def _rows(
 ) -> list[NeuronsOfStep]:
     fve = figures[..., 1].tolist()
     frequency = _known(figures[..., 0].astype(np.int64), figures[..., 0] > 0)
-    phases = [_known(of, ~np.isnan(of)) for of in (figures[..., 2], figures[..., 3])]
+    waves = [_known(of, ~np.isnan(of)) for of in np.moveaxis(figures[..., 2:], -1, 0)]
     return [
         NeuronsOfStep(checkpoint.step, *cells)
-        for checkpoint, *cells in zip(checkpoints, frequency, fve, *phases, strict=True)
+        for checkpoint, *cells in zip(checkpoints, frequency, fve, *waves, strict=True)
     ]
 
 

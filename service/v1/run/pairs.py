@@ -8,6 +8,7 @@ from litestar import Response, get
 from litestar.params import QueryParameter
 from numpy.typing import NDArray
 
+from grokprobe.analysis.lasting import intervals
 from grokprobe.analysis.pairs.mirrors import commutes
 from service.context import FromContext
 from service.formats.registry import TABLE_OF_NUMBERS
@@ -68,7 +69,10 @@ class MirrorRow(msgspec.Struct):
 
 
 class MirrorAnswer(msgspec.Struct):
-    """Whether early test successes are mirrors of train pairs; `memorised` is the early step."""
+    """Whether early test successes are mirrors of train pairs.
+
+    `memorised` is the step at which train accuracy first was 0.99, also where it was lost later.
+    """
 
     commutes: bool
     test_pairs: int
@@ -133,11 +137,12 @@ async def get_pairs(
             answer = PairSumsAnswer(run, by, view.provisional, first, last, rows)
             table = table_of(answer, "sums", columns_of(PairSumRow))
             return await respond(request.reply, answer, table, _as_numbers(rows))
-        held = view.held("train_accuracy")
+        accuracies = [c.measures.get("train_accuracy") for c in view.checkpoints.values()]
+        memorised = intervals(view.steps, accuracies)
         by_answer, by_difference, by_mirror = await context.inference.apart(
             lambda: (_sums(found, "answer"), _sums(found, "difference"), _sums(found, "mirror"))
         )
-        mirror = _mirror(found, held.step if held else None)
+        mirror = _mirror(found, memorised[0].gained.step if memorised else None)
         whole = PairsAnswer(
             run=run,
             provisional=view.provisional,

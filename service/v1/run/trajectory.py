@@ -1,5 +1,6 @@
 """How a run went: measures and spectra at every checkpoint, from the stored manifests."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -7,9 +8,9 @@ from litestar import Response, get
 from litestar.params import QueryParameter
 
 from grokprobe.analysis.measures_table import KEY_MEASURES, ROW_MEASURES
-from grokprobe.errors import InvalidInput
-from grokprobe.store.records import KeyRecord, Measure
-from service.context import FromContext
+from grokprobe.analysis.measuring.requested import BY_REQUEST
+from grokprobe.store.records import CheckpointManifest, KeyRecord, Measure
+from service.context import Context, FromContext
 from service.formats.registry import TABLE
 from service.formats.tables import table_of
 from service.http.openapi import OF_A_RUN, documented, offering
@@ -17,7 +18,9 @@ from service.http.parameters import FromStep, RunPath, ToStep
 from service.http.preconditions import SettledRequest
 from service.http.responses import respond
 from service.runs.view import RunView
+from service.v1.requesting import names_of, requested_measures
 from service.v1.run.keys import FINAL, RunKeys, view_with_keys
+from service.v1.run.progress import unfinished_after
 
 
 class TrajectoryAnswer(msgspec.Struct):
@@ -39,12 +42,26 @@ def _measures(view: RunView, asked: str | None, keys: str) -> tuple[str, ...]:
     """The measures to show. Raises InvalidInput for one that no checkpoint of the run has."""
     if asked is None:
         return ROW_MEASURES if keys == FINAL else ROW_MEASURES + KEY_MEASURES
-    known = view.measure_names
-    names = tuple(dict.fromkeys(asked.split(",")))
-    for name in names:
-        if name not in known:
-            raise InvalidInput("measures", f"{name!r} is not one of {', '.join(known)}")
-    return names
+    return names_of("measures", asked, view)
+
+
+async def _requested(
+    context: Context,
+    request: SettledRequest,
+    names: Sequence[str],
+    checkpoints: Sequence[CheckpointManifest],
+) -> dict[int, dict[str, Measure]]:
+    """The measures by request of each checkpoint, by step. Raises Overloaded, Unfinished."""
+    found: dict[int, dict[str, Measure]] = {}
+    if not set(names) & set(BY_REQUEST):
+        return found
+    async with unfinished_after(request, len(checkpoints), "measured by request") as count:
+        for checkpoint in checkpoints:
+            with context.inference.permit():
+                view, step = request.target.view, checkpoint.step
+                found[step] = {**await requested_measures(context, view, step, names)}
+            count()
+    return found
 
 
 @get(
@@ -64,14 +81,20 @@ async def get_trajectory(
 ) -> Response[TrajectoryAnswer]:
     """One row for every checkpoint, not paged: its step and its measures.
 
-    With keys that are named, the measures that depend on them are shown too.
+    With keys that are named, the measures that depend on them are shown too. Those by request are
+    computed a checkpoint at a time, and kept.
     """
     view = request.target.view
     names, checkpoints = _measures(view, measures, keys), view.between(from_step, to_step)
     wanted = checkpoints if any(name in KEY_MEASURES for name in names) else []
     view = await view_with_keys(context, request, keys, wanted)
+    requested = await _requested(context, request, names, checkpoints)
     rows: list[dict[str, Measure]] = [
-        {"step": c.step, **{name: view.measure(c.step, name) for name in names}}
+        {
+            "step": c.step,
+            **{name: view.measure(c.step, name) for name in names},
+            **requested.get(c.step, {}),
+        }
         for c in checkpoints
     ]
     answer = TrajectoryAnswer(run, view.provisional, view.keys, rows)

@@ -1,0 +1,1 @@
+"""What a representation holds, whatever the network makes of it: answers, loops."""

@@ -1,0 +1,1 @@
+"""What each neuron has at its frequency: phases, amplitudes, and how the neurons share them out."""

@@ -1,0 +1,1 @@
+"""How the weights of a run move: read from the files of its checkpoints, no session opened."""
