@@ -175,6 +175,8 @@ def test_every_operation_on_residues_can_be_measured(graph: Graph, operation: Op
     grouped = other.task.operation in ("add", "sub")
     assert (measures.pop("distance_irrelevance") is not None) == grouped
     assert measures.pop("circularity_b") is None  # operand b has no table of its own
+    has_direction = probe.basis.direction is not None
+    assert (measures.pop("phase_misalignment") is not None) == has_direction
     assert all(value is not None and np.isfinite(value) for value in measures.values())
     assert row is not None
     assert len(row.power) == 6
