@@ -148,8 +148,10 @@ def nothing_is_lost(
     report.saw(witness.statuses)
     assert witness.lost == []
     assert objects(deployment, trained) == trained.objects()
-    steps = client.get("/v1/runs/tiny/checkpoints?limit=1000").json()["checkpoints"]
-    assert [row["step"] for row in steps] == TINY_STEPS
+    path = "/v1/runs/tiny/checkpoints?limit=1000"
+    assert eventually(
+        lambda: [row["step"] for row in client.get(path).json()["checkpoints"]] == TINY_STEPS
+    )
     verified = deployment.run("grokprobe", "verify")
     assert verified.returncode == 0, verified.stdout
     report.recovered("verified")

@@ -86,8 +86,8 @@ def test_twenty_kills_leave_the_bytes_of_none(trained: Trained, tmp_path: Path) 
 
 
 def unfinished(run: Trained) -> list[str]:
-    """What `verify` says of a model whose manifest was not written any more."""
-    paths = run.folder.glob("checkpoints/*/model.onnx")
+    """What `verify` says of a model, and predictions, whose manifest was not written any more."""
+    paths = run.folder.glob("checkpoints/*/*")
     return [
         f"runs/{run.run}/{path.relative_to(run.folder)} is an object that nothing refers to "
         "(a publication under way or interrupted?)"
