@@ -5,17 +5,12 @@ python -m tools.learning [http://127.0.0.1:8000]
 The runs are called as their presets. Beside the picture, the rows of the table under it.
 """
 
-import sys
-import urllib.error
 from itertools import groupby
 from math import inf
 from pathlib import Path
 from typing import Any
 
-import vl_convert
-
-from grokprobe.settings import read_settings
-from tools.picture import INK, PADDING, QUIET, get
+from tools.picture import INK, QUIET, get, write_charts
 
 TARGET = Path(__file__).parents[1] / "docs" / "learning.svg"
 RUNS = ("quickstart", "mainline", "power")
@@ -122,28 +117,10 @@ def facts(url: str, run: str) -> str:
     return f"| `{run}` | {whole} | {share} | {medians} | {stretches} |"
 
 
-def main() -> int:
-    """Write the picture and print the table; exit code 2 if nobody answers."""
-    base = sys.argv[1] if len(sys.argv) > 1 else read_settings().url
-    urls = {run: f"{base}/v1/runs/{run}" for run in RUNS}
-    try:
-        charts = [draw(url, run) for run, url in urls.items() for draw in (held, learnt)]
-        print(*(facts(url, run) for run, url in urls.items()), sep="\n")
-    except urllib.error.URLError as error:
-        print(f"error: {base} does not answer for all of {', '.join(RUNS)} ({error.reason})")
-        return 2
-    picture = {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "background": "white",
-        "padding": PADDING,
-        "columns": 2,
-        "concat": charts,
-        "resolve": {"scale": {"x": "independent", "color": "independent"}},
-    }
-    TARGET.write_text(vl_convert.vegalite_to_svg(picture))
-    print(f"wrote {TARGET}")
-    return 0
+def charts(urls: dict[str, str]) -> list[Any]:
+    """Two of each run."""
+    return [draw(url, run) for run, url in urls.items() for draw in (held, learnt)]
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(write_charts(TARGET, RUNS, charts, facts))

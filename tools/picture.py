@@ -7,6 +7,7 @@ import json
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,38 @@ def get(url: str) -> Any:
     """The JSON at a URL."""
     with urllib.request.urlopen(url, timeout=30) as answer:
         return json.load(answer)
+
+
+def write_charts(
+    target: Path,
+    runs: Iterable[str],
+    charts: Callable[[dict[str, str]], list[Any]],
+    facts: Callable[[str, str], str],
+) -> int:
+    """Charts of some runs in two columns, and a row of facts printed for each.
+
+    Both are given URLs by run. Exit code 2 if the service, the first argument or that of the
+    settings, does not answer for all of them.
+    """
+    base = sys.argv[1] if len(sys.argv) > 1 else read_settings().url
+    urls = {run: f"{base}/v1/runs/{run}" for run in runs}
+    try:
+        drawn = charts(urls)
+        print(*(facts(url, run) for run, url in urls.items()), sep="\n")
+    except urllib.error.URLError as error:
+        print(f"error: {base} does not answer for all of {', '.join(urls)} ({error.reason})")
+        return 2
+    picture = {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "background": "white",
+        "padding": PADDING,
+        "columns": 2,
+        "concat": drawn,
+        "resolve": {"scale": {"x": "independent", "color": "independent"}},
+    }
+    target.write_text(vl_convert.vegalite_to_svg(picture))
+    print(f"wrote {target}")
+    return 0
 
 
 def curve(run: str) -> dict[str, Any]:

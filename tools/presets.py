@@ -5,15 +5,10 @@ python -m tools.presets [http://127.0.0.1:8000]
 The runs are called as their presets; `clock` is pizza with `--set model.attention_rate=1`.
 """
 
-import sys
-import urllib.error
 from pathlib import Path
 from typing import Any
 
-import vl_convert
-
-from grokprobe.settings import read_settings
-from tools.picture import INK, PADDING, QUIET, get
+from tools.picture import INK, QUIET, get, write_charts
 
 TARGET = Path(__file__).parents[1] / "docs" / "presets.svg"
 RUNS = {
@@ -70,7 +65,7 @@ def symmetricities(urls: dict[str, str]) -> Any:
     return chart("gradient symmetricity by attention rate", "symmetricity", rows, colours)
 
 
-def facts(url: str) -> str:
+def facts(url: str, _: str) -> str:
     """A row of the table beside the picture."""
     run = get(url)
     last = get(f"{url}/checkpoints/latest")["measures"]
@@ -81,30 +76,10 @@ def facts(url: str) -> str:
     return f"| {run['run']} | {steps} | {last['test_accuracy']:.4f} | {keys} | {symmetricity} |"
 
 
-def main() -> int:
-    """Write the picture and print the table; exit code 2 if nobody answers."""
-    settings = read_settings()
-    base = sys.argv[1] if len(sys.argv) > 1 else settings.url
-    urls = {run: f"{base}/v1/runs/{run}" for run in RUNS}
-    try:
-        charts = [accuracies(urls[run], title) for run, title in RUNS.items()]
-        charts.append(symmetricities(urls))
-        print(*(facts(url) for url in urls.values()), sep="\n")
-    except urllib.error.URLError as error:
-        print(f"error: {base} does not answer for all of {', '.join(RUNS)} ({error.reason})")
-        return 2
-    picture = {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "background": "white",
-        "padding": PADDING,
-        "columns": 2,
-        "concat": charts,
-        "resolve": {"scale": {"x": "independent", "color": "independent"}},
-    }
-    TARGET.write_text(vl_convert.vegalite_to_svg(picture))
-    print(f"wrote {TARGET}")
-    return 0
+def charts(urls: dict[str, str]) -> list[Any]:
+    """One of each run, and one of two of them."""
+    return [*(accuracies(urls[run], title) for run, title in RUNS.items()), symmetricities(urls)]
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(write_charts(TARGET, RUNS, charts, facts))
