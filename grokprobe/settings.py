@@ -54,6 +54,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         10  # of models not exported here
     )
     max_listeners: Positive = 10_000
+    pictures: bool = True  # false: what the renderer draws is not on offer
+    renderer_memory_bytes: Positive = 512 * 2**20
     api_keys_file: str = ""
     allow_anonymous: bool = False
     open_metrics: bool = True

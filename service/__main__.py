@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, aclosing
 from importlib.metadata import version
 
 import msgspec
@@ -76,7 +76,11 @@ async def serve(settings: Settings) -> None:
             # looking for them after every 700 objects found none and took a thirtieth of the time.
             gc.freeze()
             gc.set_threshold(10_000)
-            async with context.feed.following(), reconciling(context.reconciler):
+            async with (
+                context.feed.following(),
+                reconciling(context.reconciler),
+                aclosing(context.renderer),
+            ):
                 logger.info("serving on %s", settings.url)
                 await server.serve(sockets=listeners)
 

@@ -28,6 +28,7 @@ from service.inference.runtime import Runtime
 from service.middleware.auth import ApiKeys, protect
 from service.middleware.deadlines import Deadlines
 from service.middleware.stack import edge
+from service.rendering.renderer import Renderer
 from service.runs.groups import GroupMembers
 from service.runs.reconciling import make_reconciler
 from service.runs.source import Source
@@ -79,6 +80,7 @@ def create_context(settings: Settings, backends: Backends, runtime: Runtime) -> 
         ),
         derived=Results(metrics, settings.result_cache_bytes),
         answers=answers,
+        renderer=Renderer(metrics, settings.renderer_memory_bytes, settings.pictures),
         feed=Feed(backends.events, views, metrics, settings.max_listeners),
         reconciler=make_reconciler(source, metrics),
         runtime=runtime,

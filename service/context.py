@@ -14,6 +14,7 @@ from service.inference.checkpoints import Checkpoints
 from service.inference.engine import Inference
 from service.inference.results import Results
 from service.inference.runtime import Runtime
+from service.rendering.renderer import Renderer
 from service.runs.groups import GroupMembers
 from service.runs.source import Source
 from service.runs.views import RunViews
@@ -35,6 +36,7 @@ class Context:
     inference: Inference
     derived: Results
     answers: KeptAnswers
+    renderer: Renderer
     feed: Feed
     reconciler: Reconciler
     runtime: Runtime

@@ -17,6 +17,8 @@ GrokprobeError
 |-- Unfinished
 |-- Stopping
 |-- TooManyListeners
+|-- PictureLost
+|-- PictureTooLarge
 |-- NeverFits
 |-- WorkTooLong
 |-- MemoryBusy
@@ -146,6 +148,23 @@ class TooManyListeners(GrokprobeError):
     def __init__(self, listeners: int) -> None:
         super().__init__(f"{listeners} listen to events (GROKPROBE_MAX_LISTENERS); try again later")
         self.retry_after_s = 30
+
+
+class PictureLost(GrokprobeError):
+    """The renderer ended while it drew, or was ended; another draws the next picture."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{why}, so the picture was not finished; try again")
+
+
+class PictureTooLarge(GrokprobeError):
+    """The picture would have more pixels than are drawn."""
+
+    def __init__(self, size: str) -> None:
+        super().__init__(
+            f"the picture would have {size} pixels, more than are drawn; ask for a smaller scale "
+            "or width"
+        )
 
 
 class NeverFits(GrokprobeError):

@@ -10,44 +10,40 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from tools.picture import INK, QUIET, get, write_charts
+from service.charts.axes import step_axis
+from service.charts.frame import LIGHT, headline
+from service.charts.run.pairs import MIRRORED, OTHERS, TRAIN, part, shares
+from tools.picture import get, write_charts
 
 TARGET = Path(__file__).parents[1] / "docs" / "learning.svg"
 RUNS = ("quickstart", "mainline", "power")
-TRAIN, MIRRORED, OTHERS = "train", "test, (b, a) is train", "test, (b, a) is test"
-COLOURS = {TRAIN: QUIET, MIRRORED: "#e0a030", OTHERS: INK}
-LINEAR = {
-    "type": "quantitative",
-    "title": "step",
-    "scale": {"nice": False},
-    "axis": {"grid": False},
-}
-LOGARITHM = LINEAR | {"scale": {"type": "log", "nice": False}}
+WIDTH = 360  # pixels
+SIZE = {"width": WIDTH, "height": 130}
 
 
 def held(url: str, run: str) -> dict[str, Any]:
     """Test accuracy over the run, the stretches in which it was at least 0.99 shaded."""
     rows = get(f"{url}/trajectory")["trajectory"]
-    last = rows[-1]["step"]
+    steps = [row["step"] for row in rows]
+    last, x = steps[-1], step_axis(steps)
     stretches = [
         {"from": one["gained"]["step"], "to": (one["lost"] or {"step": last})["step"]}
         for one in get(f"{url}/emergence")["intervals"]
     ]
     return {
-        "title": f"{run}: test accuracy; shaded where it held .99",
-        "width": 300,
-        "height": 110,
+        "title": headline(f"{run}: test accuracy; shaded where it held .99", width=WIDTH),
+        **SIZE,
         "layer": [
             {
                 "data": {"values": stretches},
-                "mark": {"type": "rect", "color": "#7fa650", "opacity": 0.35},
-                "encoding": {"x": {"field": "from", **LINEAR}, "x2": {"field": "to"}},
+                "mark": {"type": "rect", "color": LIGHT.key, "opacity": 0.25},
+                "encoding": {"x": {"field": "from", **x}, "x2": {"field": "to"}},
             },
             {
                 "data": {"values": rows},
-                "mark": {"type": "line", "color": INK},
+                "mark": {"type": "line", "color": LIGHT.test},
                 "encoding": {
-                    "x": {"field": "step", **LINEAR},
+                    "x": {"field": "step", **x},
                     "y": {"field": "test_accuracy", "type": "quantitative", "title": "accuracy"},
                 },
             },
@@ -55,44 +51,10 @@ def held(url: str, run: str) -> dict[str, Any]:
     }
 
 
-def part(pair: dict[str, Any]) -> str:
-    """Which of the three parts of the table a pair belongs to."""
-    if pair["split"] == "train":
-        return TRAIN
-    return MIRRORED if pair["mirror_in_train"] else OTHERS
-
-
 def learnt(url: str, run: str) -> dict[str, Any]:
     """Share of the pairs of each part that are right from a step on, up to the end."""
-    rows, answer = [], get(f"{url}/pairs")
-    for name, members in groupby(sorted(answer["pairs"], key=part), part):
-        found = [pair["step"] for pair in members]
-        steps = sorted({step for step in found if step is not None} | {answer["last_step"]})
-        rows += [
-            {
-                "step": max(step, 1),
-                "share": sum(one is not None and one <= step for one in found) / len(found),
-                "pairs": name,
-            }
-            for step in steps
-        ]
-    return {
-        "title": f"{run}: share of pairs learnt for good",
-        "width": 300,
-        "height": 110,
-        "data": {"values": rows},
-        "mark": {"type": "line", "interpolate": "step-after"},
-        "encoding": {
-            "x": {"field": "step", **LOGARITHM},
-            "y": {"field": "share", "type": "quantitative", "scale": {"domain": [0, 1]}},
-            "color": {
-                "field": "pairs",
-                "type": "nominal",
-                "title": None,
-                "scale": {"domain": list(COLOURS), "range": list(COLOURS.values())},
-            },
-        },
-    }
+    title = headline(f"{run}: share of pairs learnt for good", width=WIDTH)
+    return shares(get(f"{url}/pairs"), LIGHT) | {"title": title, **SIZE}
 
 
 def facts(url: str, run: str) -> str:
@@ -106,7 +68,7 @@ def facts(url: str, run: str) -> str:
         steps = sorted(inf if one["step"] is None else one["step"] for one in members)
         halves[name] = steps[(len(steps) + 1) // 2 - 1]
     share = f"{then['step']:,}: {then['right_mirrored']:,} of {then['right']:,}"
-    medians = " | ".join(f"{halves[name]:,}" for name in COLOURS)
+    medians = " | ".join(f"{halves[name]:,}" for name in (TRAIN, MIRRORED, OTHERS))
     stretches = ", ".join(
         f"{one['gained']['step']:,} to {one['lost']['step']:,}"
         if one["lost"]

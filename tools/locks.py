@@ -27,8 +27,8 @@ class Target:
 
 
 TARGETS = {
-    "service": Target(("service", "tracing"), ("onnxruntime-gpu[cuda,cudnn]",)),
-    "service-cpu": Target(("service-cpu", "tracing")),
+    "service": Target(("service", "tracing", "pictures"), ("onnxruntime-gpu[cuda,cudnn]",)),
+    "service-cpu": Target(("service-cpu", "tracing", "pictures")),
     "trainer": Target(("trainer",)),
     # torch itself comes from where the builder says: its build for CPUs is on no common index.
     "trainer-cpu": Target(("trainer-cpu",), without_cuda=True),

@@ -14,17 +14,13 @@ from typing import Any
 import vl_convert
 
 from grokprobe.settings import read_settings
+from service.charts.circle import circle
+from service.charts.frame import LIGHT, Answer, Spec, Theme, frame, headline, own_legends
+from service.charts.run.trajectory import DRAWN, trajectory
+from service.charts.spectrum import spectrum
 
 TARGET = Path(__file__).parents[1] / "docs" / "emergence.svg"
-INK, QUIET = "#1f4e79", "#c8553d"
-# Room on the right: the reader's letters may be wider than those that the legend was measured by.
-PADDING = {"left": 5, "top": 5, "right": 25, "bottom": 5}
-CURVES = {
-    "train_accuracy": ("train accuracy", QUIET),
-    "restricted_accuracy": ("restricted accuracy", "#e0a030"),
-    "test_accuracy": ("test accuracy", INK),
-    "key_share": ("key share", "#7fa650"),
-}
+WIDTH = 930  # pixels, of the panels over steps: those of two charts below them
 
 
 def get(url: str) -> Any:
@@ -52,124 +48,45 @@ def write_charts(
     except urllib.error.URLError as error:
         print(f"error: {base} does not answer for all of {', '.join(urls)} ({error.reason})")
         return 2
-    picture = {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "background": "white",
-        "padding": PADDING,
-        "columns": 2,
-        "concat": drawn,
-        "resolve": {"scale": {"x": "independent", "color": "independent"}},
-    }
-    target.write_text(vl_convert.vegalite_to_svg(picture))
+    independent = {"scale": {"x": "independent", "color": "independent"}}
+    picture = {"columns": 2, "concat": drawn, "resolve": independent}
+    target.write_text(vl_convert.vegalite_to_svg(frame(picture, LIGHT, [])))
     print(f"wrote {target}")
     return 0
 
 
-def curve(run: str) -> dict[str, Any]:
-    """Accuracy over the run, and the two ways in which structure emerges beside it."""
-    names = ",".join(CURVES)
-    rows = [
-        {"step": row["step"], "value": row[name], "series": words}
-        for row in get(f"{run}/trajectory?measures={names}")["trajectory"]
-        for name, (words, _) in CURVES.items()
-    ]
-    words, colours = zip(*CURVES.values(), strict=True)
-    return {
-        "title": "Memorised first, generalised later; the function before the embedding",
-        "width": 660,
-        "height": 130,
-        "data": {"values": rows},
-        "mark": {"type": "line", "point": {"size": 8}},
-        "encoding": {
-            "x": {"field": "step", "type": "quantitative", "title": "step"},
-            "y": {"field": "value", "type": "quantitative", "title": "accuracy, share"},
-            "color": {
-                "field": "series",
-                "type": "nominal",
-                "title": None,
-                "sort": list(words),
-                "scale": {"domain": list(words), "range": list(colours)},
-            },
-        },
-    }
+def over_steps(run: str) -> Spec:
+    """Losses, accuracies and key share over the run, and what emerged when."""
+    names = ",".join(name for name in DRAWN if name != "weight_norm")
+    answer = get(f"{run}/trajectory?measures={names}")
+    chart = trajectory(answer, LIGHT, emergence=get(f"{run}/emergence"))
+    panels = [panel | {"width": WIDTH} for panel in chart["vconcat"]]
+    return chart | {"vconcat": panels}
 
 
-def circle(run: str, step: int, frequency: int, reach: float) -> dict[str, Any]:
-    """The residues in the plane of a frequency; colour follows the angle they should have."""
-    answer = get(f"{run}/checkpoints/{step}/embedding?frequency={frequency}")
-    report, p = answer["circle"], answer["basis"]["order"]
-    rows = [{**row, "turn": row["residue"] * frequency % p / p} for row in answer["coordinates"]]
-    best = report["null"]["max"]
-    fit = f"r² {report['r_squared']:.2f}; the best of 200 permutations reaches {best:.2f}"
-    axis = {"type": "quantitative", "scale": {"domain": [-reach, reach]}}
-    return {
-        "title": {"text": f"Step {step}: the plane of frequency {frequency}", "subtitle": fit},
-        "width": 300,
-        "height": 300,
-        "data": {"values": rows},
-        "layer": [
-            {"mark": {"type": "circle", "size": 170, "opacity": 0.75}},
-            {
-                "mark": {"type": "text", "fontSize": 8, "color": "white"},
-                "encoding": {"text": {"field": "residue"}, "color": {"value": "white"}},
-            },
-        ],
-        "encoding": {
-            "x": {"field": "x", "title": None, **axis},
-            "y": {"field": "y", "title": None, **axis},
-            "color": {
-                "field": "turn",
-                "type": "quantitative",
-                "scale": {"scheme": "rainbow"},
-                "legend": None,
-            },
-        },
-    }
+def at_step(step: int, chart: Callable[[Answer, Theme], Spec], answer: Answer) -> Spec:
+    """A chart of one checkpoint, whose title says which."""
+    drawn = chart(answer, LIGHT)
+    title = drawn["title"]
+    named = headline(f"Step {step:,}: {' '.join(title['text'])}", width=drawn["width"])
+    return drawn | {"title": {**named, "subtitle": title["subtitle"]}}
 
 
-def spectrum(run: str, step: int) -> dict[str, Any]:
-    """The share of each frequency."""
-    answer = get(f"{run}/checkpoints/{step}/spectrum")
-    return {
-        "title": {"text": f"Step {step}: share of the embedding's power by frequency"},
-        "width": 300,
-        "height": 130,
-        "data": {"values": answer["spectrum"]},
-        "mark": {"type": "bar", "color": INK},
-        "encoding": {
-            "x": {
-                "field": "frequency",
-                "type": "ordinal",
-                "axis": {"labelOverlap": True, "labelAngle": 0},
-            },
-            "y": {
-                "field": "share",
-                "type": "quantitative",
-                "title": "share",
-                "scale": {"domain": [0, 0.35]},
-            },
-        },
-    }
-
-
-def picture(run: str) -> dict[str, Any]:
-    """Accuracy over the run; circle and spectrum when it had memorised, and at its end."""
+def picture(run: str) -> Spec:
+    """The run over its steps; circle and spectrum when it had memorised, and at its end."""
     about = get(run)
     steps = [about["memorised_step"], about["latest_step"]]
-    last = get(f"{run}/checkpoints/latest/embedding")
-    reach = 1.15 * max(abs(row[axis]) for row in last["coordinates"] for axis in "xy")
-    planes = [circle(run, step, last["frequency"], reach) for step in steps]
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "background": "white",
-        "padding": PADDING,
-        "vconcat": [
-            curve(run),
-            {"hconcat": planes},
-            {"hconcat": [spectrum(run, step) for step in steps]},
-        ],
-        "resolve": {"scale": {"color": "independent"}},
-    }
+    frequency = get(f"{run}/checkpoints/latest/embedding")["frequency"]
+    plane = f"embedding?frequency={frequency}"
+    below = [
+        at_step(step, chart, get(f"{run}/checkpoints/{step}/{what}"))
+        for what, chart in ((plane, circle), ("spectrum", spectrum))
+        for step in steps
+    ]
+    charts = {"columns": 2, "concat": below, "spacing": 30, "resolve": own_legends()}
+    whole = {"vconcat": [over_steps(run), charts], "spacing": 30, "resolve": own_legends()}
+    keys = ", ".join(map(str, about["key_frequencies"] or [])) or "none"
+    return frame(whole, LIGHT, [f"run {about['run']}; key frequencies {keys}"])
 
 
 def main() -> int:

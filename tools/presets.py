@@ -8,7 +8,8 @@ The runs are called as their presets; `clock` is pizza with `--set model.attenti
 from pathlib import Path
 from typing import Any
 
-from tools.picture import INK, QUIET, get, write_charts
+from service.charts.frame import LIGHT
+from tools.picture import get, write_charts
 
 TARGET = Path(__file__).parents[1] / "docs" / "presets.svg"
 RUNS = {
@@ -50,7 +51,7 @@ def accuracies(url: str, title: str) -> Any:
         for row in get(f"{url}/trajectory")["trajectory"]
         for words, name in names.items()
     ]
-    return chart(title, "accuracy", rows, {"train": QUIET, "test": INK})
+    return chart(title, "accuracy", rows, {"train": LIGHT.train, "test": LIGHT.test})
 
 
 def symmetricities(urls: dict[str, str]) -> Any:
@@ -61,7 +62,7 @@ def symmetricities(urls: dict[str, str]) -> Any:
         for words, run in (("rate 0", "pizza"), ("rate 1", "clock"))
         for row in get(f"{urls[run]}/trajectory?measures={name}")["trajectory"]
     ]
-    colours = {"rate 0": "#7fa650", "rate 1": "#e0a030"}
+    colours = {"rate 0": LIGHT.key, "rate 1": LIGHT.restricted}
     return chart("gradient symmetricity by attention rate", "symmetricity", rows, colours)
 
 

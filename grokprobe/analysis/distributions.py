@@ -140,13 +140,23 @@ def signed_distribution(seen: Sequence[Seen]) -> SignedDistribution:
     )
 
 
-def survival_quartiles(values: Sequence[float], at_least: Sequence[float]) -> Quartiles:
-    """Kaplan-Meier quartiles of `values` and of members known only to be above `at_least`."""
+def kaplan_meier(
+    values: Sequence[float], at_least: Sequence[float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Kaplan and Meier's S: the distinct values, ascending, and S from each of them on.
+
+    `at_least` are the bounds of members known only to be above them.
+    """
     reached, bounds = np.asarray(values, float), np.asarray(at_least, float)
     times, counts = np.unique(reached, return_counts=True)
     # Who is censored at t was watched at t and had not got there.
     at_risk = np.array([(reached >= t).sum() + (bounds >= t).sum() for t in times])
-    surviving = np.cumprod(1 - counts / at_risk) if len(times) else np.empty(0)
+    return times, np.cumprod(1 - counts / at_risk) if len(times) else np.empty(0)
+
+
+def survival_quartiles(values: Sequence[float], at_least: Sequence[float]) -> Quartiles:
+    """Kaplan-Meier quartiles of `values` and of members known only to be above `at_least`."""
+    times, surviving = kaplan_meier(values, at_least)
     first, second, third = (_first(times, surviving <= 1 - q + NEGLIGIBLE) for q in QUARTILES)
     return first, second, third
 

@@ -8,7 +8,7 @@ from grokprobe.errors import InvalidInput
 MODULES = {
     "service": (
         *("litestar", "uvicorn", "uvloop", "httptools", "onnxruntime", "onnx", "pyarrow"),
-        *("cachetools", "prometheus_client", "threadpoolctl", "zstandard"),
+        *("PIL", "cachetools", "prometheus_client", "threadpoolctl", "zstandard"),
     ),
     "trainer": (
         *("torch", "onnxruntime", "onnx", "onnxscript", "safetensors", "einops", "rich"),

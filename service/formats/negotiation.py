@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from grokprobe.preferences import preferences
 from service.errors import FormatNotOffered
-from service.formats.registry import Format
+from service.formats.pictures import Picture, names_of
+from service.formats.registry import Format, Formats
 
 
 def media_ranges(header: str) -> dict[str, float]:
@@ -24,24 +25,33 @@ def _quality(ranges: Mapping[str, float], media_type: str) -> float:
     return next((ranges[r] for r in (media_type, f"{kind}/*", "*/*") if r in ranges), 0.0)
 
 
-def negotiate(named: str | None, header: str, offered: Sequence[Format]) -> Format:
+def _best(known: Sequence[Format], ranges: Mapping[str, float]) -> Format:
+    """The one of the highest quality, the first of equals."""
+    return max(known, key=lambda one: _quality(ranges, one.media_type))
+
+
+def negotiate(named: str | None, header: str, offered: Formats) -> Format:
     """The format of the answer, one of `offered`, by the parameter `format` and Accept.
 
-    The default is the first.
+    The default is the first. Browsers say that they take pictures, too: by Accept none is meant by
+    whoever asks for a page and could have something else.
 
     Raises FormatNotOffered for an unknown `format`, or when Accept admits none on offer.
     """
     if named is not None:
-        found = next((known for known in offered if known.name == named), None)
-        if found is None:
-            raise FormatNotOffered(named, [known.name for known in offered])
-        return found
+        found = [known for known in offered if known.name == named]
+        if not found:
+            raise FormatNotOffered(named, names_of(offered))
+        return _best(found, media_ranges(header)) if len(found) > 1 else found[0]
     if header in ("", "*/*"):
         return offered[0]
     ranges = media_ranges(header)
     if not ranges:
         return offered[0]
-    best = max(offered, key=lambda known: _quality(ranges, known.media_type))  # ties: the first
+    best = _best(offered, ranges)
+    if isinstance(best, Picture) and ranges.get("text/html"):
+        plain = _best([f for f in offered if not isinstance(f, Picture)], ranges)
+        best = plain if _quality(ranges, plain.media_type) else best
     if _quality(ranges, best.media_type) == 0:
         raise FormatNotOffered(header, [known.media_type for known in offered])
     return best

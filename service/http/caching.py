@@ -25,21 +25,21 @@ def etag(
     rests_on: RestsOn,
     query: Iterable[tuple[str, str]],
     chosen: Format,
-    arithmetic: str,
+    made_by: str,
 ) -> str:
     """The ETag of an answer about all of these, from records alone: no model is loaded for it.
 
-    `arithmetic` is the runtime's.
+    `made_by` is the runtime's arithmetic, and what draws pictures.
     """
     if rests_on == "file":
         return f'"{targets[0].checkpoint.model.sha256}"'
     parts = [
         str(ANALYSIS_VERSION),
-        arithmetic,
+        made_by,
         *(target.view.identity for target in targets),
         targets[0].path,
         repr(sorted(query)),
-        chosen.name,
+        chosen.media_type,
         *(fact for target in targets for fact in _stands_on(target, rests_on)),
     ]
     return strong_tag("\0".join(parts).encode())

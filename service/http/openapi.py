@@ -24,10 +24,12 @@ from litestar.openapi.spec import (
 )
 from litestar.openapi.spec.enums import OpenAPIType
 
+from service.formats.pictures import has_pictures, names_of
 from service.formats.registry import Formats
 from service.http import problems
 from service.http.asgi import AnyRequest
 from service.http.parameters import PATH
+from service.http.pictures import SCALES, WIDTHS
 from service.http.queries import FORMAT
 from service.http.resources import Resource, RestsOn
 from service.http.routing import ANYBODY, BY_SETTING
@@ -76,6 +78,7 @@ OF_A_CHECKPOINT = documented(400, 404, 406, 422, 500, 503, 504)
 
 
 TEXT = Schema(type=OpenAPIType.STRING)
+OBJECT = Schema(type=OpenAPIType.OBJECT)
 BYTES = "The bytes asked for, where the answer never changes."
 
 
@@ -87,6 +90,28 @@ IF_NONE_MATCH = _header("If-None-Match", "The ETag of an answer that you have: 3
 RANGES = [
     _header("Range", "One range of bytes."),
     _header("If-Range", "The ETag of the answer whose part you have; another is sent whole."),
+]
+
+
+OF_PICTURES = [
+    Parameter(
+        name="theme",
+        param_in="query",
+        schema=Schema(type=OpenAPIType.STRING, enum=["light", "dark"]),
+        description="The colours of a picture.",
+    ),
+    Parameter(
+        name="scale",
+        param_in="query",
+        schema=Schema(type=OpenAPIType.NUMBER, minimum=SCALES[0], maximum=SCALES[1]),
+        description="How large a png is: pixels for each of the chart.",
+    ),
+    Parameter(
+        name="width",
+        param_in="query",
+        schema=Schema(type=OpenAPIType.INTEGER, minimum=WIDTHS[0], maximum=WIDTHS[1]),
+        description="Instead of `scale`: how many pixels wide a png is.",
+    ),
 ]
 
 
@@ -109,6 +134,7 @@ def operation(
             answer.content = _offered(answer.content or {}, formats)
             if formats:
                 parameters.append(_format(formats))
+                parameters += OF_PICTURES if has_pictures(formats) else []
             if validated:
                 parameters.append(IF_NONE_MATCH)
                 answer.headers = {"ETag": OpenAPIHeader(schema=TEXT)}
@@ -137,7 +163,8 @@ HEALTH: dict[str, Any] = {"opt": ANYBODY, "operation_class": Keyless}
 def _offered(found: dict[str, OpenAPIMediaType], formats: Formats) -> dict[str, OpenAPIMediaType]:
     """Every media type of an answer; those of a file are known already."""
     types = [known.media_type for known in formats] or list(found)
-    return {kind: found.get(kind, OpenAPIMediaType(schema=TEXT)) for kind in types}
+    others = {kind: OpenAPIMediaType(OBJECT if kind.endswith("+json") else TEXT) for kind in types}
+    return {kind: found.get(kind, others[kind]) for kind in types}
 
 
 def _format(formats: Formats) -> Parameter:
@@ -145,7 +172,7 @@ def _format(formats: Formats) -> Parameter:
     return Parameter(
         name=FORMAT,
         param_in="query",
-        schema=Schema(type=OpenAPIType.STRING, enum=[known.name for known in formats]),
+        schema=Schema(type=OpenAPIType.STRING, enum=names_of(formats)),
         description="The representation; it wins over Accept.",
     )
 

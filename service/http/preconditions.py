@@ -11,15 +11,19 @@ from service.context import Context
 from service.errors import PreconditionFailed
 from service.formats.answers import NO_HEADERS, KeptAnswer
 from service.formats.negotiation import negotiate
+from service.formats.pictures import CHARTS_VERSION, Picture, on_offer
 from service.formats.registry import JSON, Format
 from service.http.asgi import NO_BODY, AnyRequest, AnyResponse
 from service.http.caching import cache_control, etag, named, never_changes, very_same
 from service.http.links import link
+from service.http.pictures import Look, look_of
 from service.http.queries import FORMAT, Query, check_query
 from service.http.ranges import Parts, content_range
 from service.http.resources import Resource, RestsOn
 from service.http.target import Target, find, numbered
 from service.telemetry.requests import header, state_of
+
+PICTURE = "picture"  # what `context.derived` keeps of an answer, by its ETag
 
 
 class Reply(NamedTuple):
@@ -30,6 +34,7 @@ class Reply(NamedTuple):
     known: str  # If-None-Match: the ETags of answers that the client has
     is_get: bool
     parts: Parts | None = None  # what is asked of an answer that never changes
+    look: Look = Look()  # of a picture
 
     def not_modified(self, headers: Mapping[str, str]) -> "NotModified | None":
         """304 where the client has the answer that these are the headers of, named as it was."""
@@ -99,7 +104,8 @@ def send(
 async def settle(context: Context, request: AnyRequest) -> AnyResponse | None:
     """Check the query, agree on the format, find the run and step.
 
-    Answers what needs no work: 304 for what still stands, and what is kept for readers by parts.
+    Answers what needs no work: 304 for what still stands, pictures that are kept, and what is kept
+    for readers by parts.
     Raises InvalidInput, FormatNotOffered, Overloaded, RunNotFound, StepNotFound, LabelNotReached,
     PreconditionFailed, RangeNotSatisfiable.
     """
@@ -111,8 +117,10 @@ async def settle(context: Context, request: AnyRequest) -> AnyResponse | None:
     chosen, headers = JSON, {}
     if resource.formats:
         accept = header(request.scope, b"accept")
-        chosen = negotiate(dict(query).get(FORMAT), accept, resource.formats)
+        offered = on_offer(resource.formats, context.renderer.is_there)
+        chosen = negotiate(dict(query).get(FORMAT), accept, offered)
         headers["Vary"] = "Accept, Accept-Encoding"
+    look = look_of(dict(query), chosen)
     if resource.takes_body:
         context.inference.admission.check()
     is_get, parts = request.method == "GET", None
@@ -120,16 +128,34 @@ async def settle(context: Context, request: AnyRequest) -> AnyResponse | None:
     if targets and is_get and (rests_on := _rests_on(resource, query)):
         asked = numbered(query, resource.named_by, targets)
         rest = [item for item in asked if item[0] != FORMAT]
-        tag = etag(targets, rests_on, rest, chosen, context.runtime.arithmetic)
+        tag = etag(targets, rests_on, rest, chosen, made_by(context, chosen))
         headers |= {"ETag": tag, **_kept_for(request, rests_on, asked)}
         if all(never_changes(target, rests_on) for target in targets):
             parts = _parts(context, request)
     known = header(request.scope, b"if-none-match")
-    request.reply = reply = Reply(chosen, headers, known, is_get, parts)
-    return _without_work(request, reply)
+    request.reply = reply = Reply(chosen, headers, known, is_get, parts, look)
+    return _without_work(context, request, reply)
 
 
-def _without_work(request: AnyRequest, reply: Reply) -> AnyResponse | None:
+def made_by(context: Context, chosen: Format) -> str:
+    """What an answer's bytes depend on beside its question: arithmetic, and what draws pictures."""
+    if not isinstance(chosen, Picture):
+        return context.runtime.arithmetic
+    drawn_by = context.renderer.version if chosen.is_drawn else ""
+    return f"{context.runtime.arithmetic} {CHARTS_VERSION} {drawn_by}"
+
+
+def kept_picture(context: Context, chosen: Format, tag: str) -> bytes | None:
+    """The picture of this ETag, if it is kept, counted."""
+    if not isinstance(chosen, Picture):
+        return None
+    kept: bytes | None = context.derived.known(tag, PICTURE)
+    if kept is not None:
+        context.metrics.pictures.inc(chosen.name, "kept")
+    return kept
+
+
+def _without_work(context: Context, request: AnyRequest, reply: Reply) -> AnyResponse | None:
     """What can be answered already, if anything can. Raises PreconditionFailed."""
     expected, tag = header(request.scope, b"if-match"), reply.headers.get("ETag", "")
     if expected and tag and not very_same(expected, tag):
@@ -137,6 +163,8 @@ def _without_work(request: AnyRequest, reply: Reply) -> AnyResponse | None:
     # Whether `*` names anything is known only after the work.
     if reply.known != "*" and (unchanged := reply.not_modified(reply.headers)):
         return unchanged
+    if picture := kept_picture(context, reply.format, tag):
+        return send(reply, picture, reply.format.media_type)
     kept = reply.parts.answers.known(tag) if reply.parts else KeptAnswer(None)
     if kept.body is None:
         return None

@@ -61,6 +61,7 @@ TABLE: dict[type[errors.GrokprobeError], tuple[int, str]] = {
     service_errors.RateExceeded: (429, "rate-exceeded"),
     service_errors.TooManyListeners: (429, "too-many-listeners"),
     service_errors.RangeNotSatisfiable: (416, "range-not-satisfiable"),
+    service_errors.PictureTooLarge: (422, "picture-too-large"),
     service_errors.NeverFits: (422, "never-fits"),
     service_errors.WorkTooLong: (422, "work-too-long"),
     service_errors.Overloaded: (429, "overloaded"),
@@ -70,6 +71,7 @@ TABLE: dict[type[errors.GrokprobeError], tuple[int, str]] = {
     service_errors.MemoryBusy: (503, "memory-busy"),
     service_errors.Unfinished: (503, "unfinished"),
     service_errors.InferenceTooLong: (503, "inference-too-long"),
+    service_errors.PictureLost: (503, "picture-lost"),
     service_errors.Stopping: (503, "stopping"),
     service_errors.DeadlineExceeded: (504, "deadline-exceeded"),
 }

@@ -16,7 +16,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import ParameterKwarg
 
 from grokprobe.errors import InvalidInput
+from service.formats.pictures import has_pictures
 from service.http.asgi import AnyRequest
+from service.http.pictures import PARAMETERS
 from service.http.resources import Resource
 
 NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,3})?", re.ASCII)
@@ -73,7 +75,10 @@ def query_parameters(handler: HTTPRouteHandler) -> MappingProxyType[str, object]
         and field.kwarg_definition.param_type == ParamType.QUERY
     }
     resource: Resource | None = handler.opt.get("resource")
-    return MappingProxyType(found | {FORMAT: str} if resource and resource.formats else found)
+    if resource and resource.formats:
+        found[FORMAT] = str
+        found |= PARAMETERS if has_pictures(resource.formats) else {}
+    return MappingProxyType(found)
 
 
 def _plain(annotation: object) -> object:

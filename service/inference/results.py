@@ -39,6 +39,11 @@ class Results:
         """What all that is kept takes, estimated."""
         return self._kept.size
 
+    def known(self, identity: str, what: str) -> Any:
+        """A result that is kept, used herewith; None if it is not."""
+        kept = self._kept.known((identity, what))
+        return kept and kept.result
+
     async def get(
         self, identity: str, what: str, kind: Any, compute: Callable[[], Awaitable[T]]
     ) -> T:

@@ -15,15 +15,16 @@ import zstandard
 from litestar.types import HTTPScope, Message, Receive, Send
 
 from grokprobe.preferences import OPENMETRICS, preferences
+from service.formats.pictures import PICTURES
 from service.formats.registry import FORMATS
 from service.telemetry.requests import HTTPApp, state_of
 
 MIN_BYTES = 1024  # less fits in one packet anyhow
 INLINE_BYTES = 32_768  # about a millisecond; more is done in a thread
 GZIP_LEVEL, ZSTD_LEVEL = 4, 3
-PAGES = ("text/html", "text/plain", "text/css", "image/svg+xml")
+PAGES = ("text/html", "text/plain", "text/css")
 SCRIPTS = ("text/javascript", "application/javascript", "application/vnd.oai.openapi")
-ANSWERS = (known.media_type for known in FORMATS.values() if known.is_text)
+ANSWERS = (known.media_type for known in (*FORMATS.values(), *PICTURES) if known.is_text)
 TYPES = tuple(name.encode() for name in (*ANSWERS, *PAGES, *SCRIPTS, OPENMETRICS))
 UNTOUCHED = "/v2"
 SHORT = 256  # bytes of an Accept-Encoding whose choice is kept

@@ -8,11 +8,19 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
 
-from grokprobe.analysis.distributions import Delay, delay
+from grokprobe.analysis.distributions import (
+    Delay,
+    Seen,
+    delay,
+    seen_delay,
+    seen_event,
+    seen_lag,
+)
 from grokprobe.analysis.emergence import Held, Lag, Transition
 from grokprobe.analysis.lasting import Turn
 from grokprobe.errors import CheckpointCorrupt, GroupNotFound, RunNotFound
@@ -52,6 +60,17 @@ class MemberRow(msgspec.Struct, frozen=True):
     lags: dict[str, Lag | None]  # of each structure series' midpoint
 
 
+def _seen_lag(name: str, row: MemberRow) -> Seen:
+    return seen_lag(row.lags[name])
+
+
+# What a member tells of each quantity that is spread over a group; lags by their structure.
+SEEN: Mapping[str, Callable[[MemberRow], Seen]] = {
+    "memorised": lambda row: seen_event(row.memorised, row.latest_step, row.train_accuracy),
+    "generalised": lambda row: seen_event(row.generalised, row.latest_step, row.test_accuracy),
+    "delay": lambda row: seen_delay(row.delay, row.memorised, row.latest_step, row.test_accuracy),
+    **{name: partial(_seen_lag, name) for name in STRUCTURE},
+}
 MAX_MEMBERS = 4096  # of one group: 8 MB of JSON
 MAX_KEPT = 2 * MAX_MEMBERS
 AT_ONCE = 4  # runs that are read, whoever asks

@@ -108,12 +108,26 @@ class Metrics:
         self.listeners_dropped = self._counts(
             "event_listeners_dropped", "Listeners that did not keep up with the events."
         )
+        self._add_pictures()
         self._add_index()
         self.catalogue_lag = self._gauge(
             "catalogue_lag_seconds", "Age of the newest checkpoint when this process first saw it."
         )
         built = self._gauge("build_info", "1: what runs.", "version", "python")
         built.labels(version("grokprobe"), platform.python_version()).set(1)
+
+    def _add_pictures(self) -> None:
+        """Of pictures, and of the process that draws them."""
+        self.pictures = self._counts(
+            "pictures", "Pictures asked for: kept, drawn, or not drawn.", "format", "outcome"
+        )
+        self.pictures_waiting = self._gauge(
+            "pictures_waiting", "Pictures that are being drawn, or wait for it."
+        )
+        self.picture_seconds = self._times("picture_seconds", "Time to draw a picture.")
+        self.renderer_restarts = self._counts(
+            "renderer_restarts", "Renderers that ended while they drew, or were ended.", "reason"
+        )
 
     def _add_index(self) -> None:
         """Of what the service stands on, and of the index that it keeps equal to object storage."""

@@ -14,12 +14,14 @@ from grokprobe.analysis.comparing.weights import AllWeights, WeightComparison
 from grokprobe.errors import InvalidInput
 from grokprobe.store.records import task_of
 from grokprobe.task import Task
+from service.charts import drawing
+from service.charts.comparison import comparison
 from service.context import FromContext
+from service.formats.pictures import PICTURES
 from service.formats.registry import TABLE
 from service.formats.tables import Table, about, columns_of
 from service.http.openapi import OF_A_CHECKPOINT, offering
 from service.http.preconditions import SettledRequest
-from service.http.responses import respond
 from service.http.target import Opened, open_checkpoint
 from service.v1.basis import BasisAnswer, describe_basis
 from service.v1.comparing import Comparison, Identical, compare_opened
@@ -93,7 +95,7 @@ TableQuery = Annotated[
     "/compare",
     summary="Two checkpoints side by side",
     tags=["checkpoints"],
-    **offering(TABLE, OF_A_CHECKPOINT, "checkpoint", named_by=NAMED_BY),
+    **offering((*TABLE, *PICTURES), OF_A_CHECKPOINT, "checkpoint", named_by=NAMED_BY),
 )
 async def compare(
     request: SettledRequest,
@@ -121,7 +123,8 @@ async def compare(
     if table == "pairs":
         rows = await context.inference.apart(lambda: _pairs(both, found))
     facts = about(answer, "changed" if table == "pairs" else table)
-    return await respond(request.reply, answer, Table(columns_of(ROWS[table]), rows, facts))
+    of_rows = Table(columns_of(ROWS[table]), rows, facts)
+    return await drawing.respond(context, request, answer, of_rows, chart=comparison)
 
 
 def _told(task: Task) -> str:

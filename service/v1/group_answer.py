@@ -8,18 +8,16 @@ import msgspec
 from grokprobe.analysis.distributions import (
     Delay,
     Distribution,
+    Seen,
     SignedDistribution,
     distribution,
-    seen_delay,
-    seen_event,
-    seen_lag,
     signed_distribution,
 )
 from grokprobe.analysis.emergence import Crossing, Held, Lag, Level
 from grokprobe.analysis.lasting import Turn
 from service.formats.tables import Table, about, columns_of, to_json
 from service.runs.emergence import STRUCTURE
-from service.runs.groups import MemberRow
+from service.runs.groups import SEEN, MemberRow
 
 
 class Distributions(msgspec.Struct, frozen=True):
@@ -85,19 +83,14 @@ def _text(config: Mapping[str, Any], name: str) -> bytes | None:
 
 
 def _distributions(rows: Sequence[MemberRow]) -> Distributions:
+    def seen(quantity: str) -> list[Seen]:
+        return [SEEN[quantity](row) for row in rows]
+
     return Distributions(
-        memorised=distribution(
-            [seen_event(r.memorised, r.latest_step, r.train_accuracy) for r in rows]
-        ),
-        generalised=distribution(
-            [seen_event(r.generalised, r.latest_step, r.test_accuracy) for r in rows]
-        ),
-        delay=signed_distribution(
-            [seen_delay(r.delay, r.memorised, r.latest_step, r.test_accuracy) for r in rows]
-        ),
-        lags={
-            name: signed_distribution([seen_lag(r.lags[name]) for r in rows]) for name in STRUCTURE
-        },
+        memorised=distribution(seen("memorised")),
+        generalised=distribution(seen("generalised")),
+        delay=signed_distribution(seen("delay")),
+        lags={name: signed_distribution(seen(name)) for name in STRUCTURE},
     )
 
 

@@ -152,10 +152,11 @@ def test_unknown_things(client: httpx.Client, path: str, words: tuple[str, ...])
 @pytest.mark.parametrize(
     ("path", "query", "accept", "offered"),
     [
-        (f"{LAST}/spectrum", "npy", "*/*", "json, csv, arrow, parquet"),
-        (f"{LAST}/logits", "svg", "*/*", "npy, json, csv, arrow, parquet"),
+        (f"{LAST}/spectrum", "npy", "*/*", "json, csv, arrow, parquet, vega-lite, svg"),
+        (f"{LAST}/logits", "gif", "*/*", "npy, json, csv, arrow, parquet"),
         (RUN, "csv", "*/*", "json"),
-        (f"{LAST}/spectrum", None, "image/png", "text/csv"),
+        (f"{LAST}/spectrum", None, "image/gif", "text/csv"),
+        (f"{LAST}/weights", "svg", "*/*", "json, csv, arrow, parquet"),
         (f"{LAST}/spectrum", None, "application/json;q=0", "text/csv"),
     ],
 )

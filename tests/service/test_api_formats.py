@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from grokprobe.store.backends import open_backends
+from service.formats.pictures import PICTURES
 from service.formats.registry import FORMATS
 from service.http.problems import MEDIA_TYPE as PROBLEM
 from tests.service.test_api import LAST, LATEST, RUN, P, get
@@ -25,6 +26,7 @@ from tests.support.served import Served, peak_bytes, serving
 from tests.support.tiny import tiny_run
 from tests.support.trained import settings_at
 
+EVERY_FORMAT = (*FORMATS.values(), *PICTURES)
 NESTED = f"{RUN}/trajectory?measures=excluded_loss_per_key,key_share,fve_mean"
 # A table's path and the field of its JSON that has the same rows.
 TABLES = [
@@ -187,11 +189,13 @@ def check_formats(client: httpx.Client, names: dict[str, str]) -> int:
         query = {name: names[name] for name, place in needed.items() if place == "query"}
         listed = parameters["format"]["schema"]["enum"]
         types = methods["get"]["responses"]["200"]["content"]
-        assert list(types) == [FORMATS[name].media_type for name in listed]
+        assert list(types) == [
+            known.media_type for name in listed for known in EVERY_FORMAT if known.name == name
+        ]
         for media in types:
-            answer = client.get(url, params=query, headers={"Accept": f"{media}, image/png"})
+            answer = client.get(url, params=query, headers={"Accept": f"{media}, image/gif"})
             assert answer.headers["content-type"].partition(";")[0] == media, url
-        answer = client.get(url, params=query, headers={"Accept": "image/png"})
+        answer = client.get(url, params=query, headers={"Accept": "image/gif"})
         assert answer.headers["content-type"] == PROBLEM
     return checked
 

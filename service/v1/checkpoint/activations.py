@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 
 from grokprobe.analysis.needs import block_bytes
 from grokprobe.errors import InvalidInput
+from service.charts import drawing
+from service.charts.activations import activations
 from service.context import Context, FromContext
 from service.formats.npy import npy_array, npy_bytes
+from service.formats.pictures import PICTURES
 from service.formats.registry import ARRAY
 from service.formats.tables import Float32, about, array_table
 from service.http.openapi import OF_A_CHECKPOINT, offering
 from service.http.parameters import RunPath
 from service.http.preconditions import SettledRequest
-from service.http.responses import respond
 from service.http.target import open_checkpoint
 from service.inference.checkpoints import Checkpoint
 
@@ -52,7 +54,7 @@ Index = Annotated[
     "/runs/{run:str}/checkpoints/{step:str}/activations",
     summary="One unit over all pairs",
     tags=["checkpoints"],
-    **offering(ARRAY, OF_A_CHECKPOINT, "checkpoint"),
+    **offering((*ARRAY, *PICTURES), OF_A_CHECKPOINT, "checkpoint"),
 )
 async def get_activations(
     request: SettledRequest,
@@ -72,7 +74,9 @@ async def get_activations(
     cells = await context.inference.apart(values.tolist)
     answer = ActivationsAnswer(run, opened.step, of, index, head, token, cells)
     table = array_table(values, about(answer, "activations"))
-    return await respond(request.reply, answer, table, values, apart=True)
+    return await drawing.respond(
+        context, request, answer, table, values, chart=activations, apart=True
+    )
 
 
 def _check(checkpoint: Checkpoint, of: Of, index: int) -> tuple[int | None, int | None]:

@@ -1,6 +1,7 @@
 """Where the residues lie: projections of a checkpoint's embedding, and the circle report."""
 
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Literal
 
 import msgspec
@@ -12,13 +13,15 @@ from grokprobe.analysis.basis import basis_of, check_cyclic
 from grokprobe.analysis.fourier import Array
 from grokprobe.analysis.nulls import SMALLEST_ORDER, Null, circle_null
 from grokprobe.errors import InvalidInput
+from service.charts import drawing
+from service.charts.circle import circle as chart_of
 from service.context import FromContext
+from service.formats.pictures import PICTURES
 from service.formats.registry import TABLE_OF_NUMBERS
 from service.formats.tables import table_of
 from service.http.openapi import OF_A_CHECKPOINT, offering
 from service.http.parameters import OfVectors, PlaneFrequency, RunPath
 from service.http.preconditions import SettledRequest
-from service.http.responses import respond
 from service.http.target import open_checkpoint
 from service.v1.basis import BasisAnswer, describe_basis
 
@@ -73,6 +76,12 @@ Dimensions = Annotated[
 ]
 
 
+Lines = Annotated[
+    int,
+    QueryParameter(ge=0, description="In a picture, join each residue i to i + lines; 0: none."),
+]
+
+
 def project(M: Array, projection: str, frequency: int, dimensions: int | None) -> Array:
     """Coordinates (order, dimensions) of M (order, width). Raises InvalidInput."""
     if projection == "frequency":
@@ -122,7 +131,7 @@ def _rows(residues: list[int], points: Array) -> list[dict[str, float]]:
     "/runs/{run:str}/checkpoints/{step:str}/embedding",
     summary="Coordinates of the residues",
     tags=["checkpoints"],
-    **offering(TABLE_OF_NUMBERS, OF_A_CHECKPOINT, "checkpoint"),
+    **offering((*TABLE_OF_NUMBERS, *PICTURES), OF_A_CHECKPOINT, "checkpoint"),
 )
 async def get_embedding(
     request: SettledRequest,
@@ -132,6 +141,7 @@ async def get_embedding(
     projection: Annotated[Projection, QueryParameter(description="The projection.")] = "frequency",
     frequency: PlaneFrequency = None,
     dimensions: Dimensions = None,
+    lines: Lines = 0,
 ) -> Response[EmbeddingAnswer]:
     """A projection of the embedding, rows in the order of the operation's group.
 
@@ -170,7 +180,8 @@ async def get_embedding(
     )
     names = list(answer.coordinates[0])
     columns = dict.fromkeys(names, float) | {"residue": int}
-    return await respond(request.reply, answer, table_of(answer, "coordinates", columns), points)
+    table, chart = table_of(answer, "coordinates", columns), partial(chart_of, lines=lines)
+    return await drawing.respond(context, request, answer, table, points, chart=chart)
 
 
 def _strongest_plane(M: Array) -> int:

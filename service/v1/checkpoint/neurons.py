@@ -10,13 +10,15 @@ from grokprobe.analysis.basis import Basis, basis_of, check_cyclic
 from grokprobe.analysis.fourier import Array
 from grokprobe.analysis.neurons import CLUSTERED
 from grokprobe.analysis.series.neurons import Input
+from service.charts import drawing
+from service.charts.neurons import neurons
 from service.context import FromContext
+from service.formats.pictures import PICTURES
 from service.formats.registry import TABLE
 from service.formats.tables import columns_of, table_of
 from service.http.openapi import OF_A_CHECKPOINT, offering
 from service.http.parameters import RunPath
 from service.http.preconditions import SettledRequest
-from service.http.responses import respond
 from service.http.target import Opened, open_checkpoint
 from service.v1.basis import BasisAnswer, describe_basis
 from service.v1.probing import input_of, neurons_of
@@ -69,7 +71,7 @@ class NeuronsAnswer(msgspec.Struct):
     "/runs/{run:str}/checkpoints/{step:str}/neurons",
     summary="Frequencies of the neurons",
     tags=["checkpoints"],
-    **offering(TABLE, OF_A_CHECKPOINT, "checkpoint"),
+    **offering((*TABLE, *PICTURES), OF_A_CHECKPOINT, "checkpoint"),
 )
 async def get_neurons(
     request: SettledRequest,
@@ -87,7 +89,8 @@ async def get_neurons(
         opened.checkpoint.check(["neurons"])
         found = await neurons_of(context, opened.view, opened.step)
     answer = _answer(run, opened, basis, found)
-    return await respond(request.reply, answer, table_of(answer, "neurons", columns_of(NeuronRow)))
+    table = table_of(answer, "neurons", columns_of(NeuronRow))
+    return await drawing.respond(context, request, answer, table, chart=neurons)
 
 
 def _answer(run: str, opened: Opened, basis: Basis, found: Array) -> NeuronsAnswer:

@@ -7,8 +7,12 @@ from litestar.openapi.spec import OpenAPIMediaType, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 from litestar.params import QueryParameter
 
-from grokprobe.task import MAX_MODULUS
+from grokprobe.task import MAX_MODULUS, Residues
+from service.charts import drawing
+from service.charts.pair import pair
+from service.charts.predictions import predictions
 from service.context import Context, FromContext
+from service.formats.pictures import PICTURES, Picture
 from service.formats.registry import TABLE
 from service.formats.tables import table_of
 from service.http.asgi import AnyResponse
@@ -95,7 +99,7 @@ async def post_predictions(
     PATH,
     summary="Predictions of one pair or of all",
     tags=["checkpoints"],
-    **offering(TABLE, OF_A_CHECKPOINT, "checkpoint"),
+    **offering((*TABLE, *PICTURES), OF_A_CHECKPOINT, "checkpoint"),
 )
 async def get_predictions(
     request: SettledRequest,
@@ -108,5 +112,19 @@ async def get_predictions(
         opened = await open_checkpoint(context, request.target)
         every = a is None and b is None
         given = None if every else one_pair(a, b, opened.checkpoint.table.task.modulus)
+        if isinstance(request.reply.format, Picture):
+            return await _picture(request, context, opened, given)
         wanted = Question(given, shared=False)
         return await answer_predictions(context, request.reply, opened, wanted)
+
+
+async def _picture(
+    request: SettledRequest, context: Context, opened: Opened, given: Residues | None
+) -> AnyResponse:
+    """The grid of all pairs, or the logits of one."""
+    include: tuple[Extra, ...] = () if given is None else ("logits",)
+    answer = empty_answer(opened)
+    blocks = predict(context, opened, Question(given, include=include, shared=False))
+    chart = predictions if given is None else pair
+    async with drawing.every_row(context, blocks) as answer.predictions:
+        return await drawing.respond(context, request, answer, chart=chart)

@@ -14,13 +14,15 @@ from grokprobe.analysis.nulls import Null
 from grokprobe.analysis.spectra import Statistic, null_of, spectrum_of
 from grokprobe.errors import InvalidInput
 from grokprobe.store.records import KeyRecord
+from service.charts import drawing
+from service.charts.spectrum import spectrum
 from service.context import Context, FromContext
+from service.formats.pictures import PICTURES
 from service.formats.registry import TABLE
 from service.formats.tables import columns_of, table_of
 from service.http.openapi import OF_A_CHECKPOINT, offering
 from service.http.parameters import Permutations, SeedQuery, Vectors
 from service.http.preconditions import SettledRequest
-from service.http.responses import respond
 from service.http.target import Opened, open_checkpoint
 from service.inference.checkpoints import Checkpoint
 from service.v1.basis import BasisAnswer, describe_basis
@@ -162,7 +164,7 @@ async def _matrix(context: Context, checkpoint: Checkpoint, basis: Basis, of: Of
     "/runs/{run:str}/checkpoints/{step:str}/spectrum",
     summary="The Fourier spectrum",
     tags=["checkpoints"],
-    **offering(TABLE, OF_A_CHECKPOINT, "keys"),
+    **offering((*TABLE, *PICTURES), OF_A_CHECKPOINT, "keys"),
 )
 async def get_spectrum(
     request: SettledRequest,
@@ -190,4 +192,5 @@ async def get_spectrum(
         )
     answer = answer_spectrum(opened, of, chosen, spectrum_of(chosen, M), against)
     columns = columns_of(SpectrumRowAnswer if chosen.cyclic else IrrepRowAnswer)
-    return await respond(request.reply, answer, table_of(answer, "spectrum", columns))
+    table = table_of(answer, "spectrum", columns)
+    return await drawing.respond(context, request, answer, table, chart=spectrum)

@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 
 from grokprobe.analysis.lasting import intervals
 from grokprobe.analysis.pairs.mirrors import commutes
+from service.charts import drawing
+from service.charts.run import pairs as charts
 from service.context import FromContext
+from service.formats.pictures import PICTURES, Picture
 from service.formats.registry import TABLE_OF_NUMBERS
 from service.formats.tables import Table, about, columns_of, table_of
 from service.http.openapi import OF_A_RUN, documented, offering
 from service.http.parameters import FromStep, RunPath, ToStep
 from service.http.preconditions import SettledRequest
-from service.http.responses import respond, stream
+from service.http.responses import stream
 from service.v1.run.learning import Learnt, learn
 from service.v1.run.predicted import read_all
 
@@ -110,7 +113,7 @@ class PairSumsAnswer(msgspec.Struct):
     "/runs/{run:str}/pairs",
     summary="When each pair was learnt",
     tags=["runs"],
-    **offering(TABLE_OF_NUMBERS, {**OF_A_RUN, **documented(422)}, "keys"),
+    **offering((*TABLE_OF_NUMBERS, *PICTURES), {**OF_A_RUN, **documented(422)}, "keys"),
 )
 async def get_pairs(
     request: SettledRequest,
@@ -136,7 +139,10 @@ async def get_pairs(
             rows = await context.inference.apart(lambda: _sums(found, by))
             answer = PairSumsAnswer(run, by, view.provisional, first, last, rows)
             table = table_of(answer, "sums", columns_of(PairSumRow))
-            return await respond(request.reply, answer, table, _as_numbers(rows))
+            numbers = _as_numbers(rows)
+            return await drawing.respond(
+                context, request, answer, table, numbers, chart=charts.pairs
+            )
         accuracies = [c.measures.get("train_accuracy") for c in view.checkpoints.values()]
         memorised = intervals(view.steps, accuracies)
         by_answer, by_difference, by_mirror = await context.inference.apart(
@@ -158,6 +164,9 @@ async def get_pairs(
         if request.reply.format.of_array:
             columns = {"values": np.dtype((np.float64, (4,)))}
         blocks = found.blocks(request.reply.format)
+        if isinstance(request.reply.format, Picture):
+            async with drawing.every_row(context, blocks) as whole.pairs:
+                return await drawing.respond(context, request, whole, chart=charts.pairs)
         return await stream(request.reply, whole, Table(columns, [], about(whole, "pairs")), blocks)
 
 

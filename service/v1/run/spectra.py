@@ -1,5 +1,6 @@
 """The embedding's spectrum at every checkpoint of a run."""
 
+from functools import partial
 from typing import Annotated, Literal
 
 import msgspec
@@ -11,12 +12,15 @@ from grokprobe.analysis.basis import basis_of
 from grokprobe.analysis.fourier import frequencies, shares
 from grokprobe.analysis.irreps import irreps
 from grokprobe.store.records import SpectrumRow, task_of
+from service.charts import drawing
+from service.charts.run.spectra import spectra
+from service.context import FromContext
+from service.formats.pictures import PICTURES
 from service.formats.registry import TABLE_OF_NUMBERS
 from service.formats.tables import Table, about
 from service.http.openapi import OF_A_RUN, offering
 from service.http.parameters import RunPath
 from service.http.preconditions import SettledRequest
-from service.http.responses import respond
 from service.v1.basis import BasisAnswer, describe_basis
 
 Value = Literal["share", "power"]
@@ -49,10 +53,11 @@ def _values(row: SpectrumRow, value: Value) -> list[float | None]:
     "/runs/{run:str}/spectra",
     summary="Spectra over a run",
     tags=["runs"],
-    **offering(TABLE_OF_NUMBERS, OF_A_RUN, "keys"),
+    **offering((*TABLE_OF_NUMBERS, *PICTURES), OF_A_RUN, "keys"),
 )
 async def get_spectra(
     request: SettledRequest,
+    context: FromContext,
     run: RunPath,
     of: Annotated[Literal["embedding"], QueryParameter(description="The matrix.")] = "embedding",
     value: Annotated[Value, QueryParameter(description="What each entry is.")] = "share",
@@ -78,6 +83,6 @@ async def get_spectra(
     columns = {"step": int, **dict.fromkeys(names, float)}
     wide = [{"step": r.step, **dict(zip(names, r.values, strict=True))} for r in rows]
     values = np.array([r.values for r in rows], dtype=np.float64).reshape(-1, len(parts))
-    return await respond(
-        request.reply, answer, Table(columns, wide, about(answer, "spectra")), values
-    )
+    table = Table(columns, wide, about(answer, "spectra"))
+    chart = partial(spectra, keys=view.keys.frequencies if view.keys else ())
+    return await drawing.respond(context, request, answer, table, values, chart=chart)

@@ -10,13 +10,17 @@ from litestar.params import QueryParameter
 from grokprobe.analysis.measures_table import KEY_MEASURES, ROW_MEASURES
 from grokprobe.analysis.measuring.requested import BY_REQUEST
 from grokprobe.store.records import CheckpointManifest, KeyRecord, Measure
+from service.charts import drawing
+from service.charts.frame import Answer, Spec, Theme
+from service.charts.run.trajectory import trajectory
 from service.context import Context, FromContext
+from service.formats.pictures import PICTURES, Picture
 from service.formats.registry import TABLE
 from service.formats.tables import table_of
 from service.http.openapi import OF_A_RUN, documented, offering
 from service.http.parameters import FromStep, RunPath, ToStep
 from service.http.preconditions import SettledRequest
-from service.http.responses import respond
+from service.runs.emergence import answer_emergence
 from service.runs.view import RunView
 from service.v1.requesting import names_of, requested_measures
 from service.v1.run.keys import FINAL, RunKeys, view_with_keys
@@ -38,10 +42,13 @@ MeasuresQuery = Annotated[
 ]
 
 
-def _measures(view: RunView, asked: str | None, keys: str) -> tuple[str, ...]:
-    """The measures to show. Raises InvalidInput for one that no checkpoint of the run has."""
+def _measures(view: RunView, asked: str | None, whole: bool) -> tuple[str, ...]:
+    """The measures to show, all that there is a default for or those without keys.
+
+    Raises InvalidInput for one that no checkpoint of the run has.
+    """
     if asked is None:
-        return ROW_MEASURES if keys == FINAL else ROW_MEASURES + KEY_MEASURES
+        return ROW_MEASURES + KEY_MEASURES if whole else ROW_MEASURES
     return names_of("measures", asked, view)
 
 
@@ -68,7 +75,7 @@ async def _requested(
     "/runs/{run:str}/trajectory",
     summary="Measures over a run",
     tags=["runs"],
-    **offering(TABLE, {**OF_A_RUN, **documented(422)}, "keys"),
+    **offering((*TABLE, *PICTURES), {**OF_A_RUN, **documented(422)}, "keys"),
 )
 async def get_trajectory(
     request: SettledRequest,
@@ -81,11 +88,12 @@ async def get_trajectory(
 ) -> Response[TrajectoryAnswer]:
     """One row for every checkpoint, not paged: its step and its measures.
 
-    With keys that are named, the measures that depend on them are shown too. Those by request are
-    computed a checkpoint at a time, and kept.
+    With keys that are named, and in a picture, the measures that depend on them are shown too.
+    Those by request are computed a checkpoint at a time, and kept.
     """
     view = request.target.view
-    names, checkpoints = _measures(view, measures, keys), view.between(from_step, to_step)
+    whole = keys != FINAL or isinstance(request.reply.format, Picture)
+    names, checkpoints = _measures(view, measures, whole), view.between(from_step, to_step)
     wanted = checkpoints if any(name in KEY_MEASURES for name in names) else []
     view = await view_with_keys(context, request, keys, wanted)
     requested = await _requested(context, request, names, checkpoints)
@@ -99,7 +107,13 @@ async def get_trajectory(
     ]
     answer = TrajectoryAnswer(run, view.provisional, view.keys, rows)
     columns = {"step": int, **{name: _kind(rows, name) for name in names}}
-    return await respond(request.reply, answer, table_of(answer, "trajectory", columns))
+    table = table_of(answer, "trajectory", columns)
+
+    def chart(told: Answer, theme: Theme) -> Spec:
+        emerged = msgspec.to_builtins(answer_emergence(view))
+        return trajectory(told, theme, emergence=emerged)
+
+    return await drawing.respond(context, request, answer, table, chart=chart)
 
 
 def _kind(rows: list[dict[str, Measure]], name: str) -> Any:

@@ -1,0 +1,205 @@
+"""What all pictures share: colours, the frame around a chart, and grids of cells as one image.
+
+Vega measures texts with the fonts of the machine that draws, a reader sees them in the fonts of
+another. So every text here is laid out for the widest of the usual fonts (DejaVu Sans, of Linux).
+"""
+
+import base64
+import io
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Answer = Mapping[str, Any]
+Spec = dict[str, Any]
+
+WIDTH = 480  # pixels of a plot, unless its chart says otherwise
+FONT = "Helvetica Neue, Helvetica, Arial, sans-serif"
+TITLE_SIZE, SUBTITLE_SIZE, LABEL_SIZE, CAPTION_SIZE = 14, 11, 10, 9
+# The format of ticks that may be of any size: 0.05, 120000, 1.2e+30.
+ANY_SIZE = "~g"
+# The mean advance of a letter in DejaVu Sans, in parts of the font's size.
+ADVANCE, BOLD_ADVANCE = 0.58, 0.65
+EXPLAINED = ("color", "fill", "stroke", "shape", "size", "opacity", "strokeDash")
+# So many pixels has the longer side of an image at least: enlarged, its cells stay sharp.
+IMAGE_SIDE = 1024
+
+
+class Theme(msgspec.Struct, frozen=True):
+    """Colours of the pictures; those of meanings can be told apart by the colour-blind."""
+
+    background: str
+    ink: str  # text and marks that carry no other meaning
+    quiet: str  # axes, captions, what stands back
+    grid: str
+    train: str
+    test: str
+    key: str  # key frequencies and their share
+    restricted: str
+    excluded: str
+    norm: str
+    right: str
+    wrong: str
+    undefined: str  # cells that have no answer
+    series: tuple[str, ...]  # of what has no colour of its own
+    sequential: tuple[str, ...]  # from nothing, close to the background, to the most
+    diverging: tuple[str, ...]  # from the least over zero, close to the background, to the most
+    cyclic: tuple[str, ...]  # once around; the last is followed by the first
+
+
+LIGHT = Theme(
+    background="#ffffff",
+    ink="#1b1f24",
+    quiet="#626b76",
+    grid="#e6e9ed",
+    train="#d55e00",
+    test="#0072b2",
+    key="#009e73",
+    restricted="#e69f00",
+    excluded="#cc79a7",
+    norm="#7f8791",
+    right="#0072b2",
+    wrong="#d55e00",
+    undefined="#d5d9de",
+    series=("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f8791"),
+    sequential=(
+        *("#f8fcf9", "#c7ecd2", "#7fd5b1", "#40b7ad"),
+        *("#348fa7", "#37659e", "#413d7b", "#2e1e3b"),
+    ),
+    diverging=("#0b4f8a", "#3f8ec5", "#9cc8e6", "#f7f8f8", "#f6b993", "#de6f2c", "#a03d00"),
+    cyclic=(
+        *("#e36c65", "#e78437", "#d29e08", "#a4b02b", "#5ab660", "#0ba98d"),
+        *("#0094a0", "#0581b4", "#466cc9", "#7b5dc0", "#a657ab", "#cb5c8c"),
+    ),
+)
+DARK = Theme(
+    background="#14171c",
+    ink="#e8eaed",
+    quiet="#9aa3ad",
+    grid="#2a3038",
+    train="#f07a2b",
+    test="#56b4e9",
+    key="#2fc798",
+    restricted="#f0b03a",
+    excluded="#dd9fc0",
+    norm="#a6adb6",
+    right="#4b9fdc",
+    wrong="#f07a2b",
+    undefined="#3a414a",
+    series=("#56b4e9", "#f07a2b", "#2fc798", "#dd9fc0", "#f0b03a", "#2e86c1", "#a6adb6"),
+    sequential=(
+        *("#1a1e26", "#322c5a", "#413d7b", "#37659e"),
+        *("#348fa7", "#40b7ad", "#8bdab2", "#def5e5"),
+    ),
+    diverging=("#a6d5ff", "#4a9fe0", "#235f92", "#1d2229", "#8a4413", "#e2742f", "#ffc39b"),
+    cyclic=(
+        *("#ff9189", "#feaa70", "#f3be3e", "#c3d152", "#7ad67f", "#04ccab"),
+        *("#0ab6c5", "#02a2e0", "#628beb", "#987be2", "#c776cb", "#ed7bab"),
+    ),
+)
+THEMES = {"light": LIGHT, "dark": DARK}
+
+
+def wrap(
+    text: str, width: float, size: float = SUBTITLE_SIZE, advance: float = ADVANCE
+) -> list[str]:
+    """The lines of a text that are at most so many pixels wide."""
+    return textwrap.wrap(text, max(8, int(width / (advance * size)))) or [""]
+
+
+def headline(title: str, *notes: str, width: float = WIDTH) -> Spec:
+    """A title above a plot of so many pixels, with each note on lines of its own below it."""
+    return {
+        "text": wrap(title, width, TITLE_SIZE, BOLD_ADVANCE),
+        "subtitle": [line for note in notes for line in wrap(note, width)],
+    }
+
+
+def ramp(colours: Sequence[str], low: float, high: float) -> Spec:
+    """The scale of numbers from low to high in a theme's colours."""
+    high = high if high > low else low + 1.0
+    stops = np.linspace(low, high, len(colours)).tolist()
+    return {"type": "linear", "domain": stops, "range": list(colours), "interpolate": "rgb"}
+
+
+def cycle(colours: Sequence[str], period: float) -> Spec:
+    """The scale of angles from 0 to a period in a theme's cyclic colours."""
+    return ramp((*colours, colours[0]), 0.0, period)
+
+
+def frame(chart: Spec, theme: Theme, caption: Sequence[str], schema: str = "v5") -> Spec:
+    """A chart in its theme, with the lines of a caption below it."""
+    width = chart.get("width", WIDTH)
+    return {
+        "$schema": f"https://vega.github.io/schema/vega-lite/{schema}.json",
+        "background": theme.background,
+        "padding": {"left": 16, "top": 16, "right": 36, "bottom": 14},
+        "title": {
+            "text": [line for text in caption for line in wrap(text, width, CAPTION_SIZE)],
+            "orient": "bottom",
+            "anchor": "start",
+            "fontSize": CAPTION_SIZE,
+            "fontWeight": "normal",
+            "color": theme.quiet,
+            "lineHeight": CAPTION_SIZE + 4,
+            "offset": 14,
+        },
+        "vconcat": [chart],
+        "resolve": own_legends(),
+        "config": _config(theme),
+    }
+
+
+def own_legends() -> Spec:
+    """The `resolve` of several plots, by which each has its legends beside it."""
+    return {"scale": dict.fromkeys(EXPLAINED, "independent")}
+
+
+def _config(theme: Theme) -> Spec:
+    label = {"labelColor": theme.quiet, "labelFontSize": LABEL_SIZE}
+    title = {"titleColor": theme.ink, "titleFontSize": SUBTITLE_SIZE, "titleFontWeight": "normal"}
+    axis = {"domainColor": theme.quiet, "tickColor": theme.quiet, "tickSize": 4}
+    # The title of a vertical axis lies above it: whatever the labels' width, they do not meet.
+    above = {"titleAngle": 0, "titleAlign": "left", "titleBaseline": "bottom"}
+    return {
+        "font": FONT,
+        "view": {"stroke": None, "continuousWidth": WIDTH, "continuousHeight": 280},
+        "title": {
+            "anchor": "start",
+            "frame": "group",
+            "color": theme.ink,
+            "fontSize": TITLE_SIZE,
+            "lineHeight": TITLE_SIZE + 4,
+            "subtitleColor": theme.quiet,
+            "subtitleFontSize": SUBTITLE_SIZE,
+            "subtitleLineHeight": SUBTITLE_SIZE + 4,
+            "subtitlePadding": 5,
+            "offset": 14,
+        },
+        "axis": {**label, **title, **axis, "gridColor": theme.grid, "titlePadding": 8},
+        "axisY": {**above, "titleX": 0, "titleY": -8},
+        "axisX": {"grid": False, "labelFlush": False},
+        "legend": {**label, **title, "columns": 1, "rowPadding": 4, "symbolSize": 70, "offset": 18},
+        "text": {"color": theme.ink, "fontSize": LABEL_SIZE},
+        "range": {"category": list(theme.series)},
+    }
+
+
+def cells_image(colours: NDArray[np.integer[Any]], palette: Sequence[str]) -> str:
+    """The data URL of a PNG of indices (rows, columns) into a palette of at most 256 colours.
+
+    Each cell is a square of whole pixels, many enough that no renderer blurs its edges.
+    """
+    from PIL import Image  # an extra, and slow to import
+
+    side = -(-IMAGE_SIDE // max(colours.shape))
+    large = colours.astype(np.uint8).repeat(side, axis=0).repeat(side, axis=1)
+    image = Image.fromarray(large, mode="P")
+    image.putpalette(bytes.fromhex("".join(colour.removeprefix("#") for colour in palette)))
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

@@ -1,0 +1,1 @@
+"""Charts of what the members of a group tell together."""

@@ -1,0 +1,1 @@
+"""Charts of what a run answers over its steps."""

@@ -1,0 +1,1 @@
+"""The renderer: a process that draws pictures, and its owner in the service."""

@@ -1,0 +1,14 @@
+"""A browser that looks at pictures."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.pictures import Faults, chromium
+
+
+@pytest.fixture(scope="session")
+def faults() -> Iterator[Faults]:
+    """What is wrong with an SVG, in several fonts."""
+    with chromium() as look:
+        yield look
