@@ -21,6 +21,9 @@ PREFIX = "GROKPROBE_"
 
 Positive = Annotated[int, msgspec.Meta(gt=0)]
 ORIGINS = r"^(\*|https?://[^/,\s]+(\s*,\s*https?://[^/,\s]+)*)?$"
+# `none`, or `self` and origins, hosts beginning with `*.` too; with the header's quotes or without.
+ANCESTOR = r"(self|'self'|https?://(\*\.)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(:[0-9]{1,5})?)"
+ANCESTORS = rf"^(none|'none'|{ANCESTOR}([\s,]+{ANCESTOR})*)$"
 PROM_FILE = r"^(.*\.prom)?$"  # the collector of node_exporter reads no other
 GATEWAY = r"^(https?://[^/@\s]+(/[^@\s]*)?)?$"
 DAY_S = 86_400
@@ -60,6 +63,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     allow_anonymous: bool = False
     open_metrics: bool = True
     cors_origins: Annotated[str, msgspec.Meta(pattern=ORIGINS)] = ""
+    frame_ancestors: Annotated[str, msgspec.Meta(pattern=ANCESTORS)] = "none"
     require_gpu: bool = False
     tracing: bool = False
     trainer_metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0  # 0: not served
@@ -83,6 +87,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return frozenset(filter(None, (o.strip() for o in self.cors_origins.split(","))))
 
     @property
+    def ancestors(self) -> str:
+        """Whose pages may show ours in a frame, as a Content-Security-Policy has it."""
+        words = self.frame_ancestors.replace(",", " ").split()
+        return " ".join(f"'{word}'" if word in ("none", "self") else word for word in words)
+
+    @property
     def on_loopback(self) -> bool:
         """Whether nobody but this machine reaches `host`."""
         return is_loopback(self.host)
@@ -96,6 +106,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 # Where the decoder's own words would not tell a person what to write.
 ALLOWED = {
     "GROKPROBE_CORS_ORIGINS": "expected * or origins such as https://example.org, with commas",
+    "GROKPROBE_FRAME_ANCESTORS": (
+        "expected none, or self and origins such as https://example.org, with commas"
+    ),
     "GROKPROBE_LOG_FORMAT": "expected auto, text or json",
     "GROKPROBE_PUSHGATEWAY_URL": "expected an address such as http://pushgateway:9091, no password",
     "GROKPROBE_TRAINER_METRICS_FILE": "expected a path that ends in .prom",

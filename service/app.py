@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from litestar import Litestar, Router, get
+from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.exceptions import NotFoundException
-from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
 
 from grokprobe.settings import Settings
@@ -13,9 +12,9 @@ from grokprobe.store.backends import Backends
 from service import health
 from service.context import Context
 from service.events.feed import Feed
+from service.explorer import explorer
 from service.formats.answers import KeptAnswers
 from service.http.asgi import AnyRequest, AnyResponse
-from service.http.links import link
 from service.http.openapi import openapi_config
 from service.http.preconditions import SettledRequest, settle
 from service.http.problems import problem_response
@@ -41,13 +40,7 @@ from service.v1.routes import V1
 from service.v2.routes import V2
 
 STATIC = Path(__file__).parent / "static"
-FILES = {path.name for path in STATIC.iterdir()}
-
-
-@get("/", include_in_schema=False, opt=BY_SETTING)
-async def home(request: AnyRequest) -> Redirect:
-    """A browser lands on the reader of the API."""
-    return Redirect(link(request.scope, "/schema"))
+FILES = {path.name for path in STATIC.iterdir() if path.is_file()}
 
 
 def create_context(settings: Settings, backends: Backends, runtime: Runtime) -> Context:
@@ -117,7 +110,7 @@ def create_app(context: Context, keys: ApiKeys | None) -> HTTPApp:
     )
     app = Litestar(
         route_handlers=[
-            home,
+            explorer(context.settings),
             health.livez,
             health.readyz,
             health.metrics,

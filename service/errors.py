@@ -5,7 +5,8 @@ GrokprobeError
 |-- RateExceeded
 |-- NotFound
 |   |-- OutputMissing
-|   `-- WeightMissing
+|   |-- WeightMissing
+|   `-- SplitUnknown
 |-- FormatNotOffered
 |-- TooLarge
 |-- PreconditionFailed
@@ -62,6 +63,16 @@ class WeightMissing(NotFound):
 
     def __init__(self, name: str, offered: Iterable[str]) -> None:
         super().__init__(f"this model has no weight {name!r}; it has {', '.join(offered)}")
+
+
+class SplitUnknown(NotFound):
+    """Nobody knows which pairs the run was trained on."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(
+            f"the split of {run!r} is unknown: others trained it, and its import was not told on "
+            "which pairs; a layout's [split] tells it"
+        )
 
 
 class FormatNotOffered(GrokprobeError):

@@ -70,7 +70,7 @@ def test_imports_point_one_way(part: str, forbidden: list[str]) -> None:
 # own floor and none above.
 ROOMS = {
     "service": """
-        __main__ measuring > app > v1 v2 middleware server > health > charts > http > context
+        __main__ measuring > app > v1 v2 middleware server > health explorer > charts > http > context
         > inference events rendering > runs > formats > telemetry errors cache""",
     "service.v1": """
         routes > runs checkpoints groups run checkpoint interventions compare
@@ -115,6 +115,7 @@ def test_rooms_import_those_further_down(package: str) -> None:
     [
         ("service", "service/inference/grids.py", "from service.http.target import find"),
         ("service", "service/v1/runs.py", "from service.v2.paths import TAGS"),
+        ("service", "service/explorer.py", "from service.v1.routes import V1"),
         ("service.v1", "service/v1/run/events.py", "from service.v1.checkpoint import fast"),
         ("trainer", "trainer/reporting/progress.py", "from trainer.publishing import worker"),
         ("trainer", "trainer/config/schema.py", "import trainer.learning.train"),

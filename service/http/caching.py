@@ -1,12 +1,13 @@
 """How long an answer may be kept, and how a client asks whether it still stands (RFC 9110, 9111).
 
-What a numbered checkpoint alone determines never changes. What rests on the run's key frequencies
-changes until the run has ended, and a label or a list whenever something is published: those are
-asked for again each time, by an ETag that covers all that the answer is made of. Tags are strong:
-they cover what the last digits and the encoding depend on, so that equal tags have equal bytes.
-Those of groups and of lists of runs are weak: nobody reads these by parts. Every tag covers the
-run's identity too, since a name that is freed may be used again; a file's is its digest. Only what
-object storage was asked about is kept: while it is away what comes from the index is not.
+What a numbered checkpoint alone determines never changes, nor does a run's split. What rests on
+the run's key frequencies changes until the run has ended, and a label or a list whenever something
+is published: those are asked for again each time, by an ETag that covers all that the answer is
+made of. Tags are strong: they cover what the last digits and the encoding depend on, so that equal
+tags have equal bytes. Those of groups and of lists of runs are weak: nobody reads these by parts.
+Every tag covers the run's identity too, since a name that is freed may be used again; a file's is
+its digest. Only what object storage was asked about is kept: while it is away what comes from the
+index is not.
 """
 
 from collections.abc import Iterable, Sequence
@@ -56,6 +57,8 @@ def weak_tag(content: bytes) -> str:
 
 
 def _stands_on(target: Target, rests_on: RestsOn) -> Iterable[str]:
+    if rests_on == "split":
+        return ()  # it is recorded in what the run is known by
     if target.step is None or rests_on == "run":
         return (target.view.digest,)
     checkpoint = target.view.manifest_digest(target.step)
@@ -70,7 +73,7 @@ def never_changes(target: Target, rests_on: RestsOn) -> bool:
     if target.view.completion is not None:
         return True
     numbered = target.step is not None and not target.label
-    return rests_on == "file" or (rests_on == "checkpoint" and numbered)
+    return rests_on in ("file", "split") or (rests_on == "checkpoint" and numbered)
 
 
 def cache_control(targets: Sequence[Target], rests_on: RestsOn, authorised: bool) -> str:
@@ -81,6 +84,8 @@ def cache_control(targets: Sequence[Target], rests_on: RestsOn, authorised: bool
 
 
 def _is_asked_again(target: Target, rests_on: RestsOn) -> bool:
+    if rests_on == "split":  # read of object storage, compared with the run's record there
+        return False
     grows = rests_on == "keys" or target.step is None
     if target.label or rests_on == "run" or (grows and target.view.provisional):
         return True

@@ -5,9 +5,9 @@ from typing import Literal
 
 from service.formats.registry import Formats
 
-# What an answer is made of: a checkpoint's file as it is, a checkpoint, a checkpoint or run with
-# the run's key frequencies, or whatever a run holds.
-RestsOn = Literal["file", "checkpoint", "keys", "run"]
+# What an answer is made of: a checkpoint's file as it is, the split that a run began with, a
+# checkpoint, a checkpoint or run with the run's key frequencies, or whatever a run holds.
+RestsOn = Literal["file", "split", "checkpoint", "keys", "run"]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,17 @@ from service.v1.checkpoint import (
     weights,
 )
 from service.v1.interventions import route as interventions
-from service.v1.run import coordinates, drift, emergence, events, grids, pairs, spectra, trajectory
+from service.v1.run import (
+    coordinates,
+    drift,
+    emergence,
+    events,
+    grids,
+    pairs,
+    spectra,
+    split,
+    trajectory,
+)
 from service.v1.run import neurons as neuron_series
 from service.v1.run.weights import path, updates
 
@@ -40,6 +50,7 @@ V1 = [
     neuron_series.get_neuron_series,
     grids.get_grids,
     pairs.get_pairs,
+    split.get_split,
     emergence.get_emergence,
     events.get_events,
     groups.get_group_emergence,

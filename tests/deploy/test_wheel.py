@@ -101,8 +101,9 @@ def test_the_installed_service_serves(installed: Path, tmp_path: Path, program: 
     settings = Settings(home=str(tmp_path), port=free_port())
     command = [str(installed / program[0]), *program[1:]]
     with started(command, settings, tmp_path, "serving on") as process:
-        with urllib.request.urlopen(f"http://127.0.0.1:{settings.port}/schema") as page:
-            assert "swagger-ui" in page.read().decode()
+        for path, said in {"": "explorer.js", "schema": "swagger-ui"}.items():
+            with urllib.request.urlopen(f"http://127.0.0.1:{settings.port}/{path}") as page:
+                assert said in page.read().decode()
         process.terminate()
         process.communicate(timeout=60)
     assert process.returncode == 0

@@ -29,10 +29,11 @@ from tests.support.served import PATIENCE_S, Served, serving
 
 OPENAPI = Path(__file__).parents[2] / "docs/openapi.json"
 HEALTH = ["/livez", "/readyz", "/v2/health/live", "/v2/health/ready"]
-DESCRIBING = ["/", "/metrics", "/schema", "/schema/openapi.json", "/static/swagger-ui.css"]
+PAGE = ["/", "/static/explorer/explorer.js", "/static/explorer/explorer.css"]
+DESCRIBING = ["/metrics", "/schema", "/schema/openapi.json", "/static/swagger-ui.css"]
 # The templates of those routes, as the framework names the route that has answered.
-ANYBODY = set(HEALTH)
-BY_SETTING = {"/", "/metrics", "/schema", "/schema/swagger", "/schema/openapi.json"}
+ANYBODY = {*HEALTH, *PAGE}
+BY_SETTING = {"/metrics", "/schema", "/schema/swagger", "/schema/openapi.json"}
 BY_SETTING |= {"/schema/openapi.yaml", "/schema/openapi.yml", "/schema/{path}"}
 BY_SETTING |= {"/static/{file_path}"}
 
@@ -84,15 +85,24 @@ def test_health_is_open(served: tuple[Served, bool], path: str) -> None:
     assert ask(service, f"{path}/", "POST", key="a-key") == 405
 
 
+@pytest.mark.parametrize("path", PAGE)
+def test_the_page_is_open(served: tuple[Served, bool], path: str) -> None:
+    """With its files, whatever the setting says: it is where a key is asked for."""
+    service, _ = served
+    for target in spellings(path):
+        assert [ask(service, target, way) for way in ("GET", "HEAD")] == [200] * 2, target
+        assert ask(service, target, key="wrong") == 200
+        assert ask(service, target, "POST") == 401
+
+
 @pytest.mark.parametrize("path", DESCRIBING)
 def test_what_describes_the_service_is_as_set(served: tuple[Served, bool], path: str) -> None:
     """Open or closed, in every spelling alike."""
     service, is_open = served
-    answered = 302 if path == "/" else 200
     for target in spellings(path):
-        expected = answered if is_open else 401
+        expected = 200 if is_open else 401
         assert [ask(service, target, way) for way in ("GET", "HEAD")] == [expected] * 2, target
-        assert ask(service, target, key="a-key") == answered
+        assert ask(service, target, key="a-key") == 200
 
 
 CLOSED = [
@@ -108,6 +118,7 @@ CLOSED = [
     *("/static/../v1/runs", "/static/%2e%2e/v1/runs", "/static/..%2fv1%2fruns", "/static/.."),
     *("/static/../livez", "/schema/../v1/runs", "/schema/%2E%2E/v1/runs", "/metrics/../v1/runs"),
     *("/metrics/v1/runs", "/schema/x/y", "/static", "/livez%00", "/livez%20", "/%2flivez/x"),
+    *("/static/explorer/../v1/runs", "/static/explorer/../../v1/runs", "/static/explorer/.."),
     *("/livez%3f/../v1/runs", "/v2/health", "/v2/health/", "/v2/health/live/x", "/v2/health/x"),
     *("/at/v1/runs", "/at/livez/../v1/runs", "/at/at/livez", "/at/static/../v1/runs", "/atlivez"),
     *("http://x/v1/runs", "http://livez/v1/runs", "/%25%36%63ivez", "/nothing"),
@@ -121,8 +132,10 @@ def test_nothing_else_is_open_by_its_spelling(served: tuple[Served, bool], targe
     assert [ask(service, target, way) for way in ("GET", "HEAD", "POST")] == [401] * 3
 
 
-NAMED = [path.strip("/") for path in [*HEALTH, *DESCRIBING]]
-NO_FILES = ["/static/swagger-ui.css/x", "/static/x", "/static/%00", f"/static/{'x' * 300}"]
+NAMED = [path.strip("/") for path in [*HEALTH, *DESCRIBING, *PAGE[1:]]]
+NO_FILES = ["/static/explorer", "/static/explorer/x", "/static/explorer/index.html"]
+NO_FILES += ["/static/explorer/explorer.js/x", "/static/swagger-ui.css/x"]
+NO_FILES += ["/static/x", "/static/%00", f"/static/{'x' * 300}"]
 
 
 @pytest.mark.parametrize("path", NO_FILES)
@@ -204,10 +217,10 @@ def test_a_path_is_open_if_its_route_is(file: Path, root: str, is_open: bool) ->
             assert found == status
             seen.add(route)
 
-    for path in [*HEALTH, *DESCRIBING]:
+    for path in [*HEALTH, *PAGE, *DESCRIBING]:
         check(path, "GET")
     settings(max_examples=150)(given(ENCODED, st.sampled_from(["GET", "POST", "BREW"]))(check))()
-    assert seen >= {*ANYBODY, *(DESCRIBING[:4] if is_open else ())}
+    assert seen >= {*ANYBODY, *(DESCRIBING[:3] if is_open else ())}
 
 
 def test_every_route_that_is_documented_is_closed(file: Path) -> None:

@@ -45,6 +45,8 @@ OF_A_CHECKPOINT = [
     f"{RUN}/neurons",
     f"{RUN}/grids",
     f"{RUN}/grids?of=correct&format=npy",
+    f"{RUN}/split",
+    f"{RUN}/split?format=npy",
     f"{RUN}/pairs",
     f"{RUN}/pairs?by=mirror",
     f"{RUN}/emergence",

@@ -301,6 +301,9 @@ def test_a_stream_that_nobody_reads_ends(client: httpx.Client, served: Served) -
 # -- what an answer is ---------------------------------------------------------------------------
 
 TYPES = {
+    "/": "text/html; charset=utf-8",
+    "/static/explorer/explorer.js": "text/javascript; charset=utf-8",
+    "/static/explorer/explorer.css": "text/css; charset=utf-8",
     "/livez": "application/json",
     "/readyz": "application/json",
     "/metrics": "text/plain; version=0.0.4; charset=utf-8",
@@ -312,6 +315,7 @@ TYPES = {
     "/v2": "application/json",
     "/nothing": "application/problem+json",
     "/static/nothing": "application/problem+json",
+    "/static/explorer/nothing": "application/problem+json",
     f"{RUN}/events": "text/event-stream; charset=utf-8",
     f"{LAST}/model.onnx": "application/octet-stream",
     f"{LAST}/logits": "application/x-npy",

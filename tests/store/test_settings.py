@@ -27,6 +27,13 @@ def test_values_are_read_by_name() -> None:
         ("GROKPROBE_MAX_PAIRS", "many", "expected `int`, got 'many'"),
         ("GROKPROBE_CORS_ORIGINS", "lab.example", "expected * or origins such as https://"),
         ("GROKPROBE_CORS_ORIGINS", "https://a/b", "expected * or origins such as https://"),
+        ("GROKPROBE_FRAME_ANCESTORS", "", "expected none, or self and origins such as https://"),
+        ("GROKPROBE_FRAME_ANCESTORS", "none, self", "expected none, or self and origins"),
+        ("GROKPROBE_FRAME_ANCESTORS", "*", "expected none, or self and origins"),
+        ("GROKPROBE_FRAME_ANCESTORS", "lab.example", "expected none, or self and origins"),
+        ("GROKPROBE_FRAME_ANCESTORS", "https://a/b", "expected none, or self and origins"),
+        ("GROKPROBE_FRAME_ANCESTORS", "self; script-src *", "expected none, or self and origins"),
+        ("GROKPROBE_FRAME_ANCESTORS", "self\r\nX: y", "expected none, or self and origins"),
         ("GROKPROBE_REQUIRE_GPU", "yes", "expected true or false, got 'yes'"),
         ("GROKPROBE_LOG_FORMAT", "xml", "expected auto, text or json, got 'xml'"),
     ],
@@ -36,3 +43,17 @@ def test_a_bad_setting_is_named(name: str, value: str, says: str) -> None:
     with pytest.raises(SettingError, match=name) as caught:
         read_settings({name: value})
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        *[("none", "'none'"), ("'none'", "'none'"), ("self", "'self'"), ("'self'", "'self'")],
+        ("https://lab.example", "https://lab.example"),
+        ("self, https://*.lab.example:8443", "'self' https://*.lab.example:8443"),
+        ("http://localhost:8888 https://a-b.c", "http://localhost:8888 https://a-b.c"),
+    ],
+)
+def test_who_may_frame_the_page(given: str, sent: str) -> None:
+    """Words with or without the header's quotes, origins with commas or spaces."""
+    assert read_settings({"GROKPROBE_FRAME_ANCESTORS": given}).ancestors == sent

@@ -1,0 +1,121 @@
+// Where resources come from, and the one place where errors are met, put in words and tried again.
+import { effect } from '@preact/signals';
+import { key, refused } from './access';
+
+/** Why there is no answer, in words for the reader; `status` is 0 where nothing came back. */
+export class Lacking extends Error {
+  constructor(
+    message: string,
+    readonly status: number,
+  ) {
+    super(message);
+  }
+}
+
+/** How a request is done: told in words what it waits for, given up when `signal` says so. */
+export interface Asking {
+  signal?: AbortSignal;
+  waiting?: (words: string | null) => void;
+}
+
+/** Answers by paths below /v1, such as `runs/quickstart`. A report has another than a service. */
+export interface Source {
+  json<T>(path: string, asking?: Asking): Promise<T>;
+  bytes(path: string, asking?: Asking): Promise<ArrayBuffer>;
+  /** A link to the resource, absolute, or null where there is none (in a report). */
+  link(path: string): string | null;
+}
+
+const AGAIN = new Set([408, 429, 502, 503, 504]);
+const LONGEST_WAIT_S = 30;
+
+/** The service that served this page, below whatever prefix the page is. */
+export class Service implements Source {
+  constructor(private readonly root: URL) {}
+
+  link(path: string): string {
+    return new URL(`v1/${path}`, this.root).href;
+  }
+
+  async json<T>(path: string, asking: Asking = {}): Promise<T> {
+    return (await (await this.ask(path, asking)).json()) as T;
+  }
+
+  async bytes(path: string, asking: Asking = {}): Promise<ArrayBuffer> {
+    return (await this.ask(path, asking)).arrayBuffer();
+  }
+
+  /** A good response. Throws Lacking for what asking again does not mend, AbortError when given up. */
+  async ask(path: string, { signal, waiting }: Asking = {}, init: RequestInit = {}): Promise<Response> {
+    for (let tries = 0; ; tries++) {
+      const response = await this.once(path, init, signal);
+      if (response?.ok) {
+        waiting?.(null);
+        return response;
+      }
+      if (response?.status === 401) {
+        refused.value = await words(response);
+        waiting?.('An API key is needed.');
+        await another(signal);
+        continue;
+      }
+      if (response && !AGAIN.has(response.status)) throw new Lacking(await words(response), response.status);
+      const seconds = pause(response, tries);
+      waiting?.(response ? await words(response) : 'The service does not answer. Asking again.');
+      await rest(seconds, signal);
+    }
+  }
+
+  private async once(path: string, init: RequestInit, signal?: AbortSignal): Promise<Response | null> {
+    const headers = new Headers(init.headers);
+    if (key.peek()) headers.set('Authorization', `Bearer ${key.peek()}`);
+    try {
+      return await fetch(this.link(path), { ...init, headers, ...(signal && { signal }) });
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      return null; // no connection: the service restarts, or the network is away
+    }
+  }
+}
+
+/** What a problem document says, or the status where it is none. */
+async function words(response: Response): Promise<string> {
+  try {
+    const problem = (await response.json()) as { detail?: string; title?: string; errors?: { message: string }[] };
+    if (problem.errors?.length === 1) return problem.errors[0]!.message;
+    return problem.detail ?? problem.title ?? `The service answered ${response.status}.`;
+  } catch {
+    return `The service answered ${response.status}.`;
+  }
+}
+
+/** Seconds until asking again: as Retry-After says, else doubling from one. */
+function pause(response: Response | null, tries: number): number {
+  const asked = Number(response?.headers.get('Retry-After') ?? NaN);
+  return Math.min(Number.isFinite(asked) ? Math.max(asked, 0.5) : 2 ** Math.min(tries, 5), LONGEST_WAIT_S);
+}
+
+function rest(seconds: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, seconds * 1000);
+    signal?.addEventListener('abort', () => (clearTimeout(timer), reject(signal.reason)), { once: true });
+  });
+}
+
+/** Wait until the reader has given a key. */
+function another(signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = effect(() => {
+      if (refused.value === null) queueMicrotask(() => (stop(), resolve()));
+    });
+    signal?.addEventListener('abort', () => (stop(), reject(signal.reason)), { once: true });
+  });
+}
+
+/** The source of this page: the script knows where the service's root is, also where the page's address lacks its slash. */
+export let source: Source = new Service(new URL('../..', import.meta.url));
+
+/** Let the page read from another source, before it starts. */
+export function setSource(other: Source): void {
+  source = other;
+}

@@ -1,0 +1,74 @@
+import { useEffect, useMemo } from 'preact/hooks';
+import { Circle } from '../panels/circle';
+import { Figures } from '../panels/figures';
+import { Grid } from '../panels/grid';
+import { Neurons } from '../panels/neurons';
+import { sentence } from '../parts/panel';
+import { Spectra } from '../panels/spectra';
+import { Spectrum } from '../panels/spectrum';
+import { TimeBar } from '../parts/time';
+import { Trajectory } from '../panels/trajectory';
+import type { RunData } from '../data/run';
+import { pickedFrequency, step, type View } from '../state';
+import { formula, whole } from '../words';
+
+/** A run: its training on top, one step for everything, and what the network is at that step. */
+export function Run({ run }: { run: RunData }) {
+  useEffect(() => {
+    document.title = `${run.name} · grokprobe`;
+  }, [run]);
+  const about = run.run.loaded.value;
+  if (about.state === 'lacking') {
+    return (
+      <main>
+        <h1>{run.name}</h1>
+        <p class="words">
+          {sentence(about.words)} <a href="#/">All runs</a>
+        </p>
+      </main>
+    );
+  }
+  return (
+    <main class="run">
+      <div class="title">
+        <h1>{run.name}</h1>
+        <About run={run} />
+      </div>
+      {about.state === 'here' && <Panels run={run} />}
+    </main>
+  );
+}
+
+/** What is seen of a run that is known to exist. */
+function Panels({ run }: { run: RunData }) {
+  const view: View = useMemo(() => ({ name: 'now', run, step, frequency: pickedFrequency }), [run]);
+  return (
+    <>
+      <TimeBar />
+      <div class="panels">
+        <Trajectory view={view} />
+        <Circle view={view} />
+        <Spectrum view={view} />
+        <Grid view={view} />
+        <Spectra view={view} />
+        <Neurons view={view} />
+        <Figures view={view} />
+      </div>
+    </>
+  );
+}
+
+function About({ run }: { run: RunData }) {
+  const about = run.run.loaded.value;
+  if (about.state !== 'here') return <p class="lead">{(about.state === 'waiting' && about.words && sentence(about.words)) || 'Loading.'}</p>;
+  const { task, architecture, optimiser, status, checkpoint_count: count } = about.value;
+  const trained = task.train_pairs === null ? 'trained on pairs that are not known' : `trained on ${whole(task.train_pairs)} of ${whole((task.train_pairs ?? 0) + (task.test_pairs ?? 0))} pairs`;
+  const by = optimiser?.name && `${optimiser.name}${optimiser['weight_decay'] === undefined ? '' : `, weight decay ${String(optimiser['weight_decay'])}`}`;
+  return (
+    <p class="lead">
+      <b>{formula(task.operation, task.modulus)}</b>, {architecture.family}, {trained}
+      {by && `, ${by}`}; {status === 'complete' ? '' : `${status}, `}
+      {count === 1 ? '1 checkpoint' : `${whole(count)} checkpoints`}.
+    </p>
+  );
+}
