@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: help demo test docs lint format install picture openapi locks rules images clean
 
 help:
-	@echo "make demo     install, train quickstart, serve it on :8000 until Ctrl-C"
+	@echo "make demo     install, train quickstart, serve it on :8000 and open its page, until Ctrl-C"
 	@echo "make test     install, lint, check types, run all tests"
 	@echo "make docs     install, build the docs as a site into site/; a warning is an error"
 	@echo "make install  .venv with the service, the trainer and the development tools"
@@ -19,8 +19,9 @@ help:
 	@echo "make images   the four images by docker or podman, on the base's digest: dist/images.json"
 	@echo "make clean    remove .venv, the site and the demo's data (.grokprobe)"
 
+# Without opening the page: make demo DEMO=--no-browser
 demo: .venv/.installed-demo
-	@$(BIN)/grokprobe demo
+	@$(BIN)/grokprobe demo $(DEMO)
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder

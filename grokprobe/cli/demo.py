@@ -1,21 +1,24 @@
 """`grokprobe demo`: serve, train `quickstart` before the user's eyes, go on serving until Ctrl-C.
 
-A second start serves the finished run, or resumes an interrupted one.
+The page's address is said first. Where there is a desktop it opens as soon as the run is there, so
+that the circle is seen to form. A second start serves the run, or resumes one that was stopped.
 """
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from grokprobe.addresses import listen
+from grokprobe.cli.desktop import has_desktop, open_page
 from grokprobe.cli.programs import command_line, environment
 from grokprobe.errors import GrokprobeError, SettingError
 from grokprobe.settings import Settings, read_settings, variable
@@ -23,6 +26,7 @@ from grokprobe.settings import Settings, read_settings, variable
 RUN = "quickstart"
 START_S = 30
 STOP_S = 30
+LOOK_S = 0.3  # between two looks whether the run is there
 
 CURLS = """
 Early on, the numbers lie anywhere; at the end they lie on circles. Try:
@@ -36,6 +40,7 @@ Early on, the numbers lie anywhere; at the end they lie on circles. Try:
   curl '{v1}/checkpoints/memorised/predictions' -d '{{"pairs": [[3, 5], [20, 50]], "top": 3}}'
   curl -O '{v1}/checkpoints/latest/model.onnx'
 
+The run's page: {page}
 The API, to read and to try: {base}/schema
 """
 
@@ -102,21 +107,33 @@ def wait_until_live(base: str, service: Any, log: Path) -> bool:
     return False
 
 
-def train(v1: str) -> int:
-    """Train the run, or resume it, or leave it if it is complete; the trainer's exit code."""
+def train(v1: str, there: Callable[[], None]) -> int:
+    """Train the run, or resume it, or leave it if it is complete; the trainer's exit code.
+
+    `there` is called once the run can be asked.
+    """
     known = get(v1)
+    if known:
+        there()
     if known and known["status"] == "complete":
         print(f"{RUN} is trained already: {known['checkpoint_count']} checkpoints")
         return 0
     preset = ("--preset", "quickstart", "--run", RUN, "--resume")
     with running("trainer", "train", *preset) as trainer:
+        while not known and trainer.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                trainer.wait(LOOK_S)
+            known = get(v1)
+            if known:
+                there()
         return int(trainer.wait())
 
 
-def show(settings: Settings) -> int:
+def show(settings: Settings, browser: bool) -> int:
     """Serve, train, print what to try, and wait."""
     base = settings.url
     v1 = f"{base}/v1/runs/{RUN}"
+    page = f"{base}/#/runs/{RUN}"
     check_free(settings)
     try:
         settings.home_path.mkdir(parents=True, exist_ok=True)
@@ -126,21 +143,28 @@ def show(settings: Settings) -> int:
     with running("service", log=log) as service:
         if not wait_until_live(base, service, log):
             return 2
+        print(f"{page}  <- watch the circle form here")
         print(f"serving on {base} (log: {log}); training {RUN}: train accuracy rises first,")
-        print("test accuracy much later. Every checkpoint can be asked while training goes on.")
-        if code := train(v1):
+        print(
+            "test accuracy much later. Every checkpoint can be asked while training goes on.",
+            flush=True,
+        )
+        if code := train(v1, lambda: open_page(page) if browser else None):
             return code
-        print(CURLS.format(base=base, v1=v1))
+        print(CURLS.format(base=base, v1=v1, page=page))
         print("Ctrl-C stops everything; the next demo serves this run again.", flush=True)
         return int(service.wait())
 
 
-def demo() -> int:
-    """Exit status 0 after Ctrl-C once the demo stands, the trainer's if training failed."""
+def demo(browser: bool) -> int:
+    """Exit status 0 after Ctrl-C once the demo stands, the trainer's if training failed.
+
+    `browser` says whether the page may be opened.
+    """
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, _stop)
     try:
-        return show(read_settings())
+        return show(read_settings(), browser and has_desktop(os.environ))
     except Stopped:
         return 0
     except (GrokprobeError, OSError) as error:

@@ -68,13 +68,17 @@ def commands() -> None:
 
 
 @commands.command()
+@click.option("--no-browser", is_flag=True, help="Do not open the page.")
 @click.pass_context
-def demo(context: click.Context) -> int:
-    """Serve, and train `quickstart` meanwhile, until Ctrl-C."""
+def demo(context: click.Context, no_browser: bool) -> int:
+    """Serve, and train `quickstart` meanwhile, until Ctrl-C.
+
+    Where there is a desktop the run's page opens in the browser.
+    """
     check_installed(context.command_path, "service", "trainer")
     from grokprobe.cli.demo import demo
 
-    return demo()
+    return demo(not no_browser)
 
 
 @commands.command()

@@ -3,6 +3,7 @@
 from litestar.types import HTTPScope, Message, Receive, Send
 
 from service.http.asgi import NO_BODY
+from service.http.routing import Routes
 from service.telemetry.requests import HTTPApp, state_of
 
 SHOWN_TO_SCRIPTS = (
@@ -13,20 +14,22 @@ PREFLIGHT = [
     (b"access-control-allow-methods", b"GET, HEAD, POST"),
     (b"access-control-max-age", b"7200"),
 ]
+ALL = frozenset("*")
 
 
-def cross_origin(app: HTTPApp, origins: frozenset[str]) -> HTTPApp:
+def cross_origin(app: HTTPApp, origins: frozenset[str], routes: Routes | None = None) -> HTTPApp:
     """`app` for the scripts of pages from these origins, or from all for `*`.
 
-    The answer to a preflight is given here: it carries no key. The framework's own layer
-    overwrites Vary.
+    Some routes are for all in any case. The answer to a preflight is given here: it carries no key.
+    The framework's own layer overwrites Vary.
     """
-    if not origins:
-        return app
 
     async def crossed(scope: HTTPScope, receive: Receive, send: Send) -> None:
+        allowed = ALL if routes and routes.for_any_origin(scope["path"]) else origins
+        if not allowed:
+            return await app(scope, receive, send)
         given = state_of(scope).headers
-        headers = _allowing(given.get(b"origin", b""), origins)
+        headers = _allowing(given.get(b"origin", b""), allowed)
         if b"access-control-request-method" in given and scope["method"] == "OPTIONS":
             return await _preflight(send, headers, given)
 

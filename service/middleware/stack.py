@@ -13,5 +13,5 @@ def edge(
     app: HTTPApp, metrics: Metrics, origins: frozenset[str], routes: Routes | None = None
 ) -> HTTPApp:
     """The application as the server runs it; without routes it lies at no root."""
-    inner = cross_origin(compress(app), origins)
+    inner = cross_origin(compress(app), origins, routes)
     return instrument(rooted(inner, routes) if routes else inner, metrics)

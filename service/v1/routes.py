@@ -9,6 +9,7 @@ from service.v1.checkpoint import (
     model,
     neurons,
     predictions,
+    projector,
     spectrum,
     weights,
 )
@@ -42,6 +43,9 @@ V1 = [
     activations.get_activations,
     measures.get_measures,
     model.get_model,
+    projector.get_projector,
+    projector.get_projector_tensors,
+    projector.get_projector_metadata,
     weights.list_weights,
     weights.get_weight,
     trajectory.get_trajectory,

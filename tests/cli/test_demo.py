@@ -1,14 +1,23 @@
 """`grokprobe demo` and its like where they cannot work: one line, exit code 2, nothing touched."""
 
+import json
+import shlex
+import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from grokprobe.cli.desktop import has_desktop
 from grokprobe.settings import Settings
-from tests.support.served import environment, free_port
+from tests.support.served import PATIENCE_S, environment, eventually, free_port
+from tests.support.trained import settings_at, tiny_config
+from trainer.jobs.training import start
+from trainer.reporting.progress import JsonReporter
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,3 +73,110 @@ def test_the_picture_without_a_service(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "make demo" in done.stdout
     assert (ROOT / "docs" / "emergence.svg").read_bytes() == before
+
+
+# -- the page --------------------------------------------------------------------------------------
+
+# What notes the address that it is given, as a browser would be given it.
+BROWSER = "import json, sys; open({note!r}, 'w').write(json.dumps(sys.argv[1:]))"
+DESKTOP = {"DISPLAY": ":0", "CI": "", "SSH_CONNECTION": "", "WAYLAND_DISPLAY": ""}
+
+
+@contextmanager
+def demo(
+    settings: Settings, folder: Path, *options: str, **changes: str
+) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
+    """The real command, its output line by line, and where its browser notes the address."""
+    note = folder / "opened.json"
+    stand_in = folder / "browser.py"
+    stand_in.write_text(BROWSER.format(note=str(note)))
+    browser = f"{shlex.quote(sys.executable)} {shlex.quote(str(stand_in))} %s"
+    with subprocess.Popen(
+        [sys.executable, "-m", "grokprobe", "demo", *options],
+        env=environment(settings, **{**DESKTOP, "BROWSER": browser, **changes}),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            yield process, note
+            process.send_signal(signal.SIGINT)
+            assert process.wait(PATIENCE_S) == 0
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Where a run of the demo's name is complete."""
+    settings = settings_at(tmp_path_factory.mktemp("finished"))
+    config = tiny_config(training={"steps": 2})
+    assert start(settings, config, "quickstart", JsonReporter()) == 0
+    return settings
+
+
+def until(process: "subprocess.Popen[str]", words: str) -> list[str]:
+    """The lines up to one with these words."""
+    lines = []
+    assert process.stdout is not None
+    for line in process.stdout:
+        lines.append(line)
+        if words in line:
+            return lines
+    raise AssertionError("".join(lines))
+
+
+def test_the_page_is_named_first_and_opened(finished: Settings, tmp_path: Path) -> None:
+    """The first line is its address; the browser gets that very address."""
+    with demo(finished, tmp_path) as (process, note):
+        [first, *_] = until(process, "Ctrl-C stops")
+        assert eventually(lambda: note.exists() and note.read_text())
+        [opened] = json.loads(note.read_text())
+    assert first.split()[0] == opened
+    assert opened.startswith("http://127.0.0.1:")
+    assert opened.endswith("/#/runs/quickstart")
+
+
+def test_it_opens_while_the_demo_trains(tmp_path: Path) -> None:
+    """As soon as the run is there; its address stands before training begins."""
+    with demo(settings_at(tmp_path / "home"), tmp_path) as (process, note):
+        [first] = until(process, "#/runs/quickstart")
+        assert eventually(lambda: note.exists() and note.read_text())
+        assert json.loads(note.read_text()) == [first.split()[0]]
+        assert process.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("options", "changes"),
+    [(["--no-browser"], {}), ([], {"CI": "true"}), ([], {"DISPLAY": ""})],
+    ids=["told", "ci", "no-display"],
+)
+def test_it_stays_closed(
+    finished: Settings, tmp_path: Path, options: list[str], changes: dict[str, str]
+) -> None:
+    """Where nobody looks, or somebody said so; the address is printed all the same."""
+    with demo(finished, tmp_path, *options, **changes) as (process, note):
+        assert "/#/runs/quickstart" in until(process, "Ctrl-C stops")[0]
+    assert not note.exists()
+
+
+@pytest.mark.parametrize(
+    ("environ", "platform", "expected"),
+    [
+        ({"DISPLAY": ":0"}, "linux", True),
+        ({"WAYLAND_DISPLAY": "wayland-0"}, "linux", True),
+        ({}, "linux", False),
+        ({"SSH_CONNECTION": "a"}, "linux", False),
+        ({"SSH_CONNECTION": "a", "DISPLAY": "localhost:10.0"}, "linux", True),
+        ({}, "darwin", True),
+        ({"SSH_CONNECTION": "a"}, "darwin", False),
+        ({"SSH_TTY": "/dev/pts/1"}, "darwin", False),
+        ({"CI": "true", "DISPLAY": ":0"}, "linux", False),
+        ({"CI": "1"}, "darwin", False),
+        ({"CI": "false", "DISPLAY": ":0"}, "linux", True),
+    ],
+)
+def test_where_a_desktop_is(environ: dict[str, str], platform: str, expected: bool) -> None:
+    """A display, or a Mac that somebody sits before; not CI, and not ssh without a display."""
+    assert has_desktop(environ, platform) is expected

@@ -39,6 +39,8 @@ OF_A_CHECKPOINT = [
     f"{LAST}/weights",
     f"{LAST}/weights/W_E",
     f"{LAST}/model.onnx",
+    f"{LAST}/projector/tensors",
+    f"{LAST}/projector/metadata",
     f"{RUN}/trajectory",
     f"{RUN}/spectra",
     f"{RUN}/coordinates",
