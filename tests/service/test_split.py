@@ -35,7 +35,7 @@ def values(client: httpx.Client, run: str, chosen: str) -> list[bool | None]:
         assert (bits.dtype, bits.shape) == (np.uint8, (-(-p * p // 8),))
         return [bool(bit) for bit in np.unpackbits(bits, count=p * p)]
     if chosen == "csv":
-        words = {"true": True, "false": False, "": None}
+        words: dict[str, bool | None] = {"true": True, "false": False, "": None}
         rows = [
             {"a": int(row["a"]), "b": int(row["b"]), "train": words[row["train"]]}
             for row in csv.DictReader(answer.text.splitlines())
