@@ -70,8 +70,8 @@ def test_imports_point_one_way(part: str, forbidden: list[str]) -> None:
 # own floor and none above.
 ROOMS = {
     "service": """
-        __main__ measuring > app > v1 v2 middleware server > health explorer > charts > http > context
-        > inference events rendering > runs > formats > telemetry errors cache""",
+        __main__ measuring > app > v1 v2 middleware server > health explorer > charts > http
+        > context > inference events rendering > runs > formats > telemetry errors cache""",
     "service.v1": """
         routes > runs checkpoints groups run checkpoint interventions compare
         > comparing requesting > group_answer precursor_table basis probing""",

@@ -95,15 +95,24 @@ export const index: ReadonlySignal<number> = computed(() => Math.max(lastAt(step
 
 /** Move to the checkpoint nearest to a step. */
 export function goToStep(to: number): void {
-  const nearest = nearestTo(steps.peek(), to);
-  if (nearest >= 0) setParameters({ step: steps.peek()[nearest]! });
+  goToIndex(nearestTo(steps.peek(), to));
 }
 
-/** Move to the checkpoint at a place, the nearest end where there is none. */
+/** Move to the checkpoint at a place, the nearest end where there is none. At the last of a run that goes on
+ * the step follows it. */
 export function goToIndex(to: number): void {
   const last = steps.peek().length - 1;
-  if (last >= 0) setParameters({ step: steps.peek()[Math.min(Math.max(Math.round(to), 0), last)]! });
+  if (last < 0) return;
+  const place = Math.min(Math.max(Math.round(to), 0), last);
+  const follows = place === last && goesOn.peek();
+  setParameters({ step: follows ? null : steps.peek()[place]! });
 }
+
+/** Whether the run that is shown still trains. */
+export const goesOn: ReadonlySignal<boolean> = computed(() => shown.value?.run.value?.status === 'running');
+
+/** Whether the step is the latest of a run that goes on, whichever that becomes. */
+export const follows: ReadonlySignal<boolean> = computed(() => goesOn.value && asked.value === null);
 
 /** Move by so many checkpoints. */
 export function moveBy(checkpoints: number): void {

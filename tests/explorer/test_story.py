@@ -42,7 +42,8 @@ def story(quickstart: Quickstart) -> Story:
 
 def xy(row: dict[str, Any]) -> list[list[float]]:
     """The plane of a circle as the page holds it."""
-    return np.array([row["x"], row["y"]], np.float32).T.astype(float).tolist()
+    found: list[list[float]] = np.array([row["x"], row["y"]], np.float32).T.astype(float).tolist()
+    return found
 
 
 def check_drawn(tab: Tab, story: Story, step: int) -> None:
@@ -191,7 +192,7 @@ def test_a_link_restores_the_view(tabs: Tabs, quickstart: Quickstart, story: Sto
     assert np.reshape(drawn, (-1, 2)).tolist() == xy(row[story.steps[-4]])
 
 
-LOOKS = {
+LOOKS: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light"},
     "dark": {"color_scheme": "dark"},
     "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True},

@@ -3,6 +3,7 @@
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -36,7 +37,7 @@ def values(client: httpx.Client, run: str, chosen: str) -> list[bool | None]:
         return [bool(bit) for bit in np.unpackbits(bits, count=p * p)]
     if chosen == "csv":
         words: dict[str, bool | None] = {"true": True, "false": False, "": None}
-        rows = [
+        rows: list[dict[str, Any]] = [
             {"a": int(row["a"]), "b": int(row["b"]), "train": words[row["train"]]}
             for row in csv.DictReader(answer.text.splitlines())
         ]
@@ -50,7 +51,8 @@ def values(client: httpx.Client, run: str, chosen: str) -> list[bool | None]:
         assert table.schema.field("train").type == pa.bool_()
         rows = table.to_pylist()
     assert [(row["a"], row["b"]) for row in rows] == [divmod(row, p) for row in range(p * p)]
-    return [row["train"] for row in rows]
+    train: list[bool | None] = [row["train"] for row in rows]
+    return train
 
 
 @pytest.mark.parametrize("chosen", FORMATS)

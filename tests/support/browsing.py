@@ -109,3 +109,27 @@ def new_tab(browser: Browser, root: str, folder: Path, **options: Any) -> Iterat
         assert tab.wrong == []
     finally:
         context.close()
+
+
+class Watched:
+    """A page, with what its console said and which hosts it asked."""
+
+    def __init__(self, page: Page) -> None:
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        page.set_default_timeout(1000 * PATIENCE_S)
+        page.on(
+            "console", lambda told: self.said.append(told.text) if told.type == "error" else None
+        )
+        page.on("pageerror", lambda error: self.said.append(str(error)))
+        page.on("request", lambda request: self.asked.append(request.url))
+
+
+def drawn(page: Page, panel: str) -> Any:
+    """What a panel draws now, typed arrays as lists; None where it is not there."""
+    return page.evaluate(DRAWN, panel)
+
+
+def wait_until(page: Page, holds: str, argument: Any = None) -> None:
+    """Wait until a condition of the page, in its language, holds."""
+    page.wait_for_function(holds, arg=argument)

@@ -14,8 +14,18 @@ export class Resource<T> {
   private readonly found = signal<Loaded<T>>({ state: 'idle' });
   private stop: AbortController | null = null;
   private asked: Promise<void> | null = null;
+  private readonly loadMore: (asking: Asking) => Promise<T>;
 
-  constructor(private readonly load: (asking: Asking) => Promise<T>) {}
+  /** `more` adds to a value what came after it; null where all of it must be asked for anew. */
+  constructor(
+    private readonly load: (asking: Asking) => Promise<T>,
+    more?: (here: T, asking: Asking) => Promise<T | null>,
+  ) {
+    this.loadMore = async (asking) => {
+      const here = this.peek();
+      return (more && here !== null && (await more(here, asking))) || load(asking);
+    };
+  }
 
   /** What is known of it now. */
   get loaded(): ReadonlySignal<Loaded<T>> {
@@ -49,21 +59,28 @@ export class Resource<T> {
 
   /** Ask for it; what was here stays until the new answer comes. */
   ask(): Promise<void> {
-    return (this.asked = this.once());
+    return (this.asked = this.once(this.load));
   }
 
-  private async once(): Promise<void> {
+  /** Ask for what came after what is here; anew for what cannot grow, or is not here. */
+  async grow(): Promise<void> {
+    if (this.found.peek().state === 'waiting') await this.asked;
+    if (this.found.peek().state !== 'idle') await (this.asked = this.once(this.loadMore));
+  }
+
+  private async once(load: (asking: Asking) => Promise<T>): Promise<void> {
     this.stop?.abort();
     const stop = (this.stop = new AbortController());
     const set = (next: Loaded<T>) => {
       if (!stop.signal.aborted) this.found.value = next;
     };
     const waiting = (words: string | null) => {
-      if (this.found.peek().state !== 'here') set({ state: 'waiting', words });
+      const { state } = this.found.peek();
+      if (state !== 'here' && (state !== 'lacking' || words !== null)) set({ state: 'waiting', words });
     };
     waiting(null);
     try {
-      set({ state: 'here', value: await this.load({ signal: stop.signal, waiting }) });
+      set({ state: 'here', value: await load({ signal: stop.signal, waiting }) });
     } catch (error) {
       if (error instanceof Lacking) set({ state: 'lacking', words: error.message, status: error.status });
       else if (!stop.signal.aborted) {
@@ -112,4 +129,18 @@ export function valueAt(column: Column, step: number): { step: number; value: nu
     if (!Number.isNaN(value)) return { step: column.steps[i]!, value };
   }
   return null;
+}
+
+/** The steps that come after all of `here`. */
+export function after(here: Float64Array, steps: Float64Array): Float64Array {
+  return steps.subarray(here.length ? lastAt(steps, here[here.length - 1]!) + 1 : 0);
+}
+
+/** Numbers, and those that follow them. */
+export function joined<T extends Float64Array | Float32Array | Uint8Array | Uint16Array>(here: T, more: T): T {
+  if (!more.length) return here;
+  const all = new (here.constructor as new (length: number) => T)(here.length + more.length);
+  all.set(here);
+  all.set(more, here.length);
+  return all;
 }

@@ -1,6 +1,6 @@
 // Where resources come from, and the one place where errors are met, put in words and tried again.
 import { effect } from '@preact/signals';
-import { key, refused } from './access';
+import { forgetKey, key, refused } from './access';
 
 /** Why there is no answer, in words for the reader; `status` is 0 where nothing came back. */
 export class Lacking extends Error {
@@ -22,6 +22,8 @@ export interface Asking {
 export interface Source {
   json<T>(path: string, asking?: Asking): Promise<T>;
   bytes(path: string, asking?: Asking): Promise<ArrayBuffer>;
+  /** The answer to a body of JSON. */
+  post<T>(path: string, body: unknown, asking?: Asking): Promise<T>;
   /** A link to the resource, absolute, or null where there is none (in a report). */
   link(path: string): string | null;
 }
@@ -41,6 +43,11 @@ export class Service implements Source {
     return (await (await this.ask(path, asking)).json()) as T;
   }
 
+  async post<T>(path: string, body: unknown, asking: Asking = {}): Promise<T> {
+    const headers = { 'Content-Type': 'application/json' };
+    return (await (await this.ask(path, asking, { method: 'POST', headers, body: JSON.stringify(body) })).json()) as T;
+  }
+
   async bytes(path: string, asking: Asking = {}): Promise<ArrayBuffer> {
     return (await this.ask(path, asking)).arrayBuffer();
   }
@@ -48,15 +55,19 @@ export class Service implements Source {
   /** A good response. Throws Lacking for what asking again does not mend, AbortError when given up. */
   async ask(path: string, { signal, waiting }: Asking = {}, init: RequestInit = {}): Promise<Response> {
     for (let tries = 0; ; tries++) {
+      const sent = key.peek();
       const response = await this.once(path, init, signal);
       if (response?.ok) {
         waiting?.(null);
         return response;
       }
       if (response?.status === 401) {
-        refused.value = await words(response);
-        waiting?.('An API key is needed.');
-        await another(signal);
+        const why = await words(response);
+        if (key.peek() === sent) {
+          forgetKey(why);
+          waiting?.('An API key is needed.');
+          await another(signal);
+        }
         continue;
       }
       if (response && !AGAIN.has(response.status)) throw new Lacking(await words(response), response.status);

@@ -78,3 +78,101 @@ export interface SpectraAnswer {
   frequencies: number[] | string[];
   spectra: { step: number; values: (number | null)[] }[];
 }
+
+/** What two checkpoints answer to a part of the pairs; nulls stand for all of a split. */
+export interface ComparedPart {
+  split_a: string | null;
+  split_b: string | null;
+  pairs: number;
+  changed: number;
+  right_to_wrong: number;
+  wrong_to_right: number;
+  accuracy_a: number;
+  accuracy_b: number;
+  loss_a: number;
+  loss_b: number;
+  loss_difference: number;
+  kl_a_b: number;
+  kl_b_a: number;
+}
+
+export interface ComparedKey {
+  frequency: number;
+  change: 'kept' | 'gained' | 'lost';
+  share_a: number | null;
+  share_b: number | null;
+  alignment: number | null;
+}
+
+interface Similarity {
+  cka: number;
+  null_mean: number;
+}
+
+/** `GET /v1/compare`. */
+export interface CompareAnswer {
+  a: { run: string; step: number; sha256: string };
+  b: { run: string; step: number; sha256: string };
+  identical: 'bytes' | 'weights' | null;
+  parts: ComparedPart[];
+  changed: { right_to_wrong: number[]; wrong_to_right: number[] };
+  weights: { name: string; identical: boolean; distance: number | null; cosine: number | null }[] | null;
+  all_weights: { distance: number | null; cosine: number | null } | null;
+  embedding: Similarity | null;
+  neurons: Similarity | null;
+  planes: { overlap: number; chance: number; frequencies_a: number[]; frequencies_b: number[] } | null;
+  keys: ComparedKey[] | null;
+  absent: Record<string, string>;
+}
+
+/** What a checkpoint says of a pair. */
+export interface Prediction {
+  a: number;
+  b: number;
+  predicted: number;
+  answer: number | null;
+  correct: boolean | null;
+  probability: number;
+  loss: number | null;
+  split: 'train' | 'test' | null;
+  top: { residue: number; probability: number }[];
+  /** Of each head, how much the last position looks at each token. */
+  attention?: number[][];
+}
+
+export interface PredictionAnswer {
+  step: number;
+  predictions: Prediction[];
+}
+
+interface Judged {
+  loss: number;
+  accuracy: number;
+}
+
+interface Spread {
+  q05: number;
+  q50: number;
+  q95: number;
+}
+
+/** `POST .../interventions`. */
+export interface InterventionAnswer {
+  run: string;
+  step: number;
+  of: string;
+  verb: 'remove' | 'keep';
+  members: number[];
+  method: string;
+  missed: number | null;
+  controls: { sets: number; exist: number | null; every: boolean; avoiding: number; tail: string };
+  p_value: number | null;
+  parts: {
+    part: string;
+    pairs: number;
+    before: Judged;
+    after: Judged;
+    p_value: number | null;
+    controls: { losses: number[]; accuracies: number[]; loss: Spread; accuracy: Spread } | null;
+  }[];
+}

@@ -10,7 +10,7 @@ export function drawCircle(
   plane: Coordinates,
   row: number,
   colours: Colours,
-  { marked, extent = plane.extent }: { marked: readonly number[]; extent?: number },
+  { marked, answer = null, extent = plane.extent }: { marked: readonly number[]; answer?: number | null; extent?: number },
 ): void {
   const context = clear(surface);
   const { xy, residues, order } = plane;
@@ -64,15 +64,15 @@ export function drawCircle(
       context.fillText(String(residues[a]), x, y + 0.5);
     }
   }
-  for (const residue of marked) {
+  for (const residue of answer === null ? marked : [...marked, answer]) {
     const place = residues.indexOf(residue);
     if (place < 0) continue;
     const x = toX(xy[at + 2 * place]!);
     const y = toY(xy[at + 2 * place + 1]!);
-    context.strokeStyle = colours.ink;
-    context.lineWidth = 2;
+    context.strokeStyle = residue === answer ? colours.key : colours.ink;
+    context.lineWidth = residue === answer ? 3 : 2;
     context.beginPath();
-    context.arc(x, y, size + 3, 0, 2 * Math.PI);
+    context.arc(x, y, size + (residue === answer ? 6 : 3), 0, 2 * Math.PI);
     context.stroke();
     context.font = '600 12px ui-sans-serif, system-ui, sans-serif';
     context.lineWidth = 4;

@@ -89,3 +89,9 @@ const CYCLIC = ['#d0566b', '#bd7028', '#8d8a1d', '#459c4c', '#009d8b', '#0094bd'
 export function cyclic(a: number, n: number): string {
   return between(CYCLIC, a / n);
 }
+
+/** From -1 over nothing (the background) to 1. */
+export function diverging(dark: boolean, at: number): string {
+  const { background, test, train } = dark ? DARK : LIGHT;
+  return between([train, background, test], (at + 1) / 2);
+}

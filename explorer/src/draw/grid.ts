@@ -22,16 +22,22 @@ export class GridImage {
     row: number,
     split: Uint8Array | null,
     colours: Colours,
-    { pair, residue }: { pair: readonly [number, number] | null; residue: number | null },
+    { pair, asked, residue, before }: { pair: readonly [number, number] | null; asked: readonly [number, number] | null; residue: number | null; before: Uint8Array | null },
   ): void {
     const { modulus: p, pixels } = this;
     const right = pixel(colours.right);
     const wrong = pixel(colours.wrong);
+    const gained = pixel(colours.key);
+    const lost = pixel(colours.excluded);
     const { bits, rowBytes } = grids;
     let at = row * rowBytes;
     for (let i = 0; i < pixels.length; at++) {
       const byte = bits[at]!;
-      for (let bit = 128; bit && i < pixels.length; bit >>= 1) pixels[i++] = byte & bit ? right : wrong;
+      const changed = before ? byte ^ before[at - row * rowBytes]! : 0;
+      for (let bit = 128; bit && i < pixels.length; bit >>= 1) {
+        if (changed & bit) pixels[i++] = byte & bit ? gained : lost;
+        else pixels[i++] = byte & bit ? right : wrong;
+      }
     }
     // who has no answer is neither right nor wrong: nothing is drawn
     if (split) for (let i = 0; i < pixels.length; i++) if (split[i] === NO_ANSWER) pixels[i] = 0;
@@ -49,10 +55,11 @@ export class GridImage {
       context.strokeRect(left, top + residue * cell, side, cell);
       context.strokeRect(left + residue * cell, top, cell, side);
     }
-    if (pair) {
+    for (const one of new Set([asked, pair])) {
+      if (!one) continue;
       context.strokeStyle = colours.background;
       context.lineWidth = 4;
-      const [a, b] = pair;
+      const [a, b] = one;
       const box = [left + b * cell - 2, top + a * cell - 2, cell + 4, cell + 4] as const;
       context.strokeRect(...box);
       context.strokeStyle = colours.ink;
@@ -79,6 +86,23 @@ export class GridImage {
     this.dots = { canvas: context.canvas, side, ratio, split, colour };
     return context.canvas;
   }
+}
+
+/** The bits of a row of grids: whether each pair is answered rightly. */
+export function bitsAt({ bits, rowBytes }: Grids, row: number): Uint8Array {
+  return bits.subarray(row * rowBytes, (row + 1) * rowBytes);
+}
+
+/** The pairs that were right `before` and are wrong now, and the other way. */
+export function changesOf(before: Uint8Array, now: Uint8Array): { lost: number[]; gained: number[] } {
+  const found = { lost: [] as number[], gained: [] as number[] };
+  for (let at = 0; at < now.length; at++) {
+    const changed = now[at]! ^ before[at]!;
+    for (let bit = 0; changed && bit < 8; bit++) {
+      if (changed & (128 >> bit)) (now[at]! & (128 >> bit) ? found.gained : found.lost).push(8 * at + bit);
+    }
+  }
+  return found;
 }
 
 /** How many pairs are right, and how many of the train and the test pairs, at a row of grids. */
@@ -111,7 +135,7 @@ export function pairAt(surface: Surface, modulus: number, x: number, y: number):
 }
 
 /** A square in the middle; of whole device pixels a cell, where that does not waste the room. */
-function gridFrame({ width, height, ratio }: Surface, modulus: number) {
+export function gridFrame({ width, height, ratio }: Surface, modulus: number) {
   const room = Math.min(width, height) * ratio;
   const whole = Math.floor(room / modulus);
   const cell = whole * modulus > 0.85 * room ? whole : room / modulus;

@@ -31,7 +31,7 @@ export function drawHeat(
   spectra: Spectra,
   axis: TimeAxis,
   colours: Colours,
-  { step, keys, marked }: { step: number; keys: readonly (number | string)[]; marked: number | string | null },
+  { step, pinned, keys, marked }: { step: number; pinned: number | null; keys: readonly (number | string)[]; marked: number | string | null },
 ): void {
   const context = clear(surface);
   const frame = heatFrame(surface);
@@ -56,8 +56,21 @@ export function drawHeat(
       context.strokeRect(frame.left - 0.5, yOf(i) - tall / 2 - 0.5, frame.width + 1, tall + 1);
     }
   });
-  const x = frame.left + frame.width * placeOf(axis, step);
   context.fillStyle = colours.ink;
+  if (pinned !== null) {
+    const there = Math.round(frame.left + frame.width * placeOf(axis, pinned));
+    context.strokeStyle = colours.ink;
+    context.setLineDash([4, 3]);
+    context.beginPath();
+    context.moveTo(there, frame.top - 2);
+    context.lineTo(there, frame.top + frame.height + 4);
+    context.stroke();
+    context.setLineDash([]);
+    context.beginPath();
+    context.arc(there, frame.top - 5, 3.5, 0, 2 * Math.PI);
+    context.stroke();
+  }
+  const x = frame.left + frame.width * placeOf(axis, step);
   context.fillRect(Math.round(x) - 0.75, frame.top - 4, 1.5, frame.height + 8);
   context.beginPath();
   context.arc(Math.round(x), frame.top - 5, 4, 0, 2 * Math.PI);

@@ -81,7 +81,12 @@ export function dataOf(chart: Chart, trajectory: Trajectory): uPlot.AlignedData 
   return [Array.from(steps), ...each] as uPlot.AlignedData;
 }
 
-/** How uPlot draws a chart; the last chart carries the axis of time. */
+/** Two runs' columns on one axis of time. */
+export function dataOfBoth(chart: Chart, one: Trajectory, other: Trajectory): uPlot.AlignedData {
+  return uPlot.join([dataOf(chart, one), dataOf(chart, other)]);
+}
+
+/** How uPlot draws a chart, `others` being the dashed lines of another run; the last chart carries the axis of time. */
 export function optionsOf(
   chart: Chart,
   lines: Line[],
@@ -90,6 +95,7 @@ export function optionsOf(
   axis: TimeAxis,
   hues: Colours,
   emergence: () => EmergenceAnswer | null,
+  others: Line[] = [],
 ): uPlot.Options {
   const only = axis.first === axis.last;
   const common = { font: FONT, stroke: hues.quiet, ticks: { show: false }, grid: { stroke: hues.grid, width: 1 } };
@@ -129,6 +135,14 @@ export function optionsOf(
         width: 1.6,
         spanGaps: true,
         points: { show: only, size: 7, fill: hues[colour] },
+      })),
+      ...others.map(({ colour, title }) => ({
+        label: `${title}, pinned`,
+        stroke: hues[colour],
+        width: 1.3,
+        dash: [5, 4],
+        spanGaps: true,
+        points: { show: false },
       })),
     ],
     hooks: { drawClear: [(plot) => shade(plot, chart, hues, emergence())] },

@@ -1,14 +1,21 @@
 import { useEffect, useMemo } from 'preact/hooks';
+import { Activations } from '../panels/activations';
+import { Ask } from '../panels/ask';
 import { Circle } from '../panels/circle';
+import { Compare } from '../panels/compare';
 import { Figures } from '../panels/figures';
 import { Grid } from '../panels/grid';
+import { Interventions } from '../panels/interventions';
 import { Neurons } from '../panels/neurons';
 import { sentence } from '../parts/panel';
 import { Spectra } from '../panels/spectra';
 import { Spectrum } from '../panels/spectrum';
+import { HighlightBar } from '../parts/highlight';
+import { PinBar } from '../parts/pin';
 import { TimeBar } from '../parts/time';
 import { Trajectory } from '../panels/trajectory';
 import type { RunData } from '../data/run';
+import { pinned } from '../pin';
 import { pickedFrequency, step, type View } from '../state';
 import { formula, whole } from '../words';
 
@@ -39,19 +46,30 @@ export function Run({ run }: { run: RunData }) {
   );
 }
 
+/** Panels that show what is pinned beside now. */
+const BOTH = [Circle, Spectrum, Grid, Neurons];
+
 /** What is seen of a run that is known to exist. */
 function Panels({ run }: { run: RunData }) {
   const view: View = useMemo(() => ({ name: 'now', run, step, frequency: pickedFrequency }), [run]);
+  const other = pinned.value;
   return (
     <>
       <TimeBar />
-      <div class="panels">
+      <PinBar run={run} />
+      <HighlightBar />
+      <div class={other ? 'panels paired' : 'panels'}>
         <Trajectory view={view} />
-        <Circle view={view} />
-        <Spectrum view={view} />
-        <Grid view={view} />
-        <Spectra view={view} />
-        <Neurons view={view} />
+        {BOTH.map((Both, i) => [
+          other && <Both key={`${i}-${other.run.name}`} view={other} beside={view} />,
+          <Both key={`${i}-now-${other?.run.name ?? ''}`} view={view} {...(other && { beside: other })} />,
+          Both === Grid && !other && <Spectra key="spectra" view={view} />,
+        ])}
+        {other && <Compare key={`compare-${other.run.name}`} view={view} beside={other} />}
+        {other && <Spectra key="spectra" view={view} />}
+        <Ask view={view} />
+        <Interventions view={view} />
+        <Activations view={view} />
         <Figures view={view} />
       </div>
     </>

@@ -1,5 +1,6 @@
 import { computed, effect, signal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
+import { rest, visible } from '../data/live';
 import { Lacking, source } from '../data/source';
 import type { ListedRun, RunPage, TrajectoryAnswer } from '../data/types';
 import { sentence } from '../parts/panel';
@@ -8,32 +9,58 @@ import { formula, percent, whole } from '../words';
 
 const FILTERS = ['operation', 'modulus', 'status', 'group'] as const;
 const PAGE = 100;
+const AGAIN_MS = 3000;
 
 /** The runs that were read so far, of those that the service has by these filters. */
 class RunList {
   readonly runs = signal<ListedRun[]>([]);
   readonly words = signal<string | null>('Loading.');
   readonly next = signal<string | null>(null);
-  private stop = new AbortController();
+  private readonly stop = new AbortController();
+  private pages = 0;
 
   constructor(private readonly filters: string) {}
 
-  /** Read the next page. */
-  async more(): Promise<void> {
-    const after = this.next.peek();
-    this.next.value = null;
-    const query = new URLSearchParams(this.filters);
-    query.set('limit', String(PAGE));
-    if (after !== null) query.set('after', after);
-    const waiting = (words: string | null) => (this.words.value = words && sentence(words));
+  /** Read on: as many pages as are shown are read again every few seconds, while they are seen. */
+  async follow(): Promise<void> {
+    const { signal: stop } = this.stop;
     try {
-      const page = await source.json<RunPage>(`runs?${query}`, { signal: this.stop.signal, waiting });
-      this.runs.value = [...this.runs.peek(), ...page.runs];
-      this.next.value = page.next;
+      for (await this.more(); ; await rest(AGAIN_MS, stop)) {
+        await visible(stop);
+        await this.read(this.pages);
+      }
+    } catch (error) {
+      if (!stop.aborted) throw error;
+    }
+  }
+
+  /** Read one page more. */
+  async more(): Promise<void> {
+    this.next.value = null;
+    await this.read(this.pages + 1);
+  }
+
+  // What is unchanged costs a 304: the browser sends the ETag of what it has.
+  private async read(pages: number): Promise<void> {
+    const waiting = (words: string | null) => (this.words.value = words && sentence(words));
+    const query = new URLSearchParams({ ...Object.fromEntries(new URLSearchParams(this.filters)), limit: String(PAGE) });
+    const found: ListedRun[] = [];
+    let next: string | null = null;
+    try {
+      for (let page = 0; page < pages && (page === 0 || next !== null); page++) {
+        if (next !== null) query.set('after', next);
+        const answer: RunPage = await source.json<RunPage>(`runs?${query}`, { signal: this.stop.signal, waiting });
+        found.push(...answer.runs);
+        next = answer.next;
+      }
+      if (pages < this.pages) return; // somebody has read on in between
+      this.pages = pages;
+      if (JSON.stringify(found) !== JSON.stringify(this.runs.peek())) this.runs.value = found;
+      this.next.value = next;
       this.words.value = null;
     } catch (error) {
-      if (error instanceof Lacking) this.words.value = sentence(error.message);
-      else if (!this.stop.signal.aborted) throw error;
+      if (!(error instanceof Lacking)) throw error;
+      this.words.value = sentence(error.message);
     }
   }
 
@@ -53,7 +80,7 @@ export function Runs() {
         const named = asked.flatMap(([name, value]) => (value.value ? [[name, value.value] as [string, string]] : []));
         const found = new RunList(new URLSearchParams(named).toString());
         list.value = found;
-        void found.more();
+        void found.follow();
         return () => found.close();
       }),
     [],

@@ -3,10 +3,11 @@ import { useEffect, useMemo } from 'preact/hooks';
 import { lastAt } from '../data/series';
 import { drawCircle, residueAt } from '../draw/circle';
 import { drew } from '../drawn';
-import { hovered, pickedPair, type View } from '../state';
+import { highlight, select } from '../highlight';
+import { hovered, type View } from '../state';
 import { colours } from '../theme';
 import { percent, short } from '../words';
-import { ofStep, panelId, pathAt } from '../parts/common';
+import { ofStep, panelId, pathAt, titleOf } from '../parts/common';
 import { FrequencyPicker } from '../parts/frequency';
 import { Panel } from '../parts/panel';
 import { Picture } from '../parts/picture';
@@ -30,20 +31,16 @@ export function Circle({ view, beside }: { view: View; beside?: View }) {
     [plane, row],
   );
   const extent = () => Math.max(plane.value?.extent ?? 1, beside?.run.plane(beside.frequency.value).value?.extent ?? 0);
-  const marks = () => {
-    const { residue, pair } = hovered.value ?? {};
-    return residue === undefined ? [...new Set(pair ?? pickedPair.value ?? [])] : [residue];
-  };
   const here = plane.value;
   const at = here?.frequency ?? frequency.value;
   return (
     <Panel
       id={id}
-      title="The circle"
+      title={titleOf('The circle', view)}
       path={pathAt(run, step, `/embedding?projection=frequency${at === null ? '' : `&frequency=${at}`}`)}
       needs={[plane]}
       lacks={here && !here.steps.length ? 'This run has no checkpoint yet.' : null}
-      tools={<FrequencyPicker view={view} />}
+      tools={view.name === 'now' && <FrequencyPicker view={view} />}
       caption={caption}
     >
       {() => (
@@ -51,12 +48,12 @@ export function Circle({ view, beside }: { view: View; beside?: View }) {
           key={plane.value!.frequency}
           label={`Residues in the plane of frequency ${plane.value!.frequency}`}
           shape="square"
-          watch={() => [plane.value, row.value, colours.value, hovered.value, pickedPair.value, extent()]}
+          watch={() => [plane.value, row.value, colours.value, highlight.value, extent()]}
           paint={(surface) => {
             const found = plane.value;
             if (!found || row.value < 0) return;
-            const marked = marks();
-            drawCircle(surface, found, row.value, colours.value, { marked, extent: extent() });
+            const { residues: marked, answer } = highlight.value;
+            drawCircle(surface, found, row.value, colours.value, { marked, answer, extent: extent() });
             const n = found.residues.length * 2;
             drew(id, {
               step: found.steps[row.value],
@@ -66,6 +63,7 @@ export function Circle({ view, beside }: { view: View; beside?: View }) {
               r_squared: found.rSquared[row.value],
               explained_share: found.explainedShare[row.value],
               marked,
+              answer,
             });
           }}
           describe={() => {
@@ -78,6 +76,17 @@ export function Circle({ view, beside }: { view: View; beside?: View }) {
             const residue = point && found && residueAt(point.surface, found, row.value, point.x, point.y, extent());
             hovered.value = residue === null || residue === undefined ? null : { residue };
           }}
+          onPress={() => hovered.value && select(hovered.value)}
+          onMove={(right, down) => {
+            // around the circle, once it has formed
+            const { residues, order } = plane.value!;
+            const place = order.findIndex((i) => residues[i] === highlight.value.residues[0]);
+            const next = (place + right + down + order.length) % order.length;
+            hovered.value = { residue: residues[order[place < 0 ? 0 : next]!]! };
+            return true;
+          }}
+          onEnter={() => hovered.value && select(hovered.value)}
+          onLeave={() => (hovered.value = null)}
         />
       )}
     </Panel>

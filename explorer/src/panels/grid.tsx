@@ -1,17 +1,18 @@
 import { computed } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import { lastAt } from '../data/series';
-import { countRight, GridImage, isRight, pairAt } from '../draw/grid';
+import { bitsAt, changesOf, countRight, GridImage, isRight, pairAt } from '../draw/grid';
 import { drew } from '../drawn';
+import { highlight, select } from '../highlight';
 import { hovered, pickPair, pickedPair, type View } from '../state';
 import { colours } from '../theme';
 import { percent, whole } from '../words';
-import { ofStep, panelId, pathAt } from '../parts/common';
+import { ofStep, panelId, pathAt, titleOf } from '../parts/common';
 import { Panel } from '../parts/panel';
 import { Picture } from '../parts/picture';
 
 /** Every pair, right or wrong, at the step; train pairs carry a dot. */
-export function Grid({ view }: { view: View }) {
+export function Grid({ view, beside }: { view: View; beside?: View }) {
   const { run, step } = view;
   const id = panelId('grid', view);
   const { grids, split } = run;
@@ -23,35 +24,56 @@ export function Grid({ view }: { view: View }) {
       computed(() => (grids.value && row.value >= 0 ? countRight(grids.value, row.value, split.value) : null)),
     [grids, row],
   );
+  const changes = useMemo(
+    () =>
+      computed(() => {
+        const [found, other] = [grids.value, view.name === 'now' && beside ? beside.run.grids.value : null];
+        const at = other && beside ? lastAt(other.steps, beside.step.value) : -1;
+        if (!found || !other || at < 0 || row.value < 0 || other.modulus !== found.modulus) return null;
+        const before = bitsAt(other, at);
+        return { before, ...changesOf(before, bitsAt(found, row.value)) };
+      }),
+    [grids, row, beside],
+  );
+  const changed = () => {
+    const found = changes.value;
+    if (!found) return '';
+    return ` Beside what is pinned ${whole(found.gained.length)} are newly right (green) and ${whole(found.lost.length)} newly wrong (purple).`;
+  };
   const caption = useMemo(
     () =>
       computed(() => {
         const [found, all] = [grids.value, count.value];
         if (!found || !all) return '';
         const at = ofStep(found.steps[row.value]!, step.value);
-        if (!all.train) return `Right are ${whole(all.right)} of ${whole(all.pairs)} pairs${at}${split.value ? '' : ' Which were trained on is not known.'}`;
+        if (!all.train) return `Right are ${whole(all.right)} of ${whole(all.pairs)} pairs${at}${split.value ? '' : ' Which were trained on is not known.'}${changed()}`;
         const test = all.pairs - all.train;
-        return `Right are ${percent(all.trainRight / all.train)} of ${whole(all.train)} train pairs (dots) and ${percent((all.right - all.trainRight) / test)} of ${whole(test)} others${at}`;
+        return `Right are ${percent(all.trainRight / all.train)} of ${whole(all.train)} train pairs (dots) and ${percent((all.right - all.trainRight) / test)} of ${whole(test)} others${at}${changed()}`;
       }),
-    [grids, count],
+    [grids, count, changes],
   );
   return (
-    <Panel id={id} title="Every pair" path={pathAt(run, step, '/predictions')} needs={[grids]} caption={caption} tools={<Legend train={!!split.value} />}>
+    <Panel id={id} title={titleOf('Every pair', view)} path={pathAt(run, step, '/predictions')} needs={[grids]} caption={caption} tools={<Legend train={!!split.value} />}>
       {() => (
         <Picture
           label="Grid of all pairs, a downwards and b across: answered rightly or wrongly"
           shape="square"
-          watch={() => [grids.value, row.value, split.value, colours.value, hovered.value, pickedPair.value]}
+          watch={() => [grids.value, row.value, split.value, colours.value, highlight.value, pickedPair.value, changes.value]}
           paint={(surface) => {
             const found = grids.value;
             if (!found || row.value < 0) return;
-            const pair = hovered.value?.pair ?? pickedPair.value;
+            const { pair, residues } = highlight.value;
+            const residue = pair ? null : (residues[0] ?? null);
+            const asked = pickedPair.value;
             image!.draw(surface, found, row.value, split.value, colours.value, {
               pair,
-              residue: hovered.value?.residue ?? null,
+              asked,
+              residue,
+              before: changes.value?.before ?? null,
             });
-            const bits = found.bits.subarray(row.value * found.rowBytes, (row.value + 1) * found.rowBytes);
-            drew(id, { step: found.steps[row.value], modulus: found.modulus, ...count.value, bits, split: split.value, pair });
+            const { lost = null, gained = null } = changes.value ?? {};
+            const bits = bitsAt(found, row.value);
+            drew(id, { step: found.steps[row.value], modulus: found.modulus, ...count.value, bits, split: split.value, pair, asked, residue, lost, gained });
           }}
           describe={() => {
             const pair = pickedPair.value;
@@ -65,12 +87,26 @@ export function Grid({ view }: { view: View }) {
           }}
           onPress={(point) => {
             const pair = grids.value && pairAt(point.surface, grids.value.modulus, point.x, point.y);
-            if (pair) pickPair(pair);
+            if (pair) pick(pair);
           }}
+          onMove={(right, down) => {
+            const p = grids.value!.modulus;
+            const [a, b] = highlight.value.pair ?? pickedPair.value ?? [0, 0];
+            const within = (one: number) => Math.min(Math.max(one, 0), p - 1);
+            hovered.value = { pair: highlight.value.pair ? [within(a + down), within(b + right)] : [within(a), within(b)] };
+            return true;
+          }}
+          onEnter={() => hovered.value?.pair && pick(hovered.value.pair)}
+          onLeave={() => (hovered.value = null)}
         />
       )}
     </Panel>
   );
+}
+
+function pick(pair: readonly [number, number]): void {
+  pickPair(pair);
+  select({ pair: [...pair] });
 }
 
 function Legend({ train }: { train: boolean }) {

@@ -3,15 +3,16 @@ import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { lastAt } from '../data/series';
 import { clustersOf, CLUSTERED, drawNeurons, neuronAt } from '../draw/neurons';
 import { drew } from '../drawn';
+import { highlight, select } from '../highlight';
 import { hovered, pickFrequency, type View } from '../state';
 import { colours } from '../theme';
 import { percent, whole } from '../words';
-import { ofStep, panelId, pathAt } from '../parts/common';
+import { ofStep, panelId, pathAt, titleOf } from '../parts/common';
 import { Panel } from '../parts/panel';
 import { Picture } from '../parts/picture';
 
 /** Which frequency each neuron computes with, and how much of it that explains, at the step. */
-export function Neurons({ view }: { view: View }) {
+export function Neurons({ view, beside }: { view: View; beside?: View }) {
   const { run, step } = view;
   const id = panelId('neurons', view);
   const { neurons, spectra } = run;
@@ -47,24 +48,24 @@ export function Neurons({ view }: { view: View }) {
     [neurons, clusters],
   );
   const most = () => {
-    const numbers = (spectra.value?.frequencies ?? []).filter((name) => typeof name === 'number');
+    const all = [...(spectra.value?.frequencies ?? []), ...(beside?.run.spectra.value?.frequencies ?? [])];
+    const numbers = all.filter((name) => typeof name === 'number');
     return Math.max(1, ...(numbers.length ? numbers : (neurons.value?.frequency ?? [])));
   };
   const keys = useMemo(() => computed(() => new Set(run.keys.value)), [run]);
   const none = neurons.value && !neurons.value.count ? 'This network gives out no neurons.' : null;
   return (
     <div class="cell" ref={place}>
-      <Panel id={id} title="Neurons" path={pathAt(run, step, '/neurons')} needs={[neurons]} lacks={none} caption={caption}>
+      <Panel id={id} title={titleOf('Neurons', view)} path={pathAt(run, step, '/neurons')} needs={[neurons]} lacks={none} caption={caption}>
         {() => (
           <Picture
             label="Each neuron by its frequency and the share of it that the frequency explains"
             shape="square"
-            watch={() => [neurons.value, row.value, keys.value, colours.value, hovered.value, spectra.value]}
+            watch={() => [neurons.value, row.value, keys.value, colours.value, highlight.value, spectra.value]}
             paint={(surface) => {
               const found = neurons.value;
               if (!found || row.value < 0) return;
-              const marked = hovered.value?.frequency ?? null;
-              const neuron = hovered.value?.neuron ?? null;
+              const { frequency: marked, neuron } = highlight.value;
               drawNeurons(surface, found, row.value, most(), colours.value, { keys: keys.value, marked, neuron });
               const [from, to] = [row.value * found.count, (row.value + 1) * found.count];
               drew(id, {
@@ -87,7 +88,22 @@ export function Neurons({ view }: { view: View }) {
             onPress={() => {
               const frequency = hovered.value?.frequency;
               if (frequency) pickFrequency(frequency);
+              if (hovered.value) select(hovered.value);
             }}
+            onMove={(right, down) => {
+              const found = neurons.value!;
+              const from = row.value * found.count;
+              const alive = Array.from({ length: found.count }, (_, i) => i).filter((i) => found.frequency[from + i]);
+              if (!alive.length) return false;
+              // by frequency, as they stand
+              alive.sort((a, b) => found.frequency[from + a]! - found.frequency[from + b]! || a - b);
+              const place = alive.indexOf(highlight.value.neuron ?? -1);
+              const neuron = alive[Math.min(Math.max(place + right + 10 * down, 0), alive.length - 1)]!;
+              hovered.value = { neuron, frequency: found.frequency[from + neuron]! };
+              return true;
+            }}
+            onEnter={() => hovered.value && select(hovered.value)}
+            onLeave={() => (hovered.value = null)}
           />
         )}
       </Panel>

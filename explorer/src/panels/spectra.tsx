@@ -2,6 +2,8 @@ import { computed } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import { drawHeat, heatAt, heatFrame, heatImage } from '../draw/heat';
 import { drew } from '../drawn';
+import { pinned } from '../pin';
+import { highlight, select } from '../highlight';
 import { goToStep, hovered, moveBy, pickFrequency, timeAxis, type View } from '../state';
 import { colours, theme } from '../theme';
 import { percent } from '../words';
@@ -31,13 +33,13 @@ export function Spectra({ view }: { view: View }) {
         <Picture
           label="Share of the embedding's power in each frequency at every step"
           shape="strip"
-          watch={() => [spectra.value, axis.value, step.value, colours.value, hovered.value, timeAxis.value, run.keys.value]}
+          watch={() => [pinned.value?.step.value, spectra.value, axis.value, step.value, colours.value, highlight.value, timeAxis.value, run.keys.value]}
           paint={(surface) => {
             const found = spectra.value;
             if (!found?.steps.length) return;
             const columns = Math.round(heatFrame(surface).width * surface.ratio);
-            const marked = hovered.value?.frequency ?? null;
-            const options = { step: step.value, keys: run.keys.value, marked };
+            const marked = highlight.value.frequency;
+            const options = { step: step.value, pinned: pinned.value?.step.value ?? null, keys: run.keys.value, marked };
             drawHeat(surface, imageOf(columns), found, axis.value, colours.value, options);
             drew(id, { step: step.value, steps: found.steps, frequencies: found.frequencies, shares: found.values, marked });
           }}
@@ -60,12 +62,26 @@ export function Spectra({ view }: { view: View }) {
           onPress={(point) => {
             const { step: at, frequency } = heatAt(point.surface, spectra.value!, axis.value, point.x, point.y);
             goToStep(at);
-            if (typeof frequency === 'number') pickFrequency(frequency);
+            if (typeof frequency === 'number') pick(frequency);
           }}
+          onMove={(_, down) => {
+            const names = spectra.value!.frequencies.filter((name) => typeof name === 'number');
+            if (!down || !names.length) return false;
+            const place = highlight.value.frequency === null ? -1 : names.indexOf(highlight.value.frequency);
+            hovered.value = { frequency: names[Math.min(Math.max(place - down, 0), names.length - 1)]! };
+            return true;
+          }}
+          onEnter={() => hovered.value?.frequency !== undefined && pick(hovered.value.frequency)}
+          onLeave={() => (hovered.value = null)}
           onDrag={(point) => goToStep(heatAt(point.surface, spectra.value!, axis.value, point.x, point.y).step)}
           onWheel={moveBy}
         />
       )}
     </Panel>
   );
+}
+
+function pick(frequency: number): void {
+  pickFrequency(frequency);
+  select({ frequency });
 }

@@ -3,10 +3,11 @@ import { useEffect, useMemo } from 'preact/hooks';
 import { lastAt } from '../data/series';
 import { barAt, drawBars } from '../draw/bars';
 import { drew } from '../drawn';
+import { highlight, select } from '../highlight';
 import { hovered, pickFrequency, type View } from '../state';
 import { colours } from '../theme';
 import { percent } from '../words';
-import { ofStep, panelId, pathAt } from '../parts/common';
+import { ofStep, panelId, pathAt, titleOf } from '../parts/common';
 import { Panel } from '../parts/panel';
 import { Picture } from '../parts/picture';
 
@@ -42,16 +43,16 @@ export function Spectrum({ view, beside }: { view: View; beside?: View }) {
   const picked = () => frequency.value ?? run.plane(null).value?.frequency ?? null;
   const greatest = () => Math.max(spectra.value?.greatest ?? 0, beside?.run.spectra.value?.greatest ?? 0);
   return (
-    <Panel id={id} title="Spectrum of the embedding" path={pathAt(run, step, '/spectrum')} needs={[spectra]} caption={caption}>
+    <Panel id={id} title={titleOf('Spectrum of the embedding', view)} path={pathAt(run, step, '/spectrum')} needs={[spectra]} caption={caption}>
       {() => (
         <Picture
           label="Share of the embedding's power in each frequency"
           shape="square"
-          watch={() => [spectra.value, row.value, colours.value, hovered.value, picked(), keys.value, greatest()]}
+          watch={() => [spectra.value, row.value, colours.value, highlight.value, picked(), keys.value, greatest()]}
           paint={(surface) => {
             const found = spectra.value;
             if (!found || row.value < 0) return;
-            const marked = hovered.value?.frequency ?? null;
+            const marked = highlight.value.frequency;
             const n = found.frequencies.length;
             const bars = { names: found.frequencies, values: found.values, from: row.value * n, greatest: greatest() };
             drawBars(surface, bars, colours.value, { keys: keys.value, picked: picked(), marked });
@@ -77,10 +78,24 @@ export function Spectrum({ view, beside }: { view: View; beside?: View }) {
             const found = spectra.value;
             const i = found ? barAt(point.surface, found.frequencies.length, point.x) : null;
             const name = i === null ? null : found!.frequencies[i];
-            if (typeof name === 'number') pickFrequency(name);
+            if (typeof name === 'number') pick(name);
           }}
+          onMove={(right) => {
+            const names = spectra.value!.frequencies.filter((name) => typeof name === 'number');
+            if (!right || !names.length) return false;
+            const place = highlight.value.frequency === null ? -1 : names.indexOf(highlight.value.frequency);
+            hovered.value = { frequency: names[Math.min(Math.max(place + right, 0), names.length - 1)]! };
+            return true;
+          }}
+          onEnter={() => hovered.value?.frequency !== undefined && pick(hovered.value.frequency)}
+          onLeave={() => (hovered.value = null)}
         />
       )}
     </Panel>
   );
+}
+
+function pick(frequency: number): void {
+  pickFrequency(frequency);
+  select({ frequency });
 }

@@ -1,10 +1,12 @@
 import { computed, effect, type ReadonlySignal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
+import type { RunData, Trajectory as Series } from '../data/run';
 import { valueAt } from '../data/series';
-import { CHARTS, dataOf, linesOf, optionsOf, type Chart, type Line } from '../draw/lines';
+import { CHARTS, dataOf, dataOfBoth, linesOf, optionsOf, type Chart, type Line } from '../draw/lines';
 import { placeOf, stepAt } from '../draw/time';
 import { drew } from '../drawn';
+import { pinned } from '../pin';
 import { goToStep, moveBy, setParameters, timeAxis, type View } from '../state';
 import { colours } from '../theme';
 import { whole } from '../words';
@@ -26,7 +28,7 @@ export function Trajectory({ view }: { view: View }) {
         if (!found) return;
         const { memorised, generalised, phases } = emergence.value ?? {};
         const series = Object.fromEntries(Object.entries(found.columns).map(([name, column]) => [name, column.values]));
-        drew(id, { step: step.value, steps: found.steps, ...series, memorised, generalised, phases });
+        drew(id, { step: step.value, steps: found.steps, ...series, memorised, generalised, phases, pinned: pinnedOf(view) });
       }),
     [run, step],
   );
@@ -56,6 +58,15 @@ export function Trajectory({ view }: { view: View }) {
   );
 }
 
+/** The step that is pinned, and another run's lines. */
+function pinnedOf({ run }: View) {
+  const other = pinned.value;
+  if (!other) return null;
+  const found = other.run === run ? null : other.run.trajectory.value;
+  const series = found && Object.fromEntries(Object.entries(found.columns).map(([name, column]) => [name, column.values]));
+  return { run: other.run.name, step: other.step.value, ...(found && { steps: found.steps, ...series }) };
+}
+
 /** When it memorised and generalised, and between which steps, in words. */
 function Story({ view }: { view: View }) {
   const { emergence, run } = view.run;
@@ -83,25 +94,32 @@ function Lines({ chart, view, last }: { chart: Chart; view: View; last: boolean 
   const place = useRef<HTMLDivElement>(null);
   const { run, step } = view;
   const lines = linesOf(chart, run.trajectory.value!);
+  const other = pinned.value?.run.trajectory.value ? pinned.value : null;
 
   useEffect(() => {
     const element = place.current!;
     let plot: uPlot | null = null;
     const fob = document.createElement('div');
     fob.className = 'fob';
+    const pin = document.createElement('div');
+    pin.className = 'fob pin';
     const axis = computed(() => axisOf(run.trajectory.value?.steps ?? new Float64Array()));
     const move = () => {
       if (!plot) return;
       const at = plot.over.clientWidth * placeOf(axis.peek(), step.peek());
       fob.style.transform = `translateX(${at}px)`;
+      const there = pinned.peek()?.step.peek() ?? NaN;
+      pin.hidden = Number.isNaN(there);
+      if (!pin.hidden) pin.style.transform = `translateX(${plot.over.clientWidth * placeOf(axis.peek(), there)}px)`;
     };
     const draw = () => {
       const found = run.trajectory.peek();
       if (!found || !element.clientWidth) return;
       plot?.destroy();
-      const options = optionsOf(chart, linesOf(chart, found), last, element.clientWidth, axis.peek(), colours.peek(), () => run.emergence.value);
-      plot = new uPlot(options, dataOf(chart, found), element);
-      plot.over.append(fob);
+      const other = besideOf(run);
+      const options = optionsOf(chart, linesOf(chart, found), last, element.clientWidth, axis.peek(), colours.peek(), () => run.emergence.value, other ? linesOf(chart, other) : []);
+      plot = new uPlot(options, other ? dataOfBoth(chart, found, other) : dataOf(chart, found), element);
+      plot.over.append(pin, fob);
       const stepOf = (event: PointerEvent) => {
         const box = plot!.over.getBoundingClientRect();
         goToStep(stepAt(axis.peek(), Math.min(Math.max((event.clientX - box.left) / box.width, 0), 1)));
@@ -124,11 +142,11 @@ function Lines({ chart, view, last }: { chart: Chart; view: View; last: boolean 
     });
     size.observe(element);
     const stopDrawing = effect(() => {
-      void [run.trajectory.value, run.emergence.value, colours.value, axis.value];
+      void [run.trajectory.value, run.emergence.value, colours.value, axis.value, besideOf(run)];
       soon(draw);
     });
     const stopMoving = effect(() => {
-      void step.value;
+      void [step.value, pinned.value?.step.value];
       soon(move);
     });
     return () => {
@@ -147,9 +165,23 @@ function Lines({ chart, view, last }: { chart: Chart; view: View; last: boolean 
           <Value key={line.name} line={line} chart={chart} view={view} />
         ))}
       </ul>
+      {other && (
+        <ul class="legend pin" aria-label={`${chart.unit} of what is pinned`}>
+          <li>pinned</li>
+          {linesOf(chart, other.run.trajectory.value!).map((line) => (
+            <Value key={line.name} line={line} chart={chart} view={other} />
+          ))}
+        </ul>
+      )}
       <div ref={place} class={`lines ${chart.name}`} role="img" aria-label={`${lines.map(({ title }) => title).join(', ')} at every step`} />
     </div>
   );
+}
+
+/** The series of another run that is pinned beside this one. */
+function besideOf(run: RunData): Series | null {
+  const other = pinned.value?.run;
+  return other && other !== run ? other.trajectory.value : null;
 }
 
 /** A line's name and its value at the step, or its last before that. */

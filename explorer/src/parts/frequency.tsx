@@ -15,6 +15,7 @@ export function FrequencyPicker({ view }: { view: View }) {
         onChange={(event) => pickFrequency(event.currentTarget.value === '' ? null : Number(event.currentTarget.value))}
       >
         <option value="">{strongest === undefined ? 'strongest' : `${strongest}, strongest`}</option>
+        {frequency.value !== null && !names.includes(frequency.value) && <option value={frequency.value}>{frequency.value}</option>}
         {keys.length > 0 && (
           <optgroup label="keys">
             {keys.map((key) => (

@@ -26,6 +26,12 @@ interface Props {
   /** The pointer moves with its button down; where it is not given a press does not drag. */
   onDrag?: (point: Point) => void;
   onWheel?: (checkpoints: number) => void;
+  /** An arrow key was pressed in the picture: by how many to the right and downwards; false leaves it to the page. */
+  onMove?: (right: number, down: number) => boolean;
+  /** Enter was pressed in the picture. */
+  onEnter?: () => void;
+  /** The keyboard leaves the picture. */
+  onLeave?: () => void;
 }
 
 const DESCRIBED_AFTER_MS = 400;
@@ -73,12 +79,35 @@ export function Picture(props: Props) {
 
   return (
     <>
-      <canvas ref={canvas} class={`picture ${props.shape}`} role="img" aria-label={props.label} aria-describedby={id} />
+      <canvas
+        ref={canvas}
+        class={`picture ${props.shape}`}
+        role={props.onMove ? 'application' : 'img'}
+        aria-label={props.onMove ? `${props.label}. Arrow keys move in it, Enter selects.` : props.label}
+        aria-describedby={id}
+        {...(props.onMove && { tabIndex: 0, onKeyDown: (event: KeyboardEvent) => press(event, props), onBlur: () => props.onLeave?.() })}
+      />
       <p id={id} class="unseen">
         {words}
       </p>
     </>
   );
+}
+
+const ARROWS: Record<string, [right: number, down: number]> = {
+  ArrowLeft: [-1, 0],
+  ArrowRight: [1, 0],
+  ArrowUp: [0, -1],
+  ArrowDown: [0, 1],
+};
+
+function press(event: KeyboardEvent, { onMove, onEnter }: Props): void {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const arrow = ARROWS[event.key];
+  if (arrow ? !onMove?.(...arrow) : event.key !== 'Enter') return;
+  if (!arrow) onEnter?.();
+  event.preventDefault();
+  event.stopPropagation();
 }
 
 function listen(element: HTMLCanvasElement, surface: Surface, latest: { current: Props }): () => void {

@@ -2,6 +2,7 @@ import { computed } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { goToIndex, index, moveBy, play, playing, shown, speed, step, steps } from '../state';
 import { whole } from '../words';
+import { Live } from './live';
 import { wheelSteps } from './picture';
 
 const SPEEDS = [4, 12, 30, 60];
@@ -37,6 +38,7 @@ export function TimeBar() {
       <output class="step">
         <b>{place}</b> <span class="phase">{phase}</span>
       </output>
+      {shown.value && <Live run={shown.value} />}
       <label class="picker">
         <span class="unseen">checkpoints in a second</span>
         <select value={speed.value} onChange={(event) => (speed.value = Number(event.currentTarget.value))}>

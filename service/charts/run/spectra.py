@@ -13,6 +13,7 @@ from service.charts.cells import grid_of_cells, ramp_legend, shades
 from service.charts.frame import Answer, Spec, Theme, cells_image, headline
 
 HEIGHT = 280  # pixels, about: every frequency is as many whole ones high
+KEYS_WIDTH = 60  # pixels, of the marks and numbers at the right
 BESIDE = 11  # pixels from one key's number to the next
 TITLES = {"share": "share of the power", "power": "power"}
 
@@ -34,6 +35,8 @@ def spectra(answer: Answer, theme: Theme, *, keys: Sequence[int] = ()) -> Spec:
         "axis": _irreps(names) if words else {},
     }
     title, height = TITLES[answer["value"]], row * count
+    legend = ramp_legend(theme.sequential, 0, most, title)
+    legend["encoding"]["fill"]["legend"]["offset"] = KEYS_WIDTH
     whose = f"Spectra of the {answer['of']} of {answer['run']}"
     return {
         "title": headline(whose, *_notes(rows, values, keys), width=WIDTH),
@@ -42,7 +45,7 @@ def spectra(answer: Answer, theme: Theme, *, keys: Sequence[int] = ()) -> Spec:
         "layer": [
             grid_of_cells(image, x, y, (WIDTH, height)),
             *_keys(keys, count, height, theme),
-            ramp_legend(theme.sequential, 0, most, title),
+            legend,
         ],
         "resolve": {"scale": {"color": "independent"}},
     }

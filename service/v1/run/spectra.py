@@ -19,7 +19,7 @@ from service.formats.pictures import PICTURES
 from service.formats.registry import TABLE_OF_NUMBERS
 from service.formats.tables import Table, about
 from service.http.openapi import OF_A_RUN, offering
-from service.http.parameters import RunPath
+from service.http.parameters import FromStep, RunPath, ToStep
 from service.http.preconditions import SettledRequest
 from service.v1.basis import BasisAnswer, describe_basis
 
@@ -61,6 +61,8 @@ async def get_spectra(
     run: RunPath,
     of: Annotated[Literal["embedding"], QueryParameter(description="The matrix.")] = "embedding",
     value: Annotated[Value, QueryParameter(description="What each entry is.")] = "share",
+    from_step: FromStep = None,
+    to_step: ToStep = None,
 ) -> Response[SpectraAnswer]:
     """The embedding's spectrum at every checkpoint, as it was stored at publication.
 
@@ -70,7 +72,7 @@ async def get_spectra(
     basis = basis_of(task_of(view.manifest))
     rows = [
         SpectraRow(c.step, _values(c.spectrum, value))
-        for c in view.checkpoints.values()
+        for c in view.between(from_step, to_step)
         if c.spectrum is not None
     ]
     parts = (
