@@ -7,7 +7,7 @@ const all: Record<string, Drawn> = {};
 
 declare global {
   interface Window {
-    grokprobe: { drawn: Record<string, Drawn> };
+    grokprobe: { drawn: Record<string, Drawn>; link?: unknown };
   }
 }
 window.grokprobe = { drawn: all };
@@ -16,4 +16,13 @@ window.grokprobe = { drawn: all };
 export function drew(panel: string, numbers: Drawn | null): void {
   if (numbers) all[panel] = numbers;
   else delete all[panel];
+  for (const listener of listeners) listener(panel);
+}
+
+const listeners = new Set<(panel: string) => void>();
+
+/** Be told of every panel that has drawn, until the function that this gives is called. */
+export function onDrew(listener: (panel: string) => void): () => void {
+  listeners.add(listener);
+  return () => void listeners.delete(listener);
 }

@@ -9,6 +9,27 @@ interface Address {
   parameters: URLSearchParams;
 }
 
+/** Every part of a link: what it says, and one that says it of any run (or of the list). */
+export const LINK = {
+  step: { of: 'run', says: 'the checkpoint that is shown', example: '20' },
+  frequency: { of: 'run', says: 'the frequency of the circle', example: '2' },
+  pair: { of: 'run', says: 'the pair (a, b) that was picked', example: '3,5' },
+  pin: { of: 'run', says: 'the step, or RUN/STEP, that is pinned beside', example: '40' },
+  mark: { of: 'run', says: 'what is kept highlighted', example: 'residue:3' },
+  unit: { of: 'run', says: 'the unit that is shown over all pairs', example: 'neurons:3' },
+  cut: { of: 'run', says: 'what is switched off, or kept alone', example: 'remove:logits:2' },
+  time: { of: 'run', says: 'log: axes of time by the logarithm of the step', example: 'log' },
+  tour: { of: 'run', says: 'the sentence of the guided tour', example: '4' },
+  theme: { of: 'run', says: 'light or dark', example: 'dark' },
+  search: { of: 'list', says: 'words that the runs must have', example: 'tiny' },
+  operation: { of: 'list', says: 'only runs of this operation', example: 'add' },
+  modulus: { of: 'list', says: 'only runs of this modulus', example: '13' },
+  status: { of: 'list', says: 'only runs of this status', example: 'complete' },
+  group: { of: 'list', says: 'only runs of this group', example: 'many' },
+} as const;
+export type Part = keyof typeof LINK;
+type Parts = Partial<Record<Part, string | number | null>>;
+
 const address = signal<Address>(read());
 
 function read(): Address {
@@ -17,18 +38,22 @@ function read(): Address {
   return { run: run || null, parameters: new URLSearchParams(query) };
 }
 
-addEventListener('hashchange', () => (address.value = read()));
+addEventListener('hashchange', () => {
+  clearTimeout(writing);
+  writing = undefined;
+  address.value = read();
+});
 
 /** The run that is shown; null is the list. */
 export const runName: ReadonlySignal<string | null> = computed(() => address.value.run);
 
 /** A parameter of the address, as text; null where it is not there. Reading it subscribes. */
-export function parameter(name: string): ReadonlySignal<string | null> {
+export function parameter(name: Part): ReadonlySignal<string | null> {
   return computed(() => address.value.parameters.get(name));
 }
 
 /** Set parameters of the address without a new entry in the browser's history; null takes one out. */
-export function setParameters(values: Record<string, string | number | null>): void {
+export function setParameters(values: Parts): void {
   const { run, parameters } = address.peek();
   const next = new URLSearchParams(parameters);
   for (const [name, value] of Object.entries(values)) {
@@ -49,11 +74,28 @@ export function hrefOf(run: string | null, parameters: Record<string, string | n
 let writing: ReturnType<typeof setTimeout> | undefined;
 function write(): void {
   clearTimeout(writing);
-  writing = setTimeout(() => {
-    const { run, parameters } = address.peek();
-    const hash = hrefOf(run, Object.fromEntries(parameters));
-    if (hash !== location.hash) history.replaceState(null, '', hash);
-  }, 200);
+  writing = setTimeout(writeNow, 200);
+}
+
+function writeNow(): void {
+  if (writing === undefined) return;
+  clearTimeout(writing);
+  writing = undefined;
+  const { run, parameters } = address.peek();
+  const hash = hrefOf(run, Object.fromEntries(parameters));
+  if (hash !== location.hash) history.replaceState(null, '', hash);
+}
+
+// who leaves by a link, or for good, comes back to what was shown
+addEventListener('click', writeNow, true);
+addEventListener('pagehide', writeNow);
+
+/** The whole view as an absolute link: also what the address leaves to the run or to the reader. */
+export function pageLink(more: Parts = {}): string {
+  const { run, parameters } = address.peek();
+  const shownStep = run === null || Number.isNaN(step.peek()) ? {} : { step: step.peek() };
+  const all = { ...Object.fromEntries(parameters), ...shownStep, ...more } as Record<string, string | number>;
+  return new URL(hrefOf(run, all), location.href).href;
 }
 
 /** Whether the run plays, and how many checkpoints pass in a second. */
@@ -67,7 +109,6 @@ effect(() => {
   const name = runName.value;
   const before = shown.peek();
   if (before?.name === name) return;
-  clearTimeout(writing);
   playing.value = false;
   before?.close();
   const next = name === null ? null : new RunData(name);

@@ -1,6 +1,7 @@
 // Light or dark: as the reader's system says, or as the switch was set.
 import { computed, effect, signal, type ReadonlySignal } from '@preact/signals';
 import { DARK, LIGHT, type Colours } from './draw/colours';
+import { parameter, setParameters } from './state';
 
 type Theme = 'light' | 'dark';
 
@@ -12,6 +13,11 @@ const chosen = signal<Theme | null>(stored());
 
 system.addEventListener('change', () => (ofSystem.value = system.matches ? 'dark' : 'light'));
 
+const ofLink = parameter('theme'); // holds while the page is open
+effect(() => {
+  if (ofLink.value === 'light' || ofLink.value === 'dark') chosen.value = ofLink.value;
+});
+
 export const theme: ReadonlySignal<Theme> = computed(() => chosen.value ?? ofSystem.value);
 export const colours: ReadonlySignal<Colours> = computed(() => (theme.value === 'dark' ? DARK : LIGHT));
 
@@ -22,6 +28,7 @@ still.addEventListener('change', () => (stillness.value = still.matches));
 /** From light to dark or back. */
 export function switchTheme(): void {
   chosen.value = theme.peek() === 'dark' ? 'light' : 'dark';
+  if (ofLink.peek() !== null) setParameters({ theme: chosen.value });
   try {
     localStorage.setItem(STORED, chosen.value);
   } catch {

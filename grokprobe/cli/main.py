@@ -8,6 +8,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -131,6 +132,19 @@ def study(context: click.Context, group: str, asked: str | None) -> int:
     from grokprobe.cli.study import print_study
 
     return finish(lambda settings: print_study(settings, group, asked))
+
+
+@commands.command()
+@click.argument("run")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="NAME.html")
+@click.option("--url", help="A service that runs; else one is started.")
+@click.pass_context
+def report(context: click.Context, run: str, output: Path, url: str | None) -> int:
+    """Write the page of RUN with all its data into one file."""
+    check_installed(context.command_path, "service")
+    from grokprobe.cli.report import write_report
+
+    return write_report(run, output, url)
 
 
 @commands.command()

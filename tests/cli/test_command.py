@@ -160,4 +160,4 @@ def test_the_shell_completes(tmp_path: Path) -> None:
     assert "_GROKPROBE_COMPLETE=bash_complete" in script
     typed = {"COMP_WORDS": "grokprobe re", "COMP_CWORD": "1"}
     done = run(COMMAND, tmp_path, _GROKPROBE_COMPLETE="bash_complete", **typed)
-    assert done.stdout.split() == ["plain,resume", "plain,reindex"]
+    assert done.stdout.split() == ["plain,resume", "plain,report", "plain,reindex"]

@@ -24,7 +24,13 @@ def pages() -> Iterator[Page]:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(1000 * PATIENCE_S)
         complaints: list[str] = []
-        page.on("console", lambda one: complaints.append(one.text) if one.type == "error" else None)
+
+        def heard(kind: str, text: str) -> None:
+            # the browser tells of every 503 itself, and the page asks again
+            if kind == "error" and "503" not in text:
+                complaints.append(text)
+
+        page.on("console", lambda one: heard(one.type, one.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         yield page
         browser.close()

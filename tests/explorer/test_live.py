@@ -1,11 +1,14 @@
 """A run is followed while it trains, and the list of runs too."""
 
+import asyncio
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from grokprobe.store.backends import open_backends
 from tests.support.browsing import drawn, wait_until
 from tests.support.paced import paced
 from tests.support.served import Served, serving
@@ -154,14 +157,12 @@ def test_a_run_that_is_deleted_is_gone(open_page: OpenPage, tmp_path: Path) -> N
 
 
 def delete(folder: Path, run: str) -> None:
-    """Delete a run, as the command does."""
-    import asyncio
-
-    from grokprobe.store.backends import open_backends
+    """Delete a run, as the command does; in a thread, for the browser has this one's loop."""
 
     async def work() -> None:
         async with open_backends(settings_at(folder)) as backends:
             await backends.publisher.mark_deleted(run)
             await backends.catalogue.remove_run(run)
 
-    asyncio.run(work())
+    with ThreadPoolExecutor() as threads:
+        threads.submit(lambda: asyncio.run(work())).result()

@@ -135,7 +135,7 @@ def _start(
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "service"],
-            env=environment(settings, GROKPROBE_PORT=str(port), **changes),
+            env=environment(settings, **{"GROKPROBE_PORT": str(port), **changes}),
             stdout=output,
             stderr=output,
         )

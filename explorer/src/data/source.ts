@@ -1,6 +1,7 @@
 // Where resources come from, and the one place where errors are met, put in words and tried again.
 import { effect } from '@preact/signals';
 import { forgetKey, key, refused } from './access';
+import { embedded, Report } from './report';
 
 /** Why there is no answer, in words for the reader; `status` is 0 where nothing came back. */
 export class Lacking extends Error {
@@ -26,6 +27,8 @@ export interface Source {
   post<T>(path: string, body: unknown, asking?: Asking): Promise<T>;
   /** A link to the resource, absolute, or null where there is none (in a report). */
   link(path: string): string | null;
+  /** What the page cannot do with this source, for its reader; null where it can do all. */
+  readonly note: string | null;
 }
 
 const AGAIN = new Set([408, 429, 502, 503, 504]);
@@ -33,6 +36,8 @@ const LONGEST_WAIT_S = 30;
 
 /** The service that served this page, below whatever prefix the page is. */
 export class Service implements Source {
+  readonly note = null;
+
   constructor(private readonly root: URL) {}
 
   link(path: string): string {
@@ -123,10 +128,7 @@ function another(signal?: AbortSignal): Promise<void> {
   });
 }
 
-/** The source of this page: the script knows where the service's root is, also where the page's address lacks its slash. */
-export let source: Source = new Service(new URL('../..', import.meta.url));
+const held = embedded();
 
-/** Let the page read from another source, before it starts. */
-export function setSource(other: Source): void {
-  source = other;
-}
+/** The source of this page: what it holds itself, or else the service, whose root the script knows, also where the page's address lacks its slash. */
+export const source: Source = held ? new Report(held) : new Service(new URL('../..', import.meta.url));

@@ -8,10 +8,11 @@ export function KeyDialog() {
   const words = refused.value;
   useEffect(() => {
     if (words !== null && !dialog.current!.open) dialog.current!.showModal();
+    if (words !== null) input.current!.value = '';
     if (words === null) dialog.current!.close();
   }, [words]);
   return (
-    <dialog ref={dialog} aria-labelledby="key-title">
+    <dialog ref={dialog} class="key" aria-labelledby="key-title">
       <form
         onSubmit={(event) => {
           event.preventDefault();

@@ -7,7 +7,9 @@ import { Figures } from '../panels/figures';
 import { Grid } from '../panels/grid';
 import { Interventions } from '../panels/interventions';
 import { Neurons } from '../panels/neurons';
+import { Announcer } from '../parts/announcer';
 import { sentence } from '../parts/panel';
+import { Tour } from '../panels/tour';
 import { Spectra } from '../panels/spectra';
 import { Spectrum } from '../panels/spectrum';
 import { HighlightBar } from '../parts/highlight';
@@ -16,7 +18,7 @@ import { TimeBar } from '../parts/time';
 import { Trajectory } from '../panels/trajectory';
 import type { RunData } from '../data/run';
 import { pinned } from '../pin';
-import { pickedFrequency, step, type View } from '../state';
+import { hrefOf, pickedFrequency, step, type View } from '../state';
 import { formula, whole } from '../words';
 
 /** A run: its training on top, one step for everything, and what the network is at that step. */
@@ -40,6 +42,7 @@ export function Run({ run }: { run: RunData }) {
       <div class="title">
         <h1>{run.name}</h1>
         <About run={run} />
+        <p class="lead"><a href={hrefOf(run.name, { tour: 1 })}>A tour of this run in seven sentences</a></p>
       </div>
       {about.state === 'here' && <Panels run={run} />}
     </main>
@@ -56,6 +59,7 @@ function Panels({ run }: { run: RunData }) {
   return (
     <>
       <TimeBar />
+      <Announcer view={view} />
       <PinBar run={run} />
       <HighlightBar />
       <div class={other ? 'panels paired' : 'panels'}>
@@ -72,6 +76,7 @@ function Panels({ run }: { run: RunData }) {
         <Activations view={view} />
         <Figures view={view} />
       </div>
+      <Tour run={run} />
     </>
   );
 }

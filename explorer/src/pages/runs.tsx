@@ -59,7 +59,10 @@ class RunList {
       this.next.value = next;
       this.words.value = null;
     } catch (error) {
-      if (!(error instanceof Lacking)) throw error;
+      if (!(error instanceof Lacking)) {
+        if (this.stop.signal.aborted) return;
+        throw error;
+      }
       this.words.value = sentence(error.message);
     }
   }
@@ -107,6 +110,11 @@ export function Runs() {
     <main class="list">
       <h1>Runs</h1>
       <p class="lead">Small networks that learn to compute in modular arithmetic: first by heart, then by a rule. Pick one and drag through its training.</p>
+      {runs?.runs.value.some(({ run }) => run === 'quickstart') && (
+        <p class="lead">
+          New here? <a href={hrefOf('quickstart', { tour: 1 })}>Take the tour of quickstart</a>: seven sentences.
+        </p>
+      )}
       <form class="filters" role="search" onSubmit={(event) => event.preventDefault()}>
         <label>
           <span>search</span>

@@ -1,6 +1,7 @@
 import type { ComponentChildren } from 'preact';
 import type { Loaded, Resource } from '../data/series';
 import { PanelMenu } from './menu';
+import { Numbers } from './numbers';
 
 interface Props {
   /** Its name, also in `window.grokprobe.drawn`. */
@@ -35,6 +36,7 @@ export function Panel({ id, title, path = null, needs, lacks = null, wide = fals
       {words === null ? children() : <p class={waits ? 'words waiting' : 'words'}>{words}</p>}
       <AskAgain of={needs} />
       {words === null && caption && <p class="caption">{caption}</p>}
+      {words === null && !id.startsWith('figures') && <Numbers id={id} title={title} />}
     </section>
   );
 }

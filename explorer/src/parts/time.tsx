@@ -35,9 +35,9 @@ export function TimeBar() {
         {playing.value ? '❚❚' : '▶'}
       </button>
       <Slider last={Math.max(count - 1, 0)} />
-      <output class="step">
+      <span class="step">
         <b>{place}</b> <span class="phase">{phase}</span>
-      </output>
+      </span>
       {shown.value && <Live run={shown.value} />}
       <label class="picker">
         <span class="unseen">checkpoints in a second</span>
