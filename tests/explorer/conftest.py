@@ -53,6 +53,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Any]]:
         def opened(url: str, **options: Any) -> Any:
             context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
             stack.callback(context.close)
+            context.grant_permissions(["clipboard-read", "clipboard-write"])
             page = context.new_page()
             watched.append((url, Watched(page)))
             page.goto(url)

@@ -20,13 +20,16 @@ DARK = "() => document.documentElement.dataset.theme === 'dark'"
 PARTS: dict[str, tuple[str, Any]] = {  # of each part of a link: what holds once it is restored
     "step": (HAS, ["trajectory", "step", 20]),
     "frequency": (HAS, ["circle", "frequency", 2]),
-    "pair": ("() => String(window.grokprobe.drawn.grid?.pair) === '3,5'", None),
+    "pair": (
+        "() => ['pair', 'asked'].some((name) => String(grokprobe.drawn.grid?.[name]) === '3,5')",
+        None,
+    ),
     "pin": (HAS, ["circle-pinned", "step", 40]),
     "mark": (
         "() => document.querySelector('#panel-circle') && location.hash.includes('mark=')",
         None,
     ),
-    "unit": (HAS, ["activations", "step", 400]),
+    "unit": ("() => grokprobe.drawn.activations", None),
     "cut": (
         "() => document.querySelector('#panel-interventions input[type=checkbox]:checked')",
         None,
@@ -115,13 +118,13 @@ def test_a_copied_link_restores_the_view(tiny: Any, open_page: OpenPage) -> None
     wait_until(open_page(link), HAS, ["circle", "step", 400])
 
 
-@pytest.mark.parametrize(("panel", "chosen"), [("trajectory", "csv"), ("circle", "arrow")])
-def test_a_file_is_downloaded(tiny: Any, panel: str, chosen: str) -> None:
+@pytest.mark.parametrize(("panel", "form"), [("trajectory", "csv"), ("circle", "arrow")])
+def test_a_file_is_downloaded(tiny: Any, panel: str, form: str) -> None:
     """With the numbers that the panel shows."""
     menu = tiny.locator(f"#menu-{panel}")
     menu.locator("summary").click()
     with tiny.expect_download() as found:
-        menu.get_by_role("button", name=chosen, exact=True).click()
+        menu.get_by_role("button", name=form, exact=True).click()
     assert Path(found.value.path()).stat().st_size > 100
 
 
@@ -174,7 +177,7 @@ def test_the_tour_by_keyboard(open_page: OpenPage, served: Served) -> None:
     assert len(said) == 7
     page.keyboard.press("Escape")
     page.locator(".tour").wait_for(state="detached")
-    assert page.evaluate("() => document.activeElement.tagName") == "H1"
+    wait_until(page, "() => document.activeElement.tagName === 'H1'")
 
 
 @pytest.mark.parametrize("look", ["light", "dark", "phone"])
@@ -192,10 +195,10 @@ def test_axe_finds_nothing(open_page: OpenPage, served: Served, look: str) -> No
             page.locator("#menu-circle summary").click()
         found = axe.Axe().run(page).response["violations"]
         assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
-        wide = "() => document.documentElement.scrollWidth - innerWidth"
-        assert page.evaluate(wide) <= 0
+        fits = "() => document.documentElement.scrollWidth <= innerWidth"
+        wait_until(page, fits)
         page.set_viewport_size({"width": 640, "height": 400})
-        assert page.evaluate(wide) <= 0
+        wait_until(page, fits)
         page.context.close()
 
 

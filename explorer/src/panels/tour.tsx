@@ -113,7 +113,10 @@ function Card({ run, at, count }: { run: RunData; at: number; count: number }) {
     document.addEventListener('keydown', escape);
     return () => {
       document.removeEventListener('keydown', escape);
-      document.querySelector<HTMLElement>('h1')?.focus({ preventScroll: true });
+      const title = document.querySelector('h1');
+      if (!title) return;
+      title.tabIndex = -1; // its buttons are gone, the focus is not
+      title.focus({ preventScroll: true });
     };
   }, []);
   return (

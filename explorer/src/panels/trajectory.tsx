@@ -138,7 +138,7 @@ function Lines({ chart, view, last }: { chart: Chart; view: View; last: boolean 
     const size = new ResizeObserver(() => {
       if (plot && plot.width !== element.clientWidth) plot.setSize({ width: element.clientWidth, height: plot.height });
       else if (!plot) draw();
-      move();
+      soon(move); // uPlot has its new size a moment later
     });
     size.observe(element);
     const stopDrawing = effect(() => {
