@@ -225,7 +225,7 @@ def test_unknown_groups(group: httpx.Client, name: str) -> None:
 
 def test_bad_questions(group: httpx.Client) -> None:
     """A parameter or a format that there is not."""
-    check_problem(group.get(f"{PATH}?limit=3"), 400, "known: format")
+    check_problem(group.get(f"{PATH}?limit=3"), 400, "known: chart, format")
     check_problem(group.get(f"{PATH}?format=npy"), 406, "json, csv, arrow, parquet")
     check_problem(group.post(PATH), 405)
     assert group.head(PATH).headers["etag"] == group.get(PATH).headers["etag"]
