@@ -138,7 +138,7 @@ def test_csv_and_the_document(studied: httpx.Client) -> None:
 def test_bad_questions(studied: httpx.Client) -> None:
     """A group, a parameter, a format or a method that there is not."""
     check_problem(studied.get("/v1/groups/wd-swep/precursors"), 404, f"did you mean {GROUP}?")
-    check_problem(studied.get(f"{PATH}?limit=3"), 400, "known: format")
+    check_problem(studied.get(f"{PATH}?limit=3"), 400, "known: format, scale, theme, width")
     check_problem(studied.get(f"{PATH}?format=npy"), 406, "json, csv, arrow, parquet")
     check_problem(studied.post(PATH), 405)
 

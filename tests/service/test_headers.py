@@ -28,7 +28,7 @@ def ask(
     [
         [("Accept", "application/json;q=0.1"), ("Accept", "text/csv")],
         [("Accept", "text/csv"), ("Accept", "application/json;q=0.1")],
-        [("Accept", ""), ("Accept", "image/png"), ("accept", "text/csv")],
+        [("Accept", ""), ("Accept", "image/gif"), ("accept", "text/csv")],
     ],
 )
 def test_accept_is_joined(client: httpx.Client, lines: Lines) -> None:
