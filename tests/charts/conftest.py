@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.pictures import Faults, chromium
+from tests.support.pictures import Faults, looking
 
 
 @pytest.fixture(scope="session")
 def faults() -> Iterator[Faults]:
     """What is wrong with an SVG, in several fonts."""
-    with chromium() as look:
+    with looking() as look:
         yield look

@@ -21,7 +21,7 @@ from service.runs.emergence import STRUCTURE
 from service.runs.groups import MemberRow
 from service.v1.group_answer import answer_group
 from tests.service.test_api import get
-from tests.support.grouped import GROUP, publish_group
+from tests.support.grouped import GROUP, publish_group, silent_member
 from tests.support.pictures import Faults
 from tests.support.served import serving
 from tests.support.specs import picture, rows, texts
@@ -157,23 +157,8 @@ def test_the_estimate_by_hand() -> None:
 
 
 def bare(run: str, **config: Any) -> MemberRow:
-    """A member that tells nothing."""
-    return MemberRow(
-        run=run,
-        seed=0,
-        status="complete",
-        checkpoint_count=0,
-        latest_step=None,
-        config=config,
-        train_accuracy=None,
-        test_accuracy=None,
-        memorised=None,
-        generalised=None,
-        lost=None,
-        delay=None,
-        transition=Transition(rise=None),
-        lags=dict.fromkeys(STRUCTURE),
-    )
+    """A member that has ended and tells nothing."""
+    return silent_member(run, config, "complete")
 
 
 @pytest.mark.parametrize(

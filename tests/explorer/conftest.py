@@ -4,12 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser
 
-from tests.support.browsing import Tab, Watched, new_tab
+from tests.support.browsing import Tab, new_tab
 from tests.support.chromium import CHROMIUM, chromium
 from tests.support.trained import Trained
 
@@ -42,25 +41,19 @@ def tabs(browser: Browser, tmp_path: Path) -> Iterator[Tabs]:
 
 
 @pytest.fixture
-def open_page(browser: Browser) -> Iterator[Callable[..., Any]]:
+def open_page(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """Opens a page in a session of its own, at an address; options as of a context.
 
     At the end no page has complained of anything but connections, or asked another host.
     """
-    watched: list[tuple[str, Watched]] = []
     with ExitStack() as stack:
 
         def opened(url: str, **options: Any) -> Any:
-            context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
-            stack.callback(context.close)
-            context.grant_permissions(["clipboard-read", "clipboard-write"])
-            page = context.new_page()
-            watched.append((url, Watched(page)))
-            page.goto(url)
-            return page
+            wanted = {"viewport": {"width": 1280, "height": 900}, **options}
+            tab = stack.enter_context(new_tab(browser, url, tmp_path, **wanted))
+            tab.expect("Failed to load resource")
+            tab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+            tab.page.goto(url)
+            return tab.page
 
         yield opened
-        for url, seen in watched:
-            hosts = {urlsplit(asked).netloc for asked in seen.asked if asked.startswith("http")}
-            assert hosts <= {urlsplit(url).netloc}
-            assert [text for text in seen.said if "Failed to load resource" not in text] == []

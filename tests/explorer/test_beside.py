@@ -1,40 +1,24 @@
 """Now beside before, what is highlighted, asked and switched off: drawn as the API has it."""
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-from tests.support.served import PATIENCE_S, Quickstart, Served, eventually
-
-CHROMIUM = shutil.which("chromium")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-sync", "--no-first-run"]
-ARGUMENTS += ["--disable-background-networking", "--disable-component-update"]
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="this machine has no chromium")
+from tests.support.browsing import drawn, new_tab
+from tests.support.served import Quickstart, Served, eventually
 
 
 @pytest.fixture(scope="module")
-def pages() -> Iterator[Page]:
+def pages(
+    browser: Browser, quickstart: Quickstart, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Page]:
     """A page that complains of nothing."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(1000 * PATIENCE_S)
-        complaints: list[str] = []
-
-        def heard(kind: str, text: str) -> None:
-            # the browser tells of every 503 itself, and the page asks again
-            if kind == "error" and "503" not in text:
-                complaints.append(text)
-
-        page.on("console", lambda one: heard(one.type, one.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        yield page
-        browser.close()
-        assert complaints == []
+    size, folder = {"width": 1280, "height": 900}, tmp_path_factory.mktemp("pages")
+    with new_tab(browser, quickstart.served.url, folder, viewport=size) as tab:
+        tab.expect("503")  # the browser tells of every one itself, and the page asks again
+        yield tab.page
 
 
 @pytest.fixture
@@ -47,15 +31,6 @@ def opened(page: Page, served: Served, query: str) -> None:
     page.goto("about:blank")
     page.goto(f"{served.url}/#/runs/quickstart?{query}")
     assert eventually(lambda: page.evaluate("!!window.grokprobe?.drawn.grid"))
-
-
-def drawn(page: Page, panel: str) -> Any:
-    """What a panel draws, typed arrays as lists; null before it does."""
-    return page.evaluate(
-        """(panel) => JSON.parse(JSON.stringify(window.grokprobe.drawn[panel] ?? null,
-        (_, value) => ArrayBuffer.isView(value) ? Array.from(value) : value))""",
-        panel,
-    )
 
 
 def comes(page: Page, panel: str, **facts: object) -> dict[str, Any]:

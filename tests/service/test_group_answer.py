@@ -4,32 +4,10 @@ from typing import Any
 
 import pytest
 
-from grokprobe.analysis.emergence import Transition
 from service.formats.registry import FORMATS
-from service.runs.emergence import STRUCTURE
-from service.runs.groups import MemberRow
 from service.v1.group_answer import answer_group, differing, table_of_group
 from tests.service.test_api_formats import READERS
-
-
-def row(run: str, config: dict[str, Any]) -> MemberRow:
-    """A member without a checkpoint."""
-    return MemberRow(
-        run=run,
-        seed=0,
-        status="running",
-        checkpoint_count=0,
-        latest_step=None,
-        config=config,
-        train_accuracy=None,
-        test_accuracy=None,
-        memorised=None,
-        generalised=None,
-        lost=None,
-        delay=None,
-        transition=Transition(rise=None),
-        lags=dict.fromkeys(STRUCTURE),
-    )
+from tests.support.grouped import silent_member
 
 
 @pytest.mark.parametrize(
@@ -51,7 +29,7 @@ def row(run: str, config: dict[str, Any]) -> MemberRow:
 )
 def test_columns_of_a_configuration(values: list[Any], kind: str, cells: list[Any]) -> None:
     """Numbers stay numbers where one column holds them all exactly; all else is JSON."""
-    answer = answer_group("g", [row(str(i), {"a.b": v}) for i, v in enumerate(values)])
+    answer = answer_group("g", [silent_member(str(i), {"a.b": v}) for i, v in enumerate(values)])
     assert [member.config for member in answer.members] == [{"a.b": v} for v in values]
     for chosen in ("csv", *READERS):
         data = FORMATS[chosen].encode(answer, table_of_group(answer), None)

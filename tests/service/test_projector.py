@@ -3,10 +3,9 @@
 import hashlib
 import io
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from tests.service.test_api import LAST, LATEST, RUN, P, get
 from tests.service.test_api_errors import check_problem
 from tests.service.test_api_operations import OPERATIONS, last, others
 from tests.support.chromium import chromium, needs_chromium
-from tests.support.proxy import proxy
+from tests.support.proxy import listening, proxy
 from tests.support.served import PATIENCE_S, Served, serving
 from tests.support.trained import Trained
 
@@ -262,12 +261,8 @@ def standalone() -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
+    with listening(Handler) as url:
+        yield url
 
 
 @needs_chromium

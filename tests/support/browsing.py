@@ -70,7 +70,7 @@ class Tab:
 
     def drawn(self, panel: str) -> dict[str, Any]:
         """The numbers that a panel draws now."""
-        found: dict[str, Any] = self.page.evaluate(DRAWN, panel)
+        found: dict[str, Any] = drawn(self.page, panel)
         return found
 
     def wait_for(self, panel: str, **numbers: Any) -> dict[str, Any]:
@@ -109,20 +109,6 @@ def new_tab(browser: Browser, root: str, folder: Path, **options: Any) -> Iterat
         assert tab.wrong == []
     finally:
         context.close()
-
-
-class Watched:
-    """A page, with what its console said and which hosts it asked."""
-
-    def __init__(self, page: Page) -> None:
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        page.set_default_timeout(1000 * PATIENCE_S)
-        page.on(
-            "console", lambda told: self.said.append(told.text) if told.type == "error" else None
-        )
-        page.on("pageerror", lambda error: self.said.append(str(error)))
-        page.on("request", lambda request: self.asked.append(request.url))
 
 
 def drawn(page: Page, panel: str) -> Any:

@@ -1,7 +1,5 @@
 """Specifications of pictures, read: what Vega-Lite says of them, and the numbers they carry."""
 
-import base64
-import io
 import os
 import tempfile
 from collections.abc import Iterator
@@ -9,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from service.charts.frame import THEMES, Spec, frame
+from tests.support.specs import image
 
 SCHEMAS = {"v5": "5.21", "v6": "6.4"}
 CAPTION = ["run quickstart, step 3,000; keys by the rule logits, 12 of 30", f"sha256:{'9a' * 32}"]
@@ -78,10 +76,7 @@ def subtitle(spec: Spec) -> str:
 
 def cells(spec: Spec, shape: tuple[int, int]) -> NDArray[np.uint8]:
     """The colours of the image of a heat map, (rows, columns, 3): one of each cell."""
-    (image,) = [one for one in layers(spec) if _mark(one) == "image"]
-    url = image["encoding"]["url"]["value"]
-    picture = Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB")
-    pixels = np.asarray(picture)
+    pixels = image(spec)
     side = pixels.shape[0] // shape[0]
     assert pixels.shape == (side * shape[0], side * shape[1], 3)
     assert (pixels == pixels[::side, ::side].repeat(side, 0).repeat(side, 1)).all()

@@ -5,10 +5,13 @@ from typing import Any
 
 import msgspec
 
+from grokprobe.analysis.emergence import Transition
 from grokprobe.store.backends import Backends
 from grokprobe.store.catalogue.filters import PER_MEMBER, RunFilter
 from grokprobe.store.catalogue.keys import FILED, GROUPS, Command
-from grokprobe.store.records import CheckpointKeyMeasures
+from grokprobe.store.records import CheckpointKeyMeasures, Status
+from service.runs.emergence import STRUCTURE
+from service.runs.groups import MemberRow
 from tests.support.tiny import CREATED_AT, TinyRun, tiny_run
 
 STEPS = (0, 100, 200, 300, 400)
@@ -92,3 +95,23 @@ def crowd(members: int) -> Iterator[Command]:
         others = [part for i in range(PER_MEMBER - 1) for part in (0, f"{i}{listed}/r{number}")]
         yield ("ZADD", FILED, 0, f"{listed}/r{number}", *others)
         yield ("ZADD", GROUPS, 0, f"crowd/r{number}")
+
+
+def silent_member(run: str, config: Mapping[str, Any], status: Status = "running") -> MemberRow:
+    """The row of a member that tells nothing: it has no checkpoint."""
+    return MemberRow(
+        run=run,
+        seed=0,
+        status=status,
+        checkpoint_count=0,
+        latest_step=None,
+        config=dict(config),
+        train_accuracy=None,
+        test_accuracy=None,
+        memorised=None,
+        generalised=None,
+        lost=None,
+        delay=None,
+        transition=Transition(rise=None),
+        lags=dict.fromkeys(STRUCTURE),
+    )

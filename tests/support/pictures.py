@@ -2,17 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
+from tests.support.chromium import CHROMIUM, chromium
+
 # The mean advance of SAMPLE in parts of the font's size, from the fonts' own tables. Letters are
 # set in the font, if it is there, or in another that is spaced until it is as wide.
 SAMPLE = "the quick brown fox jumps over the lazy dog 0123456789"
@@ -99,22 +96,18 @@ def _judge(font: str, seen: dict[str, Any]) -> list[str]:
 
 
 @contextmanager
-def chromium() -> Iterator[Faults]:
+def looking() -> Iterator[Faults]:
     """A function from an SVG's text to its faults: a line for each, by font.
 
     Every text and every mark of a legend must lie within the picture, and no text on another or on
     a mark of a legend, in fonts as wide as those of Linux, macOS and Windows. Skips the test where
     there is no Chromium.
     """
-    if not CHROMIUM.exists():
+    if CHROMIUM is None:
         pytest.skip("there is no Chromium")
-    sync_api = pytest.importorskip("playwright.sync_api")
+    stack = ExitStack()
 
-    def start() -> tuple[Any, Any]:
-        driver = sync_api.sync_playwright().start()
-        return driver, driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-
-    def look(browser: Any, svg: str) -> list[str]:
+    def look(browser: Browser, svg: str) -> list[str]:
         page = browser.new_page()
         try:
             found = []
@@ -127,9 +120,8 @@ def chromium() -> Iterator[Faults]:
             page.close()
 
     with ThreadPoolExecutor(1) as thread:  # of its own: it brings an event loop
-        driver, browser = thread.submit(start).result()
+        browser = thread.submit(stack.enter_context, chromium()).result()
         try:
             yield lambda svg: thread.submit(look, browser, svg).result()
         finally:
-            thread.submit(browser.close).result()
-            thread.submit(driver.stop).result()
+            thread.submit(stack.close).result()

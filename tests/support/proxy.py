@@ -11,6 +11,17 @@ from tests.support.served import PATIENCE_S
 
 
 @contextmanager
+def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The URL of a server whose requests a handler answers, each in a thread."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+@contextmanager
 def proxy(upstream: str, root: str, strips: bool = True) -> Iterator[str]:
     """The URL of a proxy that sends what lies below a root to a service, and knows nothing else."""
     address = urlsplit(upstream).netloc
@@ -46,9 +57,5 @@ def proxy(upstream: str, root: str, strips: bool = True) -> Iterator[str]:
 
         do_GET = do_HEAD = do_POST = forward
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
+    with listening(Handler) as url:
+        yield url
