@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.support.browsing import Tab, new_tab
 from tests.support.chromium import CHROMIUM, chromium
+from tests.support.served import PATIENCE_S
 from tests.support.trained import Trained
 
 Tabs = Callable[..., Tab]
+expect.set_options(timeout=1000 * PATIENCE_S)
 
 
 # One for each file, not for all: where Playwright is, its thread cannot have asyncio.run. So what

@@ -92,7 +92,7 @@ def test_from_memorised_to_generalised(tabs: Tabs, quickstart: Quickstart, story
     split = story.get("/split")["train"]
     drawn = tab.drawn("grid")
     assert [one == 1 for one in drawn["split"]] == split
-    expect(tab.page.locator("output.step")).to_contain_text("generalised")
+    expect(tab.page.locator("span.step")).to_contain_text("generalised")
 
 
 @pytest.mark.parametrize("step", ["memorised", "generalised"])
