@@ -63,6 +63,8 @@ class Renderer:
         """`wanted` is what the settings say; nothing is started here."""
         self._metrics, self._memory_bytes = metrics, memory_bytes
         self._packages = site_packages() if wanted else None
+        # What draws, for the ETags of pictures; empty where nothing does. Looked up here, once.
+        self.version = version("vl-convert-python") if self.is_there else ""
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
         self._waiting = 0
@@ -73,11 +75,6 @@ class Renderer:
     def is_there(self) -> bool:
         """Whether pictures can be drawn: it is installed, and not turned off."""
         return self._packages is not None
-
-    @property
-    def version(self) -> str:
-        """What draws, for the ETags of pictures; empty where nothing does."""
-        return version("vl-convert-python") if self.is_there else ""
 
     @property
     def process(self) -> int | None:
