@@ -38,7 +38,7 @@ MEASURES = (
 SERIES = (
     f"/trajectory?measures={','.join(MEASURES)}",
     *("/emergence", "/spectra", "/grids?of=correct&format=npy", "/neurons?format=npy"),
-    *("/split?format=npy", "/coordinates"),
+    *("/split", "/coordinates"),
 )
 POLICY = (
     "default-src 'none'; script-src {script}; style-src {style}; img-src blob: data:; "

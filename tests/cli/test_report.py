@@ -57,6 +57,8 @@ def test_it_opens_from_a_folder(trained: Trained, tmp_path: Path) -> None:
         assert eventually(lambda: page.evaluate(drawn).count(TINY_STEPS[-1]) >= 5)
         page.goto(f"{address}#/runs/tiny?step={TINY_STEPS[0]}")
         assert eventually(lambda: page.evaluate(drawn).count(TINY_STEPS[0]) >= 5)
+        split = "() => window.grokprobe.drawn.grid?.split?.length"
+        assert eventually(lambda: page.evaluate(split) == trained.config.task.modulus**2)
     assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
     assert said == []
 
