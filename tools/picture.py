@@ -14,8 +14,8 @@ from typing import Any
 import vl_convert
 
 from grokprobe.settings import read_settings
-from service.charts.circle import circle
-from service.charts.frame import LIGHT, Answer, Spec, Theme, frame, headline, own_legends
+from service.charts.circle import circle, reach_of
+from service.charts.frame import LIGHT, Spec, frame, headline, own_legends
 from service.charts.run.trajectory import DRAWN, trajectory
 from service.charts.spectrum import spectrum
 
@@ -64,25 +64,30 @@ def over_steps(run: str) -> Spec:
     return chart | {"vconcat": panels}
 
 
-def at_step(step: int, chart: Callable[[Answer, Theme], Spec], answer: Answer) -> Spec:
+def at_step(step: int, drawn: Spec) -> Spec:
     """A chart of one checkpoint, whose title says which."""
-    drawn = chart(answer, LIGHT)
     title = drawn["title"]
     named = headline(f"Step {step:,}: {' '.join(title['text'])}", width=drawn["width"])
     return drawn | {"title": {**named, "subtitle": title["subtitle"]}}
 
 
 def picture(run: str) -> Spec:
-    """The run over its steps; circle and spectrum when it had memorised, and at its end."""
+    """The run over its steps; circle and spectrum when it had memorised, and at its end.
+
+    Both circles have one scale, and so have both spectra.
+    """
     about = get(run)
     steps = [about["memorised_step"], about["latest_step"]]
     frequency = get(f"{run}/checkpoints/latest/embedding")["frequency"]
-    plane = f"embedding?frequency={frequency}"
-    below = [
-        at_step(step, chart, get(f"{run}/checkpoints/{step}/{what}"))
-        for what, chart in ((plane, circle), ("spectrum", spectrum))
-        for step in steps
-    ]
+    planes, spectra = (
+        [get(f"{run}/checkpoints/{step}/{what}") for step in steps]
+        for what in (f"embedding?frequency={frequency}", "spectrum")
+    )
+    reach = max(map(reach_of, planes))
+    top = max(row["share"] or 0 for answer in spectra for row in answer["spectrum"])
+    drawn = [circle(answer, LIGHT, reach=reach) for answer in planes]
+    drawn += [spectrum(answer, LIGHT, top=1.12 * top) for answer in spectra]
+    below = [at_step(step, chart) for step, chart in zip(steps * 2, drawn, strict=True)]
     charts = {"columns": 2, "concat": below, "spacing": 30, "resolve": own_legends()}
     whole = {"vconcat": [over_steps(run), charts], "spacing": 30, "resolve": own_legends()}
     keys = ", ".join(map(str, about["key_frequencies"] or [])) or "none"

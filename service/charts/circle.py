@@ -17,13 +17,16 @@ LABEL, GAP = 9, 9  # pixels: the labels' font, and from a dot's middle to its la
 Points = list[dict[str, Any]]
 
 
-def circle(answer: Answer, theme: Theme, *, lines: int = 0) -> Spec:
+def circle(answer: Answer, theme: Theme, *, lines: int = 0, reach: float | None = None) -> Spec:
     """The residues at the coordinates of an `embedding`, coloured by the angle due to each.
 
     The angle of group element i at frequency k is 2 pi k i / n; frequency 1 where the answer has
-    none. `lines` joins element i to i + lines. Raises InvalidInput.
+    none. `lines` joins element i to i + lines. `reach` is how far the axes go from the middle, for
+    pictures on one scale; a fifth more than the farthest point where it is not given. Raises
+    InvalidInput.
     """
     points, middle, half = _points(answer)
+    half = half if reach is None else reach
     layers = [_ring(answer, theme, middle, half), _lines(answer, theme, points, lines)]
     layers += [_dots(answer, theme, points), _labels(theme, points, middle, half)]
     domains = [[m - half, m + half] for m in middle]
@@ -43,6 +46,11 @@ def circle(answer: Answer, theme: Theme, *, lines: int = 0) -> Spec:
         "height": SIDE,
         "layer": [_placed(layer, x, y) for layer in layers if layer],
     }
+
+
+def reach_of(answer: Answer) -> float:
+    """How far the axes of its circle go from the middle, in the weights' unit."""
+    return _points(answer)[2]
 
 
 def _cyclic(answer: Answer) -> bool:

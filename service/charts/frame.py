@@ -30,7 +30,10 @@ IMAGE_SIDE = 1024
 
 
 class Theme(msgspec.Struct, frozen=True):
-    """Colours of the pictures; those of meanings can be told apart by the colour-blind."""
+    """Colours of the pictures; those of meanings can be told apart by the colour-blind.
+
+    The explorer's are the same (explorer/src/draw/colours.ts).
+    """
 
     background: str
     ink: str  # text and marks that carry no other meaning
@@ -42,13 +45,12 @@ class Theme(msgspec.Struct, frozen=True):
     restricted: str
     excluded: str
     norm: str
-    right: str
-    wrong: str
+    wrong: str  # an answer; who is right has the colour of test
     undefined: str  # cells that have no answer
     series: tuple[str, ...]  # of what has no colour of its own
     sequential: tuple[str, ...]  # from nothing, close to the background, to the most
     diverging: tuple[str, ...]  # from the least over zero, close to the background, to the most
-    cyclic: tuple[str, ...]  # once around; the last is followed by the first
+    cyclic: tuple[str, ...]  # once around, of equal lightness; the last is followed by the first
 
 
 LIGHT = Theme(
@@ -62,7 +64,6 @@ LIGHT = Theme(
     restricted="#e69f00",
     excluded="#cc79a7",
     norm="#7f8791",
-    right="#0072b2",
     wrong="#d55e00",
     undefined="#d5d9de",
     series=("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f8791"),
@@ -72,8 +73,8 @@ LIGHT = Theme(
     ),
     diverging=("#0b4f8a", "#3f8ec5", "#9cc8e6", "#f7f8f8", "#f6b993", "#de6f2c", "#a03d00"),
     cyclic=(
-        *("#e36c65", "#e78437", "#d29e08", "#a4b02b", "#5ab660", "#0ba98d"),
-        *("#0094a0", "#0581b4", "#466cc9", "#7b5dc0", "#a657ab", "#cb5c8c"),
+        *("#d0566b", "#bd7028", "#8d8a1d", "#459c4c", "#009d8b"),
+        *("#0094bd", "#5f80d2", "#a069c0", "#c65a9c"),
     ),
 )
 DARK = Theme(
@@ -87,7 +88,6 @@ DARK = Theme(
     restricted="#f0b03a",
     excluded="#dd9fc0",
     norm="#a6adb6",
-    right="#4b9fdc",
     wrong="#f07a2b",
     undefined="#3a414a",
     series=("#56b4e9", "#f07a2b", "#2fc798", "#dd9fc0", "#f0b03a", "#2e86c1", "#a6adb6"),
@@ -97,8 +97,8 @@ DARK = Theme(
     ),
     diverging=("#a6d5ff", "#4a9fe0", "#235f92", "#1d2229", "#8a4413", "#e2742f", "#ffc39b"),
     cyclic=(
-        *("#ff9189", "#feaa70", "#f3be3e", "#c3d152", "#7ad67f", "#04ccab"),
-        *("#0ab6c5", "#02a2e0", "#628beb", "#987be2", "#c776cb", "#ed7bab"),
+        *("#d0566b", "#bd7028", "#8d8a1d", "#459c4c", "#009d8b"),
+        *("#0094bd", "#5f80d2", "#a069c0", "#c65a9c"),
     ),
 )
 THEMES = {"light": LIGHT, "dark": DARK}

@@ -21,7 +21,7 @@ def pair(answer: Answer, theme: Theme) -> Spec:
         for c, v in known.items()
     ]
     colours = {
-        "predicted, the answer": theme.right,
+        "predicted, the answer": theme.test,
         "predicted": theme.wrong if row["correct"] is False else theme.excluded,
         "the answer": theme.key,
         "other": theme.norm,

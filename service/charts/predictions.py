@@ -55,7 +55,7 @@ def _kinds(answer: Answer) -> NDArray[np.uint8]:
 
 
 def _colours(theme: Theme) -> dict[str, str]:
-    strong = [theme.right, theme.wrong]
+    strong = [theme.test, theme.wrong]
     pale = [blend((theme.background, colour), PALE) for colour in strong]
     return dict(zip(NAMES, [*strong, *pale, *strong, theme.undefined], strict=True))
 

@@ -13,11 +13,12 @@ LABEL = 10
 Rows = list[dict[str, Any]]
 
 
-def spectrum(answer: Answer, theme: Theme) -> Spec:
+def spectrum(answer: Answer, theme: Theme, *, top: float | None = None) -> Spec:
     """Bars of a `spectrum`: shares of power, or power itself where all of it is zero.
 
     Key frequencies are coloured and named. A null of the largest share is drawn at its largest
-    draw; of another statistic it is told.
+    draw; of another statistic it is told. `top` is where the axis of shares ends, for pictures on
+    one scale.
     """
     rows, value = _rows(answer)
     title = f"Spectrum of the {matrix_of(answer)}"
@@ -25,12 +26,12 @@ def spectrum(answer: Answer, theme: Theme) -> Spec:
     irreps = any("irrep" in row for row in rows)
     layers = _irreps(rows, value, theme) if irreps else _frequencies(answer, rows, value, theme)
     level = _level(answer) if value == "share" else None
-    top = max([row[value] for row in rows] + [level or 0.0, *_chances(rows)])
+    most = max([row[value] for row in rows] + [level or 0.0, *_chances(rows)])
     y = {
         "field": value,
         "type": "quantitative",
         "title": "share of power" if value == "share" else "power",
-        "scale": {"domain": [0, 1.12 * top or 1.0], "nice": False},
+        "scale": {"domain": [0, top or 1.12 * most or 1.0], "nice": False},
         "axis": {"format": ANY_SIZE},
     }
     for layer in layers:

@@ -240,7 +240,7 @@ def test_cells_are_right_or_wrong(answer: Any) -> None:
     spec, p = predictions(answer, LIGHT), answer["modulus"]
     found = cells(spec, (p, p))
     for row in answer["predictions"]:
-        full = {True: LIGHT.right, False: LIGHT.wrong, None: LIGHT.undefined}[row["correct"]]
+        full = {True: LIGHT.test, False: LIGHT.wrong, None: LIGHT.undefined}[row["correct"]]
         colour, pale = found[row["a"], row["b"]].tolist(), row["split"] == "train"
         assert (colour == rgb(full)) != pale
         assert sum(colour) > sum(rgb(full)) or not pale

@@ -29,7 +29,7 @@ def contrast(one: str, other: str) -> float:
 def test_texts_and_marks_stand_out(theme: Theme) -> None:
     """Texts at 4.5 and marks at 3 or better; light orange and pink, which are of lines, at 2."""
     assert all(contrast(c, theme.background) >= 4.5 for c in (theme.ink, theme.quiet))
-    marks = (theme.train, theme.test, theme.key, theme.norm, theme.right, theme.wrong)
+    marks = (theme.train, theme.test, theme.key, theme.norm, theme.wrong)
     assert all(contrast(colour, theme.background) >= 3 for colour in marks)
     assert all(contrast(c, theme.background) >= 2 for c in (theme.restricted, theme.excluded))
 
@@ -47,7 +47,7 @@ def test_ramps_rise(theme: Theme) -> None:
 @pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
 def test_right_and_wrong_differ_for_the_colour_blind(theme: Theme) -> None:
     """Blue does not take part in what red and green blindness confuse, and tells them apart."""
-    right, wrong = (rgb(colour) for colour in (theme.right, theme.wrong))
+    right, wrong = (rgb(colour) for colour in (theme.test, theme.wrong))
     assert right[2] - wrong[2] > 128
 
 

@@ -7,11 +7,15 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
+
+from service.charts.frame import THEMES
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "explorer"
 BUILT = ROOT / "service" / "static" / "explorer"
+CONSTANT = r"const (\w+) = \[(.+)\];"  # a ramp that both themes have
 MOST_BYTES = 100_000  # of page, script and style, as gzip sends them
 
 
@@ -53,3 +57,23 @@ def test_the_licences_of_what_is_built_in_are_kept() -> None:
     for path, found in locked.items():
         if path and not found.get("dev"):
             assert f"{path.removeprefix('node_modules/')} {found['version']}" in notice
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_page_and_charts_have_one_table_of_colours(theme: str) -> None:
+    """What both have a name for, ramps too; none that the page draws with lacks a colour."""
+    table = (SOURCES / "src" / "draw" / "colours.ts").read_text()
+    constants = {name: re.findall(r"#[0-9a-f]{6}", of) for name, of in re.findall(CONSTANT, table)}
+    _, found, body = table.partition(f"export const {theme.upper()}: Colours = {{\n")
+    assert found
+    page = {}
+    for name, value in re.findall(r"^  (\w+): (.+),$", body.partition("\n};")[0], re.MULTILINE):
+        page[name] = constants.get(value) or re.findall(r"#[0-9a-f]{6}", value)
+        assert page[name], name
+    charts = msgspec.to_builtins(THEMES[theme])
+    shared = page.keys() & charts.keys()
+    assert shared >= {"background", "ink", "train", "test", "key", "sequential", "cyclic", "wrong"}
+    wanted = {name: charts[name] for name in shared}
+    assert {name: page[name] for name in shared} == {
+        name: [value] if isinstance(value, str) else list(value) for name, value in wanted.items()
+    }

@@ -55,7 +55,7 @@ export function drawCircle(
   for (let a = 0; a < n; a++) {
     const x = toX(xy[at + 2 * a]!);
     const y = toY(xy[at + 2 * a + 1]!);
-    context.fillStyle = cyclic(a, n);
+    context.fillStyle = cyclic(colours, a, n);
     context.beginPath();
     context.arc(x, y, size, 0, 2 * Math.PI);
     context.fill();

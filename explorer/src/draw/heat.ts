@@ -5,13 +5,13 @@ import { clear, hidden, type Frame, type Surface } from './surface';
 import { placeOf, stepAt, TIME_LEFT, TIME_RIGHT, type TimeAxis } from './time';
 
 /** Spectra over steps as pixels, one wide for each pixel of the axis: made once, drawn often. */
-export function heatImage(spectra: Spectra, axis: TimeAxis, columns: number, dark: boolean): HTMLCanvasElement {
+export function heatImage(spectra: Spectra, axis: TimeAxis, columns: number, colours: Colours): HTMLCanvasElement {
   const { steps, frequencies, values, greatest } = spectra;
   const rows = frequencies.length;
   const context = hidden(columns, rows);
   const image = context.createImageData(Math.max(1, columns), Math.max(1, rows));
   const pixels = new Uint32Array(image.data.buffer);
-  const ramp = Uint32Array.from({ length: 256 }, (_, i) => pixel(sequential(dark, i / 255)));
+  const ramp = Uint32Array.from({ length: 256 }, (_, i) => pixel(sequential(colours, i / 255)));
   for (let column = 0; column < columns; column++) {
     const row = Math.max(lastAt(steps, stepAt(axis, (column + 0.5) / columns)), 0);
     for (let k = 0; k < rows; k++) {

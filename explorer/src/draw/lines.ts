@@ -3,7 +3,7 @@ import uPlot from 'uplot';
 import type { Measure, Trajectory } from '../data/run';
 import type { EmergenceAnswer } from '../data/types';
 import { percent, powerOfTen, short, whole } from '../words';
-import type { Colours } from './colours';
+import type { Colours, Hue } from './colours';
 import { FONT } from './surface';
 import { TIME_LEFT, TIME_RIGHT, type TimeAxis } from './time';
 
@@ -11,7 +11,7 @@ import { TIME_LEFT, TIME_RIGHT, type TimeAxis } from './time';
 export interface Line {
   name: Measure;
   title: string;
-  colour: keyof Omit<Colours, 'phases'>;
+  colour: Hue;
 }
 
 /** Lines that share an axis. */

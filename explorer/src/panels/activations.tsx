@@ -107,7 +107,7 @@ export function Activations({ view }: { view: View }) {
               const cells = hidden(p, p);
               const image = cells.createImageData(p, p);
               const pixels = new Uint32Array(image.data.buffer);
-              const ramp = Uint32Array.from({ length: 257 }, (_, i) => pixel(diverging(theme.value === 'dark', i / 128 - 1)));
+              const ramp = Uint32Array.from({ length: 257 }, (_, i) => pixel(diverging(colours.value, i / 128 - 1)));
               for (let i = 0; i < pixels.length; i++) pixels[i] = ramp[Math.round((values[i]! / (most || 1) + 1) * 128)]!;
               cells.putImageData(image, 0, 0);
               context.imageSmoothingEnabled = false;

@@ -22,7 +22,7 @@ export function Spectra({ view }: { view: View }) {
   const imageOf = (columns: number) => {
     const of = [spectra.value, axis.value, columns, theme.value];
     if (!kept.image || of.some((one, i) => one !== kept.of[i])) {
-      kept.image = heatImage(spectra.value!, axis.value, columns, theme.value === 'dark');
+      kept.image = heatImage(spectra.value!, axis.value, columns, colours.value);
       kept.of = of;
     }
     return kept.image;

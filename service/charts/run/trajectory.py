@@ -28,7 +28,7 @@ UNITS = {
 }
 LOSS, SHARE = UNITS["loss"], "accuracy, share"
 TALL, LOW = 120, 80  # pixels, of panels of losses and shares, and of others
-MOST_LINES = 8  # of one panel: more colours cannot be told apart
+MOST_LINES = 7  # of one panel: as many colours as a theme has for them
 FEW = 60  # checkpoints that have points beside the lines
 
 # 10⁻⁴ for 0.0001; a number that is no power of ten as it is.
@@ -173,7 +173,8 @@ def _colours(lines: Mapping[str, Line], theme: Theme) -> dict[str, str]:
     }
     found: dict[str, str] = {}
     for name in lines:
-        colour = next((meanings[word] for word in meanings if word in name), None)
-        free = [one for one in theme.series if one not in found.values()] or list(theme.series)
-        found[name] = colour if colour and colour not in found.values() else free[0]
-    return found
+        meant = next((meanings[word] for word in meanings if word in name), None)
+        if meant and meant not in found.values():
+            found[name] = meant
+    free = (one for one in theme.series if one not in set(found.values()))
+    return {name: found[name] if name in found else next(free) for name in lines}

@@ -12,7 +12,7 @@ from grokprobe.analysis.measuring.requested import BY_REQUEST
 from grokprobe.store.records import CheckpointManifest, KeyRecord, Measure
 from service.charts import drawing
 from service.charts.frame import Answer, Spec, Theme
-from service.charts.run.trajectory import trajectory
+from service.charts.run.trajectory import DRAWN, trajectory
 from service.context import Context, FromContext
 from service.formats.pictures import PICTURES, Picture
 from service.formats.registry import TABLE
@@ -42,14 +42,16 @@ MeasuresQuery = Annotated[
 ]
 
 
-def _measures(view: RunView, asked: str | None, whole: bool) -> tuple[str, ...]:
-    """The measures to show, all that there is a default for or those without keys.
+def _measures(view: RunView, asked: str | None, drawn: bool, keys: bool) -> tuple[str, ...]:
+    """The measures to show: those named, else what a picture draws, or what there is a default for.
 
     Raises InvalidInput for one that no checkpoint of the run has.
     """
-    if asked is None:
-        return ROW_MEASURES + KEY_MEASURES if whole else ROW_MEASURES
-    return names_of("measures", asked, view)
+    if asked is not None:
+        return names_of("measures", asked, view)
+    if drawn:
+        return DRAWN
+    return ROW_MEASURES + KEY_MEASURES if keys else ROW_MEASURES
 
 
 async def _requested(
@@ -88,12 +90,14 @@ async def get_trajectory(
 ) -> Response[TrajectoryAnswer]:
     """One row for every checkpoint, not paged: its step and its measures.
 
-    With keys that are named, and in a picture, the measures that depend on them are shown too.
+    With keys that are named, the measures that depend on them are shown too; a picture shows
+    losses, accuracies, the share of the keys and the norm of the weights, unless others are named.
     Those by request are computed a checkpoint at a time, and kept.
     """
     view = request.target.view
-    whole = keys != FINAL or isinstance(request.reply.format, Picture)
-    names, checkpoints = _measures(view, measures, whole), view.between(from_step, to_step)
+    drawn = isinstance(request.reply.format, Picture)
+    names = _measures(view, measures, drawn, keys != FINAL)
+    checkpoints = view.between(from_step, to_step)
     wanted = checkpoints if any(name in KEY_MEASURES for name in names) else []
     view = await view_with_keys(context, request, keys, wanted)
     requested = await _requested(context, request, names, checkpoints)
