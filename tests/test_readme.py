@@ -224,11 +224,19 @@ def test_the_picture_is_there() -> None:
     """Each picture that README or docs show is in the repository."""
     paths = re.findall(r"!\[[^]]*\]\(([^)]*)\)", TEXT)
     assert {path.removeprefix("docs/") for path in paths} == {
+        "circle.gif",
         "emergence.svg",
         "learning.svg",
         "presets.svg",
+        *(f"pictures/{name}.svg" for name in ("circle", "spectrum", "trajectory")),
     }
-    assert all((ROOT / "docs" / Path(path).name).read_text().startswith("<svg") for path in paths)
+    begins = {".svg": b"<svg", ".gif": b"GIF89a", ".png": b"\x89PNG"}
+    for path in map(Path, paths):
+        assert (
+            (ROOT / "docs" / str(path).removeprefix("docs/"))
+            .read_bytes()
+            .startswith(begins[path.suffix])
+        )
 
 
 def test_the_readme_is_short() -> None:

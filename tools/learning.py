@@ -10,8 +10,9 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from grokprobe.colours import LIGHT
 from service.charts.axes import step_axis
-from service.charts.frame import LIGHT, headline
+from service.charts.frame import headline
 from service.charts.run.pairs import MIRRORED, OTHERS, TRAIN, part, shares
 from tools.picture import get, write_charts
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import vl_convert
 
+from grokprobe.colours import LIGHT
 from grokprobe.settings import read_settings
 from service.charts.circle import circle, reach_of
-from service.charts.frame import LIGHT, Spec, frame, headline, own_legends
+from service.charts.frame import Spec, frame, headline, own_legends
 from service.charts.run.trajectory import DRAWN, trajectory
 from service.charts.spectrum import spectrum
 

@@ -8,7 +8,7 @@ The runs are called as their presets; `clock` is pizza with `--set model.attenti
 from pathlib import Path
 from typing import Any
 
-from service.charts.frame import LIGHT
+from grokprobe.colours import LIGHT
 from tools.picture import get, write_charts
 
 TARGET = Path(__file__).parents[1] / "docs" / "presets.svg"

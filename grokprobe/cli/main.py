@@ -136,15 +136,31 @@ def study(context: click.Context, group: str, asked: str | None) -> int:
 
 @commands.command()
 @click.argument("run")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="NAME.html")
+@click.option(
+    *("-o", "--output"),
+    required=True,
+    type=click.Path(path_type=Path),
+    help="NAME.html, .gif, .png or .mp4",
+)
 @click.option("--url", help="A service that runs; else one is started.")
+@click.option("--theme", type=click.Choice(["light", "dark"]), help="Of a picture.")
+@click.option(
+    "--frequency", type=int, help="Of a picture's circle; the strongest, if none is named."
+)
 @click.pass_context
-def report(context: click.Context, run: str, output: Path, url: str | None) -> int:
-    """Write the page of RUN with all its data into one file."""
+def report(
+    context: click.Context,
+    run: str,
+    output: Path,
+    url: str | None,
+    theme: str | None,
+    frequency: int | None,
+) -> int:
+    """Write the page of RUN, or its circle forming, into one file."""
     check_installed(context.command_path, "service")
-    from grokprobe.cli.report import write_report
+    from grokprobe.cli.reports.write import write_report
 
-    return write_report(run, output, url)
+    return write_report(run, output, url, theme, frequency)
 
 
 @commands.command()

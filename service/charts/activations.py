@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from grokprobe.colours import Theme
 from service.charts.cells import class_legend, grid_of_cells, ramp_legend, shades, side_of
-from service.charts.frame import Answer, Spec, Theme, cells_image, headline
+from service.charts.frame import Answer, Spec, cells_image, headline
 from service.charts.words import figure
 
 TOKENS = ("a", "b", "=")

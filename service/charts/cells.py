@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from service.charts.frame import ANY_SIZE, Spec, Theme, ramp
+from grokprobe.colours import Theme
+from service.charts.frame import ANY_SIZE, Spec, ramp
 
 SIDE = 420  # pixels, about, of a square grid
 SHADES = 255  # of a ramp; one more is of cells that have no number

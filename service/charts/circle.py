@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from grokprobe.colours import Theme
 from grokprobe.errors import InvalidInput
-from service.charts.frame import ANY_SIZE, Answer, Spec, Theme, cycle, headline
+from service.charts.frame import ANY_SIZE, Answer, Spec, cycle, headline
 from service.charts.words import apart, figure, finite, label_width, matrix_of, percent, plural
 
 SIDE = 400  # pixels of the plot: equal, so that a circle is a circle

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from service.charts.frame import ANY_SIZE, WIDTH, Answer, Spec, Theme, headline, own_legends
+from grokprobe.colours import Theme
+from service.charts.frame import ANY_SIZE, WIDTH, Answer, Spec, headline, own_legends
 from service.charts.words import figure, finite, plural
 
 ROW = 22  # pixels of a row

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from service.charts.frame import THEMES, Answer, Spec, Theme, frame
+from grokprobe.colours import THEMES, Theme
+from service.charts.frame import Answer, Spec, frame
 from service.context import Context
 from service.formats.answers import NO_HEADERS
 from service.formats.pictures import Picture

@@ -3,7 +3,8 @@
 from typing import Any
 
 from grokprobe.analysis.neurons import CLUSTERED
-from service.charts.frame import WIDTH, Answer, Spec, Theme, headline, own_legends
+from grokprobe.colours import Theme
+from service.charts.frame import WIDTH, Answer, Spec, headline, own_legends
 from service.charts.words import finite, plural
 
 COUNTS, SHARES = 120, 170  # pixels: the heights of both plots

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from service.charts.frame import ANY_SIZE, WIDTH, Answer, Spec, Theme, headline
+from grokprobe.colours import Theme
+from service.charts.frame import ANY_SIZE, WIDTH, Answer, Spec, headline
 from service.charts.words import figure, finite, percent
 
 HEIGHT, BAR, WIDEST = 220, 0.8, 28

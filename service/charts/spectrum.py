@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from service.charts.frame import ANY_SIZE, WIDTH, Answer, Spec, Theme, headline
+from grokprobe.colours import Theme
+from service.charts.frame import ANY_SIZE, WIDTH, Answer, Spec, headline
 from service.charts.words import apart, figure, finite, label_width, matrix_of, plural
 
 HEIGHT = 240

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grokprobe.analysis.fourier import Array
+from grokprobe.colours import LIGHT, THEMES
 from grokprobe.errors import InvalidInput
 from service.charts.activations import activations
 from service.charts.circle import circle
-from service.charts.frame import LIGHT, THEMES, Spec
+from service.charts.frame import Spec
 from service.charts.neurons import neurons
 from service.charts.pair import pair
 from service.charts.predictions import predictions

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from grokprobe.colours import LIGHT, THEMES
 from service.charts.comparison import MOST, comparison
-from service.charts.frame import LIGHT, THEMES, Spec
+from service.charts.frame import Spec
 from service.v1.compare import CompareAnswer
 from tests.support.answers import checked
 from tests.support.charted import check, drawn, layers, rows, subtitle

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from grokprobe.analysis.distributions import delay, survival_quartiles
 from grokprobe.analysis.emergence import Held, Lag, Transition
+from grokprobe.colours import LIGHT, THEMES, Theme
 from grokprobe.store.backends import open_backends
-from service.charts.frame import LIGHT, THEMES, Theme
 from service.charts.group.distributions import distribution
 from service.charts.group.members import ALL, QUANTITIES, colouring_field, levels, told
 from service.charts.group.precursors import precursors

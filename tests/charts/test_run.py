@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from grokprobe.analysis.emergence import held, phases, transition
 from grokprobe.analysis.lasting import intervals
+from grokprobe.colours import DARK, LIGHT, THEMES, Theme
 from service.charts.cells import shades
-from service.charts.frame import DARK, LIGHT, THEMES, Theme
 from service.charts.run.pairs import NEVER, NO_ANSWER, pairs
 from service.charts.run.spectra import apart, columns_of_steps, spectra
 from service.charts.run.trajectory import DRAWN, FEW, LOSS, trajectory

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from grokprobe.cli.report import MEASURES
+from grokprobe.cli.reports.page import MEASURES
 from grokprobe.settings import Settings
 from tests.support.chromium import chromium, needs_chromium
 from tests.support.served import PATIENCE_S, Served, environment, eventually

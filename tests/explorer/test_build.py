@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from service.charts.frame import THEMES
+from grokprobe.colours import THEMES
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "explorer"

@@ -9,11 +9,12 @@ import msgspec
 import pytest
 
 from grokprobe.analysis.measures_table import KEY_MEASURES, ROW_MEASURES
+from grokprobe.colours import DARK, LIGHT
 from service.charts.activations import activations
 from service.charts.circle import circle
 from service.charts.comparison import comparison
 from service.charts.drawing import Chart
-from service.charts.frame import DARK, LIGHT, frame
+from service.charts.frame import frame
 from service.charts.group.distributions import distribution
 from service.charts.group.precursors import precursors
 from service.charts.group.survival import survival

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.charts.frame import THEMES, Spec, frame
+from grokprobe.colours import THEMES
+from service.charts.frame import Spec, frame
 from tests.support.specs import image
 
 SCHEMAS = {"v5": "5.21", "v6": "6.4"}

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.charts.frame import Spec, Theme, frame
+from grokprobe.colours import Theme
+from service.charts.frame import Spec, frame
 
 
 def picture(chart: Spec, theme: Theme) -> str:

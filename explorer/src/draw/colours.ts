@@ -1,5 +1,5 @@
 // The colours of the page and its pictures. What the service's charts draw with, too, is equal there
-// (service/charts/frame.py), which a test holds.
+// (grokprobe/colours.py), which a test holds.
 
 /** What a picture is drawn with. */
 export interface Colours {

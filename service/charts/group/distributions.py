@@ -6,8 +6,9 @@ Members that were watched up to a step without getting there are open arrows at 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from grokprobe.colours import Theme
 from service.charts.axes import WIDTH, names_axis, step_axis
-from service.charts.frame import SUBTITLE_SIZE, Answer, Spec, Theme, headline, wrap
+from service.charts.frame import SUBTITLE_SIZE, Answer, Spec, headline, wrap
 from service.charts.group.members import QUANTITIES, Told, colouring_field, levels, name_of, told
 
 SPREAD = "quartiles"  # the row of all members

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from grokprobe.analysis.distributions import Seen
-from service.charts.frame import Answer, Theme
+from grokprobe.colours import Theme
+from service.charts.frame import Answer
 from service.runs.emergence import STRUCTURE
 from service.runs.groups import SEEN, MemberRow
 

@@ -6,8 +6,9 @@ Judged on the half of the members that did not choose the thresholds.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from grokprobe.colours import Theme
 from service.charts.axes import WIDTH, names_axis, step_axis
-from service.charts.frame import Answer, Spec, Theme, headline
+from service.charts.frame import Answer, Spec, headline
 
 ROW = 15  # pixels, of a series
 TEXT = 70  # pixels, of a column of counts

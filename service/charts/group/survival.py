@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from grokprobe.analysis.distributions import Seen, kaplan_meier
+from grokprobe.colours import Theme
 from service.charts.axes import WIDTH, step_axis
-from service.charts.frame import Answer, Spec, Theme, headline
+from service.charts.frame import Answer, Spec, headline
 from service.charts.group.members import ALL, Told, colouring_field, levels, name_of, told
 
 HEIGHT = 170

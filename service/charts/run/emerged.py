@@ -7,8 +7,9 @@ bracket that the checkpoints leave.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from grokprobe.colours import Theme
 from service.charts.axes import WIDTH, drawn_at, names_axis, step_axis
-from service.charts.frame import Answer, Spec, Theme
+from service.charts.frame import Answer, Spec
 
 ROW = 17  # pixels
 PHASE = "phase"

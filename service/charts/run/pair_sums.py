@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from grokprobe.colours import Theme
 from service.charts.axes import WIDTH, drawn_at, names_axis, step_axis
-from service.charts.frame import Answer, Spec, Theme, headline
+from service.charts.frame import Answer, Spec, headline
 
 HEIGHT, ROW = 300, 26  # pixels: of the plot, of one kind of mirror
 OF = {"answer": "answer", "difference": "a - b", "mirror": "whether mirrors are train pairs"}

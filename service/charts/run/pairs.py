@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from grokprobe.colours import Theme
 from service.charts.axes import decades, drawn_at, span, step_axis
 from service.charts.cells import SHADES, class_legend, grid_of_cells, shades
-from service.charts.frame import Answer, Spec, Theme, cells_image, headline
+from service.charts.frame import Answer, Spec, cells_image, headline
 from service.charts.run.pair_sums import sums
 
 Row = Mapping[str, Any]

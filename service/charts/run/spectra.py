@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from grokprobe.colours import Theme
 from service.charts.axes import WIDTH, span, step_axis
 from service.charts.cells import grid_of_cells, ramp_legend, shades
-from service.charts.frame import Answer, Spec, Theme, cells_image, headline
+from service.charts.frame import Answer, Spec, cells_image, headline
 
 HEIGHT = 280  # pixels, about: every frequency is as many whole ones high
 KEYS_WIDTH = 60  # pixels, of the marks and numbers at the right

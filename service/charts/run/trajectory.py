@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+from grokprobe.colours import Theme
 from service.charts.axes import WIDTH, drawn_at, step_axis
-from service.charts.frame import Answer, Spec, Theme, headline
+from service.charts.frame import Answer, Spec, headline
 from service.charts.run.emerged import behind, emerged, notes
 
 # What is drawn of a run where no measures are named.

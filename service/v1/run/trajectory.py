@@ -9,9 +9,10 @@ from litestar.params import QueryParameter
 
 from grokprobe.analysis.measures_table import KEY_MEASURES, ROW_MEASURES
 from grokprobe.analysis.measuring.requested import BY_REQUEST
+from grokprobe.colours import Theme
 from grokprobe.store.records import CheckpointManifest, KeyRecord, Measure
 from service.charts import drawing
-from service.charts.frame import Answer, Spec, Theme
+from service.charts.frame import Answer, Spec
 from service.charts.run.trajectory import DRAWN, trajectory
 from service.context import Context, FromContext
 from service.formats.pictures import PICTURES, Picture

@@ -1,0 +1,54 @@
+"""`grokprobe report`: what a run shows, in one file: a page, a moving picture or a sheet."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from grokprobe.cli.reports.asking import service
+from grokprobe.cli.reports.page import answers_of, page
+from grokprobe.errors import InvalidInput
+
+PICTURES = (".gif", ".png", ".mp4")
+ENDINGS = (".html", *PICTURES)
+
+
+def write_report(
+    run: str, output: Path, url: str | None, theme: str | None, frequency: int | None
+) -> int:
+    """Write the report of a run, of the kind that the file's name ends in.
+
+    `theme` and `frequency` are of pictures alone. Raises InvalidInput, StoreUnavailable.
+    """
+    kind = output.suffix.lower()
+    if kind not in ENDINGS:
+        wanted = f"a name that ends in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
+        raise InvalidInput("--output", f"expected {wanted}, got {str(output)!r}")
+    given = {"--theme": theme, "--frequency": frequency}
+    for option, value in given.items():
+        if kind == ".html" and value is not None:
+            raise InvalidInput(option, "is of pictures; the page has its own choice of it")
+    if kind in PICTURES:
+        from grokprobe.cli.reports.film import check_kind, film, story_of
+
+        check_kind(kind)
+    with service() if url is None else contextlib.nullcontext(url.rstrip("/")) as base:
+        if kind in PICTURES:
+            told = story_of(f"{base}/v1", run, frequency)
+        else:
+            found = answers_of(f"{base}/v1", run)
+    data = film(told, kind, theme or "light") if kind in PICTURES else page(found).encode()
+    _write(output, data)
+    print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+def _write(output: Path, data: bytes) -> None:
+    """Write a file whole or not at all. Raises InvalidInput where it cannot be."""
+    part = output.with_name(f".{output.name}.{os.getpid()}")
+    try:
+        part.write_bytes(data)
+        part.replace(output)
+    except OSError as error:
+        raise InvalidInput("--output", f"{output} cannot be written: {error.strerror}") from None
+    finally:
+        part.unlink(missing_ok=True)
