@@ -1,13 +1,15 @@
 """`python -m benchmarks.pictures`: pictures of a run of p 113 over HTTP, and what they cost others.
 
 1. The first picture of a service, with the start of its renderer.
-2. Warm ones by kind, each another picture (by its seed, index or part of the run): milliseconds.
+2. Warm ones by kind, each another picture (by its seed, index or part of the run): milliseconds,
+   and those of a processor that the renderer took of them, which other work does not lengthen.
 3. Kept ones, and the renderer's memory.
 4. Predictions at an even rate for a while, alone and beside 20 pictures that are asked for at once
    again and again: the 99th percentile. The two take turns.
 """
 
 import itertools
+import os
 import statistics
 import tempfile
 import threading
@@ -38,6 +40,7 @@ KINDS = {
     "bars (spectrum)": LAST + "/spectrum?null=20&seed={n}",
     "heat map (activations)": LAST + "/activations?index={n}",
     "heat map (predictions)": RUN + "/checkpoints/{n}/predictions?theme=dark",
+    "heat map (spectra)": RUN + "/spectra?from_step={n}",
     "heat map (pairs)": RUN + "/pairs?from_step={n}",
     "lines (trajectory)": RUN + "/trajectory?from_step={n}",
 }
@@ -56,14 +59,20 @@ def told(times: list[float]) -> str:
     return f"median {statistics.median(times):5.1f} ms, max {max(times):5.1f} ms"
 
 
-def warm(client: httpx.Client, path: str, chosen: str) -> list[float]:
-    """Milliseconds of pictures, the answer of each computed before."""
-    times = []
+def processor_ms(process: int) -> float:
+    """Milliseconds of a processor that a process has taken."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK") * 1e3
+
+
+def warm(served: Served, path: str, chosen: str) -> tuple[list[float], float]:
+    """Milliseconds of pictures, the answer of each computed before; those of a processor, each."""
+    times, before = [], processor_ms(renderer(served))
     for number in range(1, ROUNDS + 1):
         one = path.format(n=number)
-        ask(client, one, "vega-lite")
-        times.append(ask(client, one, chosen))
-    return times
+        ask(served.client, one, "vega-lite")
+        times.append(ask(served.client, one, chosen))
+    return times, (processor_ms(renderer(served)) - before) / ROUNDS
 
 
 @contextmanager
@@ -123,8 +132,8 @@ def main() -> None:
             ask(client, f"{LAST}/spectrum")
             for name, path in KINDS.items():
                 for chosen in ("svg", "png", "pdf"):
-                    times = warm(client, path, chosen)
-                    print(f"{name:24} {chosen}  {told(times)}")
+                    times, drawing_ms = warm(served, path, chosen)
+                    print(f"{name:24} {chosen}  {told(times)}, renderer {drawing_ms:4.0f} ms")
             kept = [ask(client, f"{LAST}/spectrum") for _ in range(50)]
             print(f"kept: {told(kept)}")
             beside(served)

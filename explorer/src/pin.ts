@@ -21,7 +21,7 @@ effect(() => {
   const other = name === null || name === page!.name ? null : name;
   if (other !== (own?.name ?? null)) {
     own?.close();
-    own = other === null ? null : new RunData(other);
+    own = other === null ? null : new RunData(other, pickedFrequency.peek());
     own?.need();
   }
   held.value = own ?? (name === null ? null : page);

@@ -102,6 +102,13 @@ export function pageLink(more: Parts = {}): string {
 export const playing = signal(false);
 export const speed = signal(12);
 
+const frequencyAsked = parameter('frequency');
+
+/** The frequency that was picked; null is the run's strongest. */
+export const pickedFrequency: ReadonlySignal<number | null> = computed(() =>
+  /^\d+$/.test(frequencyAsked.value ?? '') ? Number(frequencyAsked.value) : null,
+);
+
 /** The data of the run that is shown. */
 export const shown = signal<RunData | null>(null);
 
@@ -111,7 +118,7 @@ effect(() => {
   if (before?.name === name) return;
   playing.value = false;
   before?.close();
-  const next = name === null ? null : new RunData(name);
+  const next = name === null ? null : new RunData(name, pickedFrequency.peek());
   shown.value = next;
   next?.need();
 });
@@ -159,13 +166,6 @@ export const follows: ReadonlySignal<boolean> = computed(() => goesOn.value && a
 export function moveBy(checkpoints: number): void {
   goToIndex(index.peek() + checkpoints);
 }
-
-const frequencyAsked = parameter('frequency');
-
-/** The frequency that was picked; null is the run's strongest. */
-export const pickedFrequency: ReadonlySignal<number | null> = computed(() =>
-  /^\d+$/.test(frequencyAsked.value ?? '') ? Number(frequencyAsked.value) : null,
-);
 
 /** Pick the frequency of the circle. */
 export function pickFrequency(frequency: number | null): void {

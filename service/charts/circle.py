@@ -122,9 +122,11 @@ def _lines(answer: Answer, theme: Theme, points: Points, lines: int) -> Spec | N
         for one, other in ends
         if other and other is not one
     ]
+    mark: Spec = {"type": "rule", "stroke": theme.quiet, "strokeWidth": 0.75}
+    mark |= {"strokeOpacity": 0.5, "aria": False}  # not opacity, which takes a layer of each
     return {
         "data": {"values": values},
-        "mark": {"type": "rule", "stroke": theme.quiet, "strokeWidth": 0.75, "opacity": 0.5},
+        "mark": mark,
         "encoding": {"x2": {"field": "x2"}, "y2": {"field": "y2"}},
     }
 

@@ -27,7 +27,7 @@ ANY_SIZE = "~g"
 ADVANCE, BOLD_ADVANCE = 0.58, 0.65
 EXPLAINED = ("color", "fill", "stroke", "shape", "size", "opacity", "strokeDash")
 # So many pixels has the longer side of an image at least: enlarged, its cells stay sharp.
-IMAGE_SIDE = 1024
+IMAGE_SIDE = 512
 
 
 def wrap(
@@ -127,5 +127,5 @@ def cells_image(colours: NDArray[np.integer[Any]], palette: Sequence[str]) -> st
     image = Image.fromarray(large, mode="P")
     image.putpalette(bytes.fromhex("".join(colour.removeprefix("#") for colour in palette)))
     file = io.BytesIO()
-    image.save(file, "PNG", optimize=True)
+    image.save(file, "PNG")
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

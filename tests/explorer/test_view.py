@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 
+from benchmarks.explorer import DRAWN, IN_SIGHT, TALL, looking, scrub, visit
 from tests.support.browsing import drawn, wait_until
 from tests.support.served import Served, serving
-from tests.support.trained import Trained
+from tests.support.trained import TINY_STEPS, Trained
 
 OpenPage = Callable[..., Any]
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
@@ -71,6 +73,18 @@ def test_every_part_of_a_link_is_restored(open_page: OpenPage, served: Served) -
             for name in query:
                 wait_until(other, *PARTS[name])
             other.context.close()
+
+
+def test_scrubbing_draws_every_step_in_every_picture(browser: Browser, served: Served) -> None:
+    """One in each animation frame, as the benchmark moves them."""
+    panels = DRAWN + IN_SIGHT
+    with looking(browser, TALL) as page:
+        found = visit(page, served.url, "tiny", panels)
+        assert 0 < found["paint_ms"] < found["ready_ms"]
+        for _ in range(2):
+            scrubbed = scrub(page, panels)
+            assert scrubbed["steps"] == TINY_STEPS
+            assert len(scrubbed["times"]) == len(TINY_STEPS)
 
 
 def test_back_and_forward(open_page: OpenPage, served: Served) -> None:

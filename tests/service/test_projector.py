@@ -20,7 +20,7 @@ from grokprobe.analysis.coordinates import frequency_plane
 from tests.service.test_api import LAST, LATEST, RUN, P, get
 from tests.service.test_api_errors import check_problem
 from tests.service.test_api_operations import OPERATIONS, last, others
-from tests.support.chromium import chromium, needs_chromium
+from tests.support.chromium import WEBGL, chromium, needs_chromium
 from tests.support.proxy import listening, proxy
 from tests.support.served import PATIENCE_S, Served, serving
 from tests.support.trained import Trained
@@ -270,7 +270,7 @@ def standalone() -> Iterator[str]:
 def test_the_projector_opens_it(served: Served) -> None:
     """The page of another origin has each vector and what is said of it."""
     config = f"{served.url}{RUN}/checkpoints/latest/projector"
-    with standalone() as url, chromium() as browser:
+    with standalone() as url, chromium(*WEBGL) as browser:
         page, asked = browser.new_page(), list[str]()
         page.set_default_timeout(1000 * PATIENCE_S)
         page.on("request", lambda request: asked.append(request.url))

@@ -121,7 +121,11 @@ export class RunData {
   readonly follower: Follower;
   private readonly stop = new AbortController();
 
-  constructor(readonly name: string) {
+  /** `first` is the frequency whose plane is shown first, as `plane` takes it. */
+  constructor(
+    readonly name: string,
+    private readonly first: number | null,
+  ) {
     this.path = `runs/${encodeURIComponent(name)}`;
     const json = <T>(of: string, asking: Asking) => source.json<T>(`${this.path}${of}`, asking);
     const array = async (of: string, asking: Asking) => readNumpy(await source.bytes(`${this.path}${of}`, asking));
@@ -130,7 +134,12 @@ export class RunData {
       event: (kind) => void this.catchUp(kind === 'checkpoint' ? 'grow' : 'refresh'),
       ended: () => void this.catchUp('refresh'),
     });
-    this.run = new Resource((asking) => json<RunAnswer>('', asking));
+    this.run = new Resource(async (asking) => {
+      const found = await json<RunAnswer>('', asking);
+      // now, not when the page has drawn itself of it, which takes longer than their answers
+      [this.trajectory, this.emergence, this.spectra, this.grids, this.plane(this.first), this.split].forEach((one) => one.need());
+      return found;
+    });
     this.emergence = new Resource((asking) => json<EmergenceAnswer>('/emergence', asking));
     const measures = (names: readonly Measure[], from: string, asking: Asking) =>
       json<TrajectoryAnswer>(`/trajectory?measures=${names.join(',')}${from}`, asking).then(trajectoryOf);
@@ -242,7 +251,6 @@ export class RunData {
   need(): void {
     this.run.get().then(
       ({ status }) => {
-        [this.trajectory, this.emergence, this.spectra, this.grids, this.split].forEach((one) => one.need());
         if (status === 'running') void this.follower.follow();
       },
       () => void this.retry(), // the page says why there is no such run, which may yet begin

@@ -3,8 +3,8 @@
 A pair is learnt at the step from which it is right up to the last checkpoint.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ TRAIN, MIRRORED, OTHERS = "train", "test, (b, a) is train", "test, (b, a) is tes
 TEST, ALL = "test", "all pairs"  # where pairs have no mirror, and where the split is unknown
 NEVER, NO_ANSWER = "not right at the end", "no answer"
 SIDE = 300  # pixels
+TICKS = 5  # of an axis, about: each of its numbers costs the renderer a millisecond or two
 
 
 def pairs(answer: Answer, theme: Theme, *, logarithmic: bool = True) -> Spec:
@@ -60,11 +61,12 @@ def shares(answer: Answer, theme: Theme, *, logarithmic: bool = True) -> Spec:
         ALL: theme.ink,
     }
     ends = [step for step in (answer["first_step"], answer["last_step"]) if step is not None]
-    rows = []
-    for name, members in groupby(sorted(answer["pairs"], key=part), part):
-        found = sorted(_or_never(pair["step"]) for pair in members)
-        steps = sorted({*(step for step in found if step < np.inf), *ends})
-        learnt = np.searchsorted(found, steps, side="right") / len(found)
+    rows, parts = [], defaultdict[str, list[float]](list)
+    for pair in answer["pairs"]:
+        parts[part(pair)].append(np.inf if pair["step"] is None else pair["step"])
+    for name, found in sorted(parts.items()):
+        steps = sorted({*found, *ends} - {np.inf})
+        learnt = np.searchsorted(np.sort(found), steps, side="right") / len(found)
         rows += [
             {"step": drawn_at(step, logarithmic=logarithmic), "share": share, "pairs": name}
             for step, share in zip(steps, learnt.tolist(), strict=True)
@@ -81,6 +83,7 @@ def shares(answer: Answer, theme: Theme, *, logarithmic: bool = True) -> Spec:
                 "type": "quantitative",
                 "title": "share learnt for good",
                 "scale": {"domain": [0, 1]},
+                "axis": {"tickCount": TICKS},
             },
             "color": {
                 "field": "pairs",
@@ -93,41 +96,34 @@ def shares(answer: Answer, theme: Theme, *, logarithmic: bool = True) -> Spec:
     }
 
 
-def _or_never(step: float | None) -> float:
-    """A step, or infinity for what is not right at the end."""
-    return np.inf if step is None else step
-
-
 def _grid(answer: Answer, theme: Theme, logarithmic: bool) -> Spec:
     """A cell for each pair: the step from which it is right, as a colour."""
     rows = answer["pairs"]
-    p = 1 + max((pair["a"] for pair in rows), default=0)
-    steps, absent = np.full((2, p, p), np.nan)
-    for pair in rows:
-        at = pair["a"], pair["b"]
-        step = pair["step"]
-        steps[at] = np.nan if step is None else drawn_at(step, logarithmic=logarithmic)
-        absent[at] = pair["answer"] is None
+    a, b = ([pair[name] for pair in rows] for name in "ab")
+    p = 1 + max(a, default=0)
+    steps, absent = np.full((p, p), np.nan), np.zeros((p, p), np.bool_)
+    steps[a, b] = np.array([pair["step"] for pair in rows], np.float64)  # NaN for None
+    absent[a, b] = [pair["answer"] is None for pair in rows]
+    if logarithmic:
+        steps = np.maximum(steps, drawn_at(0, logarithmic=True))
     ends = [step for step in (answer["first_step"], answer["last_step"]) if step is not None]
     low, high = span([drawn_at(step, logarithmic=logarithmic) for step in ends])
     places = (np.log, (np.log(low), np.log(high))) if logarithmic and low > 0 else None
     scaled, (first, last) = (np.log(steps), places[1]) if places else (steps, (low, high))
     cells, palette = shades(scaled, theme.sequential, first, last, theme.wrong)
     cells[(cells == SHADES - 1)] = SHADES - 2  # its place is for pairs without an answer
-    cells[absent == 1], palette[SHADES - 1] = SHADES - 1, theme.undefined
+    cells[absent], palette[SHADES - 1] = SHADES - 1, theme.undefined
     names = {NEVER: theme.wrong} if (cells == SHADES).any() else {}
-    names |= {NO_ANSWER: theme.undefined} if (absent == 1).any() else {}
-    across, down = [-0.5, p - 0.5], [p - 0.5, -0.5]
+    names |= {NO_ANSWER: theme.undefined} if absent.any() else {}
+    axes = {
+        name: {"domain": domain, "title": name, "axis": {"tickCount": TICKS}}
+        for name, domain in (("b", [-0.5, p - 0.5]), ("a", [p - 0.5, -0.5]))
+    }
     return {
         "width": SIDE,
         "height": SIDE,
         "layer": [
-            grid_of_cells(
-                cells_image(cells, palette),
-                {"domain": across, "title": "b"},
-                {"domain": down, "title": "a"},
-                (SIDE, SIDE),
-            ),
+            grid_of_cells(cells_image(cells, palette), axes["b"], axes["a"], (SIDE, SIDE)),
             _steps_legend(theme, low, high, places is not None),
             *([class_legend(names, None, theme)] if names else []),
         ],

@@ -145,9 +145,6 @@ async def get_pairs(
             )
         accuracies = [c.measures.get("train_accuracy") for c in view.checkpoints.values()]
         memorised = intervals(view.steps, accuracies)
-        by_answer, by_difference, by_mirror = await context.inference.apart(
-            lambda: (_sums(found, "answer"), _sums(found, "difference"), _sums(found, "mirror"))
-        )
         mirror = _mirror(found, memorised[0].gained.step if memorised else None)
         whole = PairsAnswer(
             run=run,
@@ -155,18 +152,21 @@ async def get_pairs(
             first_step=first,
             last_step=last,
             mirror=mirror,
-            by_answer=by_answer,
-            by_difference=by_difference,
-            by_mirror=by_mirror,
+            by_answer=[],
+            by_difference=[],
+            by_mirror=[],
             pairs=[],
+        )
+        blocks = found.blocks(request.reply.format)
+        if isinstance(request.reply.format, Picture):  # which shows no sums
+            async with drawing.every_row(context, blocks) as whole.pairs:
+                return await drawing.respond(context, request, whole, chart=charts.pairs)
+        whole.by_answer, whole.by_difference, whole.by_mirror = await context.inference.apart(
+            lambda: (_sums(found, "answer"), _sums(found, "difference"), _sums(found, "mirror"))
         )
         columns = columns_of(PairRow)
         if request.reply.format.of_array:
             columns = {"values": np.dtype((np.float64, (4,)))}
-        blocks = found.blocks(request.reply.format)
-        if isinstance(request.reply.format, Picture):
-            async with drawing.every_row(context, blocks) as whole.pairs:
-                return await drawing.respond(context, request, whole, chart=charts.pairs)
         return await stream(request.reply, whole, Table(columns, [], about(whole, "pairs")), blocks)
 
 
