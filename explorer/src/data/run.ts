@@ -114,7 +114,7 @@ export class RunData {
   readonly neurons: Resource<Neurons>;
   /** What is answered to each pair, asked for when one is asked. */
   readonly predicted: Resource<Predicted>;
-  /** 1 for each train pair, 0 for each test pair, row a*p + b; null where the split is unknown. */
+  /** 1 for each train pair, 0 for each test pair, row a*p + b; null where nobody knows the split. */
   readonly split: Resource<Uint8Array | null>;
   private readonly planes = new Map<number | null, Resource<Coordinates>>();
   /** What happens to the run while it goes on. */
@@ -221,7 +221,7 @@ export class RunData {
         const { train } = await json<{ train: (boolean | null)[] }>('/split', asking);
         return Uint8Array.from(train, (one) => (one === null ? NO_ANSWER : Number(one)));
       } catch (error) {
-        if (error instanceof Lacking) return null;
+        if (error instanceof Lacking && error.status === 404) return null;
         throw error;
       }
     });

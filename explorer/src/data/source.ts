@@ -33,6 +33,7 @@ export interface Source {
 
 const AGAIN = new Set([408, 429, 502, 503, 504]);
 const LONGEST_WAIT_S = 30;
+const MOST_CUT = 5; // answers that break off, until that is told
 
 /** The service that served this page, below whatever prefix the page is. */
 export class Service implements Source {
@@ -44,17 +45,36 @@ export class Service implements Source {
     return new URL(`v1/${path}`, this.root).href;
   }
 
-  async json<T>(path: string, asking: Asking = {}): Promise<T> {
-    return (await (await this.ask(path, asking)).json()) as T;
+  json<T>(path: string, asking: Asking = {}): Promise<T> {
+    return this.read(path, asking, {}, parsed<T>);
   }
 
-  async post<T>(path: string, body: unknown, asking: Asking = {}): Promise<T> {
-    const headers = { 'Content-Type': 'application/json' };
-    return (await (await this.ask(path, asking, { method: 'POST', headers, body: JSON.stringify(body) })).json()) as T;
+  post<T>(path: string, body: unknown, asking: Asking = {}): Promise<T> {
+    return this.read(path, asking, posted(body), parsed<T>);
   }
 
-  async bytes(path: string, asking: Asking = {}): Promise<ArrayBuffer> {
-    return (await this.ask(path, asking)).arrayBuffer();
+  bytes(path: string, asking: Asking = {}): Promise<ArrayBuffer> {
+    return this.read(path, asking, {}, (response) => response.arrayBuffer());
+  }
+
+  /** An answer as a file; to a body of JSON where there is one. */
+  blob(path: string, asking: Asking = {}, body?: unknown): Promise<Blob> {
+    return this.read(path, asking, body === undefined ? {} : posted(body), (response) => response.blob());
+  }
+
+  /** What is read of a good response, asked for again where it breaks off. Throws as `ask`. */
+  private async read<T>(path: string, asking: Asking, init: RequestInit, of: (response: Response) => Promise<T>): Promise<T> {
+    for (let tries = 0; ; tries++) {
+      const response = await this.ask(path, asking, init);
+      try {
+        return await of(response);
+      } catch (error) {
+        if (asking.signal?.aborted || error instanceof Lacking) throw error;
+        if (tries === MOST_CUT) throw new Lacking('The answer broke off each time.', 0);
+        asking.waiting?.('The answer broke off. Asking again.');
+        await rest(pause(null, tries), asking.signal);
+      }
+    }
   }
 
   /** A good response. Throws Lacking for what asking again does not mend, AbortError when given up. */
@@ -91,6 +111,20 @@ export class Service implements Source {
       if (signal?.aborted) throw error;
       return null; // no connection: the service restarts, or the network is away
     }
+  }
+}
+
+function posted(body: unknown): RequestInit {
+  return { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) };
+}
+
+/** JSON. Throws Lacking for what is none, such as a proxy's page, and TypeError where it breaks off. */
+async function parsed<T>(response: Response): Promise<T> {
+  const text = await response.text();
+  try {
+    return JSON.parse(text) as T;
+  } catch {
+    throw new Lacking('What came back is no answer of this service. Something between may have answered in its place.', 0);
   }
 }
 

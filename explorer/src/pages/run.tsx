@@ -8,7 +8,7 @@ import { Grid } from '../panels/grid';
 import { Interventions } from '../panels/interventions';
 import { Neurons } from '../panels/neurons';
 import { Announcer } from '../parts/announcer';
-import { sentence } from '../parts/panel';
+import { AskAgain, sentence } from '../parts/panel';
 import { Tour } from '../panels/tour';
 import { Spectra } from '../panels/spectra';
 import { Spectrum } from '../panels/spectrum';
@@ -34,6 +34,7 @@ export function Run({ run }: { run: RunData }) {
         <p class="words">
           {sentence(about.words)} <a href="#/">All runs</a>
         </p>
+        <AskAgain of={[run.run]} />
       </main>
     );
   }

@@ -59,8 +59,10 @@ export function Ask({ view }: { view: View }) {
   useEffect(() => {
     if (current) drew('ask', { step: found.step, ...said });
   }, [found, pair]);
+  // as it was asked: a network without attention is not asked for it
+  const body = current && { pairs: [pair], top: Math.min(TOP, p), ...(said.attention && { include: ['attention'] }) };
   return (
-    <Panel id="ask" title="Ask the network" needs={pair && !outside ? [asked, run.predicted] : []} wide tools={<Inputs key={p} modulus={p} />}>
+    <Panel id="ask" title="Ask the network" path={body ? path.value!.split('?')[0]! : null} body={body || undefined} needs={pair && !outside ? [asked, run.predicted] : []} wide tools={<Inputs key={p} modulus={p} />}>
       {() => {
         if (outside) return <p class="words">The pair ({pair.join(', ')}) is not of this task: a and b are 0 to {p - 1}.</p>;
         if (!pair) return <p class="words">Give a and b, or pick a pair in the grid.</p>;

@@ -8,7 +8,7 @@ import { hovered, pickPair, pickedPair, type View } from '../state';
 import { colours } from '../theme';
 import { percent, whole } from '../words';
 import { ofStep, panelId, pathAt, titleOf } from '../parts/common';
-import { Panel } from '../parts/panel';
+import { AskAgain, Panel } from '../parts/panel';
 import { Picture } from '../parts/picture';
 
 /** Every pair, right or wrong, at the step; train pairs carry a dot. */
@@ -40,20 +40,26 @@ export function Grid({ view, beside }: { view: View; beside?: View }) {
     if (!found) return '';
     return ` Beside what is pinned ${whole(found.gained.length)} are newly right (green) and ${whole(found.lost.length)} newly wrong (purple).`;
   };
+  const unknown = () => {
+    const { state } = split.loaded.value;
+    if (state === 'here') return ' Which were trained on is not known.';
+    return state === 'lacking' ? ' Which were trained on could not be loaded.' : '';
+  };
   const caption = useMemo(
     () =>
       computed(() => {
         const [found, all] = [grids.value, count.value];
         if (!found || !all) return '';
         const at = ofStep(found.steps[row.value]!, step.value);
-        if (!all.train) return `Right are ${whole(all.right)} of ${whole(all.pairs)} pairs${at}${split.value ? '' : ' Which were trained on is not known.'}${changed()}`;
+        if (!all.train) return `Right are ${whole(all.right)} of ${whole(all.pairs)} pairs${at}${split.value ? '' : unknown()}${changed()}`;
         const test = all.pairs - all.train;
         return `Right are ${percent(all.trainRight / all.train)} of ${whole(all.train)} train pairs (dots) and ${percent((all.right - all.trainRight) / test)} of ${whole(test)} others${at}${changed()}`;
       }),
     [grids, count, changes],
   );
+  const said = <>{caption} <AskAgain of={[split]} /></>;
   return (
-    <Panel id={id} title={titleOf('Every pair', view)} path={pathAt(run, step, '/predictions')} needs={[grids]} caption={caption} tools={<Legend train={!!split.value} />}>
+    <Panel id={id} title={titleOf('Every pair', view)} path={pathAt(run, step, '/predictions')} needs={[grids]} caption={said} tools={<Legend train={!!split.value} />}>
       {() => (
         <Picture
           label="Grid of all pairs, a downwards and b across: answered rightly or wrongly"

@@ -28,6 +28,7 @@ export function Interventions({ view }: { view: View }) {
   const { run } = view;
   const chosen = useMemo(() => parameter('cut'), []);
   const asked = useMemo(() => signal<Resource<InterventionAnswer> | null>(null), [run]);
+  const request = useMemo(() => signal<{ path: string; body: unknown } | null>(null), [run]);
   const words = useMemo(() => signal(''), []);
   const names = (run.spectra.value?.frequencies ?? []).filter((name) => typeof name === 'number');
   const keys = run.keys.value.filter((key) => names.includes(key));
@@ -46,7 +47,9 @@ export function Interventions({ view }: { view: View }) {
     if (!list?.length) return;
     asked.peek()?.close();
     const path = pathAt(run, step, '/interventions');
-    asked.value = new Resource((asking) => source.post<InterventionAnswer>(path, { of, [verb]: list, controls: CONTROLS }, asking));
+    const body = { of, [verb]: list, controls: CONTROLS };
+    request.value = { path, body };
+    asked.value = new Resource((asking) => source.post<InterventionAnswer>(path, body, asking));
     asked.value.need();
   };
   const toggle = (one: number) => {
@@ -61,7 +64,7 @@ export function Interventions({ view }: { view: View }) {
   );
   const others = names.filter((name) => !keys.includes(name));
   return (
-    <Panel id="interventions" title="Switch parts off" needs={[run.run, run.spectra]} wide>
+    <Panel id="interventions" title="Switch parts off" {...request.value} needs={[run.run, run.spectra]} wide>
       {() => (
         <>
           <form class="cuts" onSubmit={submit}>

@@ -26,30 +26,38 @@ function inFormat(path: string, format: string): string {
 
 const quoted = (url: string) => url.replace(/'/g, '%27');
 
-/** The request for curl; the key is named, never contained. */
-export function curlOf(url: string, needsKey: boolean): string {
+/** The request for curl, with the body that is posted; the key is named, never contained. */
+export function curlOf(url: string, needsKey: boolean, body?: unknown): string {
   const header = needsKey ? ` -H "Authorization: Bearer $API_KEY"` : '';
-  return `${needsKey ? '# the service asks for a key: export API_KEY=...\n' : ''}curl -fsS${header} '${quoted(url)}'\n`;
+  const data = body === undefined ? '' : ` -H 'Content-Type: application/json' -d '${JSON.stringify(body)}'`;
+  return `${needsKey ? '# the service asks for a key: export API_KEY=...\n' : ''}curl -fsS${header} '${quoted(url)}'${data}\n`;
 }
 
 /** The same for Python, without any package. */
-export function pythonOf(url: string, needsKey: boolean): string {
-  const asked = needsKey
-    ? `# the service asks for a key: export API_KEY=...
-key = os.environ["API_KEY"]
-request = urllib.request.Request("${quoted(url)}", headers={"Authorization": f"Bearer {key}"})
-`
-    : `request = urllib.request.Request("${quoted(url)}")\n`;
+export function pythonOf(url: string, needsKey: boolean, body?: unknown): string {
+  const data = body === undefined ? '' : `body = json.loads('${JSON.stringify(body)}')\n`;
+  const fields = [
+    `"${quoted(url)}"`,
+    ...(body === undefined ? [] : ['json.dumps(body).encode()']),
+    ...(needsKey || body !== undefined ? ['headers'] : []),
+  ];
+  const headers = [
+    ...(body === undefined ? [] : ['"Content-Type": "application/json"']),
+    ...(needsKey ? ['"Authorization": f"Bearer {key}"'] : []),
+  ];
+  if (fields.at(-1) === 'headers') fields[fields.length - 1] = `headers={${headers.join(', ')}}`;
+  const key = needsKey ? '# the service asks for a key: export API_KEY=...\nkey = os.environ["API_KEY"]\n' : '';
   return `import json${needsKey ? ', os' : ''}, urllib.request
 
-${asked}with urllib.request.urlopen(request) as answer:
+${key}${data}request = urllib.request.Request(${fields.join(', ')})
+with urllib.request.urlopen(request) as answer:
     found = json.load(answer)
 print(found.keys())
 `;
 }
 
 /** Everything that can be had of a panel: its link, its request, its numbers and its picture as files. */
-export function PanelMenu({ id, title, path }: { id: string; title: string; path: string }) {
+export function PanelMenu({ id, title, path, body }: { id: string; title: string; path: string; body?: unknown }) {
   const menu = useRef<HTMLDetailsElement>(null);
   const said = useSignal('');
   const byHand = useSignal<string | null>(null);
@@ -63,7 +71,7 @@ export function PanelMenu({ id, title, path }: { id: string; title: string; path
   const link = source.link(path);
   if (link === null) return null;
   const needsKey = key.value !== '';
-  const formats = formatsOf(path);
+  const formats = body === undefined ? formatsOf(path) : []; // what is posted has no picture, and no link
   const copy = async (text: string) => {
     byHand.value = null;
     try {
@@ -78,8 +86,8 @@ export function PanelMenu({ id, title, path }: { id: string; title: string; path
     said.value = `Fetching ${format}.`;
     const waiting = (words: string | null) => words && (said.value = sentence(words));
     try {
-      const answer = await (source as Service).ask(inFormat(path, format), { waiting });
-      const url = URL.createObjectURL(await answer.blob());
+      const file = await (source as Service).blob(inFormat(path, format), { waiting }, body);
+      const url = URL.createObjectURL(file);
       const anchor = document.createElement('a');
       anchor.href = url;
       anchor.download = `${path.split('?')[0]!.replace(/^runs\/|checkpoints\//g, '').replace(/[^\w.-]+/g, '-')}.${SUFFIX[format] ?? format}`;
@@ -105,8 +113,8 @@ export function PanelMenu({ id, title, path }: { id: string; title: string; path
         <h3>Copy</h3>
         <button type="button" onClick={() => void copy(pageLink({ theme: theme.peek() }))}>link to this view</button>
         {picture !== null && <button type="button" onClick={() => void copy(picture)}>link to the picture</button>}
-        <button type="button" onClick={() => void copy(curlOf(link, needsKey))}>as curl</button>
-        <button type="button" onClick={() => void copy(pythonOf(link, needsKey))}>as Python</button>
+        <button type="button" onClick={() => void copy(curlOf(link, needsKey, body))}>as curl</button>
+        <button type="button" onClick={() => void copy(pythonOf(link, needsKey, body))}>as Python</button>
         {byHand.value !== null && <textarea readOnly rows={4} aria-label="to be copied" value={byHand.value} onFocus={(event) => event.currentTarget.select()} />}
         <h3>Download</h3>
         {['json', ...formats].map((format) => (

@@ -9,6 +9,8 @@ interface Props {
   title: string;
   /** The resource that it shows, below /v1; null where it shows none of its own. */
   path?: string | null;
+  /** What is posted to it, as JSON, where it is asked so. */
+  body?: unknown;
   /** What must be here before it draws. */
   needs: Resource<unknown>[];
   /** Why it cannot be drawn although everything is here, in words. */
@@ -21,7 +23,7 @@ interface Props {
 }
 
 /** A panel: its title, its tools, its picture or why there is none, in words. */
-export function Panel({ id, title, path = null, needs, lacks = null, wide = false, tools, caption, children }: Props) {
+export function Panel({ id, title, path = null, body, needs, lacks = null, wide = false, tools, caption, children }: Props) {
   const words = lacks ?? reason(needs.map((one) => one.loaded.value));
   const waits = needs.some(({ loaded }) => ['idle', 'waiting'].includes(loaded.value.state));
   return (
@@ -30,7 +32,7 @@ export function Panel({ id, title, path = null, needs, lacks = null, wide = fals
         <h2 id={`title-${id}`}>{title}</h2>
         <div class="tools">
           {tools}
-          {path !== null && <PanelMenu id={id} title={title} path={path} />}
+          {path !== null && <PanelMenu id={id} title={title} path={path} body={body} />}
         </div>
       </header>
       {words === null ? children() : <p class={waits ? 'words waiting' : 'words'}>{words}</p>}
