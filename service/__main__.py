@@ -4,17 +4,16 @@ import argparse
 import asyncio
 import gc
 import logging
-import resource
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, suppress
 from importlib.metadata import version
+from typing import Any
 
 import msgspec
-import uvloop
 
 from grokprobe.addresses import listen
 from grokprobe.cpus import allowed_cpus
@@ -36,6 +35,8 @@ logger = logging.getLogger("grokprobe.service")
 BACKLOG = 2048  # connections that wait to be taken
 SILENCE_S = 60  # of a client that has something to read or to acknowledge
 
+OPEN_FILES = 10_240  # as many as macOS allows where it says that there is no limit
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 stopping: list[int] = []  # signals that came when there was no server
 
@@ -43,16 +44,34 @@ stopping: list[int] = []  # signals that came when there was no server
 def bind(settings: Settings) -> list[socket.socket]:
     """The listening sockets. Raises SettingError if an address cannot be had."""
     listeners = listen(settings.host, settings.port, variable("port"), BACKLOG)
-    for listener in listeners:
-        # Inherited by every connection: a client that neither reads nor answers is cut.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_S * 1000)
+    if option := getattr(socket, "TCP_USER_TIMEOUT", None):  # Linux alone has it
+        for listener in listeners:
+            # Inherited by every connection: a client that neither reads nor answers is cut.
+            listener.setsockopt(socket.IPPROTO_TCP, option, SILENCE_S * 1000)
     return listeners
 
 
 def allow_open_files() -> None:
     """As many as the system lets us have: each listener to events is one."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with suppress(ImportError):  # not of every system
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        except (ValueError, OSError):  # the kernel has a limit of its own
+            with suppress(ValueError, OSError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, most))
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Do work in the faster loop, where it is there for this system, else in Python's own."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(work)
+    else:
+        uvloop.run(work)
 
 
 async def serve(settings: Settings) -> None:
@@ -120,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_runtime("service")
         configure_logs(settings.log_format)
         allow_open_files()
-        uvloop.run(serve(settings))
+        run(serve(settings))
     except GrokprobeError as error:
         print(f"error: {error.told}", file=sys.stderr)
         return 2

@@ -124,6 +124,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
         words = {
             "store_url": "files under HOME",
             "s3_endpoint": "none",
+            "redis_server": "the first found",
             "root_path": "none",
             "cors_origins": "none",
             "api_keys_file": "none",

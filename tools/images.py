@@ -11,15 +11,16 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tools.version import version
+
 ROOT = Path(__file__).parent.parent
 RECORD = ROOT / "dist" / "images.json"
 TARGETS = ("service", "service-cpu", "trainer", "trainer-cpu")
-VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+VERSION = version()
 
 
 class CannotBuild(Exception):

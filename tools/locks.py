@@ -12,8 +12,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LOCKS = ROOT / "locks"
-# The oldest Python that the images' base may have, and the only system that onnxruntime-gpu is for.
-PLATFORM = ("--python-version=3.11", "--python-platform=x86_64-unknown-linux-gnu")
+PYTHON = "--python-version=3.11"  # the oldest that the images' base may have
+SYSTEM = "x86_64-unknown-linux-gnu"  # the only one that onnxruntime-gpu is for
 CUDA = re.compile(r"^(nvidia|cuda|triton)\b")
 
 
@@ -41,7 +41,7 @@ def packages(lock: Path) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", lock.read_text(), re.MULTILINE))
 
 
-def compile_lock(name: str) -> None:
+def compile_lock(name: str, folder: Path = LOCKS, system: str = SYSTEM) -> None:
     """Write the lock of a target; it keeps versions that it has and that still fit."""
     target = TARGETS[name]
     sources = ["pyproject.toml"] if target.extras else []
@@ -49,16 +49,16 @@ def compile_lock(name: str) -> None:
     if target.without_cuda:
         # After `trainer`, whose lock tells what torch for CUDA brings.
         cuda = filter(CUDA.match, packages(LOCKS / "trainer.txt"))
-        excludes = LOCKS / ".excludes"
+        excludes = folder / ".excludes"
         excludes.write_text("\n".join(cuda))
         options += ["--no-emit-package=torch", f"--excludes={excludes}"]
     command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", *sources, "-", *options]
-    fixed = ["--constraint=constraints.txt", "--generate-hashes", "--no-annotate", *PLATFORM]
+    fixed = ["--constraint=constraints.txt", "--generate-hashes", "--no-annotate", PYTHON]
     said = "--custom-compile-command=make locks"
-    output = f"--output-file={LOCKS / f'{name}.txt'}"
+    output = (f"--python-platform={system}", f"--output-file={folder / f'{name}.txt'}")
     given = "\n".join(target.beside).encode()
-    subprocess.run([*command, *fixed, said, output], cwd=ROOT, input=given, check=True)
-    (LOCKS / ".excludes").unlink(missing_ok=True)
+    subprocess.run([*command, *fixed, said, *output], cwd=ROOT, input=given, check=True)
+    (folder / ".excludes").unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

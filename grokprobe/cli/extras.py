@@ -1,20 +1,24 @@
 """What a command needs beyond the base install."""
 
+import sys
 from importlib.util import find_spec
 
 from grokprobe.errors import InvalidInput
+from grokprobe.runtimes import runtimes
 
 # The modules that each extra brings, the one that says most first; a test compares pyproject.toml.
-MODULES = {
-    "service": (
-        *("litestar", "uvicorn", "uvloop", "httptools", "onnxruntime", "onnx", "pyarrow"),
-        *("PIL", "cachetools", "prometheus_client", "threadpoolctl", "zstandard"),
-    ),
-    "trainer": (
-        *("torch", "onnxruntime", "onnx", "onnxscript", "safetensors", "einops", "rich"),
-        *("prometheus_client", "threadpoolctl"),
-    ),
-}
+STORE = ("obstore", "redis", "tenacity")
+LOOP = () if sys.platform == "win32" else ("uvloop",)
+SERVICE = (
+    *("litestar", "uvicorn", *LOOP, "httptools", "onnxruntime", "onnx", "pyarrow", "PIL"),
+    *("cachetools", "prometheus_client", "threadpoolctl", "zstandard", *STORE),
+)
+TRAINER = (
+    *("torch", "onnxruntime", "onnx", "onnxscript", "safetensors", "einops"),
+    *("prometheus_client", "threadpoolctl", *STORE),
+)
+# `demo` brings a Redis server and pictures too: one may be on PATH, and pictures may be lacking.
+MODULES = {"store": STORE, "service": SERVICE, "trainer": TRAINER, "demo": SERVICE}
 
 
 def check_installed(command: str, *extras: str) -> None:
@@ -26,5 +30,15 @@ def check_installed(command: str, *extras: str) -> None:
     }
     if lacking:
         [first, *_] = next(iter(lacking.values()))
-        advice = f"bring it by: pip install 'grokprobe[{','.join(lacking)}]'"
+        advice = f"bring it by: pip install 'grokprobe[{','.join(_named(list(lacking)))}]'"
         raise InvalidInput(command, f"needs {first}, which is not installed; {advice}")
+
+
+def _named(extras: list[str]) -> list[str]:
+    """The extras by the names that bring no second ONNX Runtime beside the first."""
+    here = runtimes()
+    if here == ["onnxruntime"] or ("demo" in extras and not here):
+        names = {"service": "service-cpu", "trainer": "trainer-cpu"}
+    else:
+        names = {"demo": "service"} if here else {}
+    return [names.get(extra, extra) for extra in extras]

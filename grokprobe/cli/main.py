@@ -76,7 +76,7 @@ def demo(context: click.Context, no_browser: bool) -> int:
 
     Where there is a desktop the run's page opens in the browser.
     """
-    check_installed(context.command_path, "service", "trainer")
+    check_installed(context.command_path, "demo", "trainer")
     from grokprobe.cli.demo import demo
 
     return demo(not no_browser)
@@ -102,8 +102,10 @@ for name, does in OF_THE_TRAINER.items():
 
 
 @commands.command()
-def runs() -> int:
+@click.pass_context
+def runs(context: click.Context) -> int:
     """List the published runs."""
+    check_installed(context.command_path, "store")
     from grokprobe.cli.runs import list_runs
 
     return finish(list_runs)
@@ -111,11 +113,13 @@ def runs() -> int:
 
 @commands.command()
 @click.argument("run", required=False)
-def verify(run: str | None) -> int:
+@click.pass_context
+def verify(context: click.Context, run: str | None) -> int:
     """Compare object storage, and the index, with their digests.
 
     All runs if RUN is left out. Which checkpoints of a run have identical weights is told too.
     """
+    check_installed(context.command_path, "store")
     from grokprobe.cli.verify import verify
 
     return finish(lambda settings: verify(settings, run))
@@ -127,8 +131,7 @@ def verify(run: str | None) -> int:
 @click.pass_context
 def study(context: click.Context, group: str, asked: str | None) -> int:
     """Tell how long before generalisation each series moves."""
-    if asked:
-        check_installed(context.command_path, "service")
+    check_installed(context.command_path, "service" if asked else "store")
     from grokprobe.cli.study import print_study
 
     return finish(lambda settings: print_study(settings, group, asked))
@@ -165,11 +168,13 @@ def report(
 
 @commands.command()
 @click.option("--watch", is_flag=True, help="Keep it equal from now on.")
-def reindex(watch: bool) -> int:
+@click.pass_context
+def reindex(context: click.Context, watch: bool) -> int:
     """Rebuild the Redis index from object storage.
 
     A service that may write to Redis does that by itself.
     """
+    check_installed(context.command_path, "store")
     from grokprobe.cli.reindex import reindex
 
     return finish(lambda settings: reindex(settings, watch))
@@ -179,12 +184,14 @@ def reindex(watch: bool) -> int:
 @click.argument("run")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--free-name", is_flag=True, help="Let another run have its name.")
-def delete(run: str, yes: bool, free_name: bool) -> int:
+@click.pass_context
+def delete(context: click.Context, run: str, yes: bool, free_name: bool) -> int:
     """Delete RUN for ever.
 
     Its name is never used again; but --free-name frees that of a run on which nobody can rely:
     deleted within a day, and imported or not trained to its end.
     """
+    check_installed(context.command_path, "store")
     from grokprobe.cli.delete import confirm, delete
 
     def work(settings: Settings) -> Coroutine[Any, Any, int]:

@@ -17,7 +17,7 @@ from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.catalogue.catalogue import Catalogue
 from grokprobe.store.catalogue.clients import connect_reader, connect_redis
 from grokprobe.store.catalogue.connection import WrongServer
-from grokprobe.store.catalogue.embedded_redis import embedded_redis
+from grokprobe.store.catalogue.embedded.server import embedded_redis
 from grokprobe.store.catalogue.events import EventReader
 
 EMBEDDED = "embedded"
@@ -71,7 +71,8 @@ async def _prepare(archive: ArchiveReader, catalogue: Catalogue, owned: bool) ->
 async def open_redis(settings: Settings) -> AsyncIterator[tuple[Catalogue, EventReader]]:
     """Open the catalogue and its events, with a share in the embedded server if it is wanted."""
     owned = settings.redis_url == EMBEDDED
-    with embedded_redis(settings.home_path) if owned else nullcontext() as socket:
+    server = embedded_redis(settings.home_path, settings.redis_server)
+    with server if owned else nullcontext() as socket:
         url = f"unix://{quote(str(socket))}" if socket else settings.redis_url
         catalogue, events = Catalogue(connect_redis(url)), EventReader(connect_reader(url))
         try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from typing import Any
 
 from litestar import Router
@@ -217,7 +218,7 @@ def openapi_config(root: str) -> OpenAPIConfig:
     """
     return OpenAPIConfig(
         title="grokprobe",
-        version="1",
+        version=version("grokprobe"),
         servers=[Server(root or "/")],
         description=(
             "Predictions, embedding coordinates and spectra of every checkpoint. With the header "

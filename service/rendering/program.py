@@ -63,8 +63,8 @@ def answer(work: dict[str, Any]) -> tuple[bytes, bytes]:
 
 def end_with_the_service() -> None:
     """Have Linux kill this process when the one that started it has ended, however it did."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if prctl := getattr(ctypes.CDLL(None), "prctl", None):  # elsewhere its input ends
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from grokprobe.cli.extras import MODULES
 from grokprobe.cli.main import OF_THE_TRAINER, commands
@@ -16,6 +17,15 @@ from tests.support.served import environment, free_port, started
 from trainer.__main__ import PREPARE
 
 ROOT = Path(__file__).parents[2]
+# The names of extras that keep the one ONNX Runtime that is here.
+NAMED_WITH = {
+    None: {"demo,trainer": "demo,trainer-cpu"},
+    "onnxruntime": {
+        **{name: f"{name}-cpu" for name in ("service", "trainer")},
+        "demo,trainer": "demo,trainer-cpu",
+    },
+    "onnxruntime-gpu": {"demo,trainer": "service,trainer"},
+}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # As the installed script does, `-P` leaves the current folder out of what is imported.
 COMMAND = [sys.executable, "-P", "-m", "grokprobe"]
@@ -117,31 +127,64 @@ def test_a_namesake_in_the_folder_is_not_started(tmp_path: Path) -> None:
     ("command", "lacking", "extras"),
     [
         ("serve", ["litestar"], "service"),
+        ("serve", ["obstore"], "service"),
         ("train", ["torch"], "trainer"),
         ("train", ["einops"], "trainer"),
         ("demo", ["torch"], "trainer"),
-        ("demo", ["uvicorn", "torch"], "service,trainer"),
+        ("demo", ["uvicorn", "torch"], "demo,trainer"),
+        ("report x -o x.html", ["pyarrow"], "service"),
+        ("study x --with all", ["onnx"], "service"),
+        *[
+            (command, [module], "store")
+            for command in ("runs", "verify", "reindex", "delete x --yes", "study x")
+            for module in ("obstore", "redis", "tenacity")
+        ],
     ],
 )
+@pytest.mark.parametrize("runtime", [None, "onnxruntime", "onnxruntime-gpu"])
 def test_a_missing_extra_is_named(
-    tmp_path: Path, command: str, lacking: list[str], extras: str
+    tmp_path: Path, command: str, lacking: list[str], extras: str, runtime: str | None
 ) -> None:
-    """Exit status 2 and one line: what is missing, and the pip that brings it."""
-    blocked = f"import sys; sys.modules.update(dict.fromkeys({lacking}));"
-    program = f"{blocked} from grokprobe.cli.main import main; sys.exit(main([{command!r}]))"
+    """Exit status 2 and one line: what is missing, and the pip that brings no second runtime."""
+    program = (
+        f"import sys; sys.modules.update(dict.fromkeys({lacking}));"
+        "import grokprobe.cli.extras as extras;"
+        f"extras.runtimes = lambda: {[runtime] if runtime else []};"
+        f"from grokprobe.cli.main import main; sys.exit(main({command.split()}))"
+    )
     done = run([sys.executable, "-c", program], tmp_path)
-    advice = f"bring it by: pip install 'grokprobe[{extras}]'"
-    line = f"error: grokprobe {command}: needs {lacking[0]}, which is not installed; {advice}\n"
+    advice = f"bring it by: pip install 'grokprobe[{NAMED_WITH[runtime].get(extras, extras)}]'"
+    name, *_ = command.split()
+    line = f"error: grokprobe {name}: needs {lacking[0]}, which is not installed; {advice}\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", line)
 
 
-@pytest.mark.parametrize("extra", ["service", "service-cpu", "trainer", "trainer-cpu"])
+@pytest.mark.parametrize("extra", ["store", "service", "service-cpu", "trainer", "trainer-cpu"])
 def test_what_an_extra_brings_is_looked_for(extra: str) -> None:
     """The table of modules names what pyproject.toml asks for, no more and no less."""
     modules = {one.name.removesuffix("-gpu").replace("-", "_") for one in asked(extra)}
     named = {"PIL": "pillow"}
     listed = [named.get(module, module) for module in MODULES[extra.removesuffix("-cpu")]]
     assert sorted(listed) == sorted(modules)
+
+
+@pytest.mark.parametrize("command", [["--help"], ["--version"], ["demo", "--help"]])
+def test_the_base_install_is_enough_to_be_asked(tmp_path: Path, command: list[str]) -> None:
+    """Without any module of an extra: the package, help and version."""
+    lacking = sorted({module for modules in MODULES.values() for module in modules})
+    program = (
+        f"import sys; sys.modules.update(dict.fromkeys({lacking}));"
+        f"import grokprobe; from grokprobe.cli.main import main; sys.exit(main({command}))"
+    )
+    done = run([sys.executable, "-c", program], tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "grokprobe" in done.stdout
+
+
+def test_the_base_install_is_light() -> None:
+    """What it asks for: nothing that computes on graphs, stores, serves or draws."""
+    base = {one.name for one in map(Requirement, PROJECT["dependencies"])}
+    assert base == {"click", "httpx", "msgspec", "numpy", "rich"}
 
 
 def test_help_needs_no_backend(tmp_path: Path) -> None:

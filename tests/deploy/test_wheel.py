@@ -56,6 +56,12 @@ def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home / "bin"
 
 
+def test_the_wheel_is_small(built: Path) -> None:
+    """At most 6 MB, the explorer included."""
+    [wheel] = built.glob("*.whl")
+    assert wheel.stat().st_size <= 6_000_000
+
+
 def source_files() -> set[str]:
     """Every file of the packages, by its path in the checkout."""
     found = (path for package in PACKAGES for path in (ROOT / package).rglob("*"))

@@ -14,7 +14,7 @@ from grokprobe.store.archive.verification import problems
 from grokprobe.store.backends import open_backends
 from grokprobe.store.catalogue.catalogue import Catalogue
 from grokprobe.store.catalogue.clients import REDIS_TIMEOUT_S, connect_redis
-from grokprobe.store.catalogue.embedded_redis import embedded_redis
+from grokprobe.store.catalogue.embedded.server import embedded_redis
 from tests.support.stores import indexed_steps, s3_bucket, s3_endpoint, with_loop
 from tests.support.tiny import tiny_run
 

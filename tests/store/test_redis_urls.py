@@ -10,7 +10,7 @@ from grokprobe.settings import Settings
 from grokprobe.store.backends import open_backends
 from grokprobe.store.catalogue.catalogue import Catalogue
 from grokprobe.store.catalogue.clients import connect_reader, connect_redis
-from grokprobe.store.catalogue.embedded_redis import embedded_redis
+from grokprobe.store.catalogue.embedded.server import embedded_redis
 from grokprobe.store.catalogue.events import BEGINNING, EventReader
 from tests.support.redis_servers import redis_server
 from tests.support.stores import with_loop

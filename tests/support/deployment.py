@@ -16,7 +16,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from shutil import which
 from typing import Any
 
 import httpx
@@ -25,7 +24,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from grokprobe.settings import Settings
-from grokprobe.store.catalogue.embedded_redis import _binary
+from grokprobe.store.catalogue.embedded.program import find_program
 from tests.support.s3_servers import READER, S3Server
 from tests.support.served import PATIENCE_S, environment, eventually, free_port
 
@@ -95,7 +94,7 @@ class Part:
 def redis_part(folder: Path, *options: str) -> tuple[Part, int]:
     """A Redis that keeps what it acknowledges, and its port; Debian's where it is installed."""
     port = free_port()
-    binary = which("redis-server") or str(_binary())
+    binary = str(find_program("").path)
     kept = ("--dir", str(folder), "--appendonly", "yes", "--appendfsync", "always")
     command = [binary, "--bind", "127.0.0.1", "--port", str(port), *kept, *options]
 

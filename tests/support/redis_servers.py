@@ -8,7 +8,7 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from grokprobe.store.catalogue.embedded_redis import _binary
+from grokprobe.store.catalogue.embedded.program import find_program
 from tests.support.served import eventually, free_port
 
 KINDS = {
@@ -38,7 +38,7 @@ def _start(folder: Path, kind: str, given: int = 0) -> tuple["subprocess.Popen[b
     port = given or next(port for port in iter(free_port, 0) if port < 55_000)
     (folder / "redis.conf").write_text("")  # a Sentinel writes into it
     options = ("--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder))
-    command = [str(_binary()), str(folder / "redis.conf"), *KINDS[kind], *options]
+    command = [str(find_program("").path), str(folder / "redis.conf"), *KINDS[kind], *options]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     assert eventually(lambda: process.poll() is not None or _answers(port))
     return (process, port) if process.poll() is None else _start(folder, kind, given)

