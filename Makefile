@@ -13,7 +13,7 @@ help:
 	@echo "make docs     install, build the docs as a site into site/; a warning is an error"
 	@echo "make install  .venv with the service, the trainer and the development tools"
 	@echo "make picture  docs/emergence.svg from the demo's run, while the demo serves"
-	@echo "make openapi  docs/openapi.json from the code, after a change of the API that is meant"
+	@echo "make openapi  docs/openapi.json and the client's records, after a change of the API that is meant"
 	@echo "make locks    locks/*.txt from pyproject.toml and constraints.txt: what images install"
 	@echo "make version VERSION=0.2.0  the version, wherever it stands; then make openapi"
 	@echo "make rules    compose/rules.yml from the alerts of k8s/components/monitoring"
@@ -46,6 +46,7 @@ picture: .venv/.installed-dev
 
 openapi: .venv/.installed-dev
 	$(BIN)/python -m tools.openapi
+	$(BIN)/python -m tools.records
 
 locks: .venv/.installed-dev
 	$(BIN)/python -m tools.locks

@@ -4,9 +4,11 @@ import argparse
 import asyncio
 import gc
 import logging
+import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, aclosing, suppress
@@ -74,18 +76,20 @@ def run(work: Coroutine[Any, Any, None]) -> None:
         uvloop.run(work)
 
 
-async def serve(settings: Settings) -> None:
-    """Open the backends, serve, and close them again."""
+async def serve(settings: Settings, unix_socket: str | None = None) -> None:
+    """Open the backends, serve, and close them again; on a Unix socket if one is named."""
     keys = open_keys(settings)
     # asyncio's own default counts the CPUs of the machine; more than ours, as in Inference.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(allowed_cpus() + 4))
     with ExitStack() as opened:
-        listeners = [opened.enter_context(listener) for listener in bind(settings)]
+        listeners = [
+            opened.enter_context(listener) for listener in ([] if unix_socket else bind(settings))
+        ]
         layer = opened.enter_context(tracing(settings.tracing))
         async with open_backends(settings, READING) as backends:
             context = create_context(settings, backends, start_runtime())
             app = layer(create_app(context, keys))
-            server = Server(app, context.stop, settings.keep_alive_s, settings.drain_s)
+            server = Server(app, context.stop, settings.keep_alive_s, settings.drain_s, unix_socket)
             # Now: one that comes before the server has begun stops it then.
             for signum in SIGNALS:
                 signal.signal(signum, server.handle_exit)
@@ -100,8 +104,8 @@ async def serve(settings: Settings) -> None:
                 reconciling(context.reconciler),
                 aclosing(context.renderer),
             ):
-                logger.info("serving on %s", settings.url)
-                await server.serve(sockets=listeners)
+                logger.info("serving on %s", unix_socket or settings.url)
+                await server.serve(sockets=listeners or None)
 
 
 def _note(signum: int, _frame: object) -> None:
@@ -109,8 +113,15 @@ def _note(signum: int, _frame: object) -> None:
     stopping.append(signum)
 
 
-def parse_arguments(arguments: Sequence[str] | None) -> None:
-    """There are none but --help and --version; argparse exits with status 2 for any other."""
+def _stop_at_end_of_input() -> None:
+    """Stop when standard input ends: whoever started us has."""
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> str | None:
+    """The Unix socket, which alone can be given; argparse exits with status 2 for any other."""
     defaults = (
         f"  {variable(name)}={value}" for name, value in msgspec.structs.asdict(Settings()).items()
     )
@@ -124,14 +135,22 @@ def parse_arguments(arguments: Sequence[str] | None) -> None:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"grokprobe {version('grokprobe')}")
-    if others := parser.parse_known_args(arguments)[1]:
+    parser.add_argument(
+        "--socket",
+        metavar="PATH",
+        help="listen on this Unix socket alone, and stop when standard input ends",
+    )
+    found, others = parser.parse_known_args(arguments)
+    if others:
         given = " ".join(others)
         parser.error(f"takes no arguments, got {given!r}: settings come from the environment")
+    unix_socket: str | None = found.socket
+    return unix_socket
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0 after a graceful stop, 2 for a problem that a person can solve."""
-    parse_arguments(arguments)
+    unix_socket = parse_arguments(arguments)
     for signum in SIGNALS:
         signal.signal(signum, _note)
     try:
@@ -139,7 +158,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_runtime("service")
         configure_logs(settings.log_format)
         allow_open_files()
-        run(serve(settings))
+        if unix_socket:
+            threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
+        run(serve(settings, unix_socket))
     except GrokprobeError as error:
         print(f"error: {error.told}", file=sys.stderr)
         return 2

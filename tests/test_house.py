@@ -200,8 +200,9 @@ def test_functions_are_short() -> None:
 
 
 def test_files_are_short() -> None:
-    """Under 250 lines."""
+    """Under 250 lines, but for the records that are made from the API's document."""
     lengths = {str(path): len((ROOT / path).read_text().splitlines()) for path in TREES}
+    del lengths["grokprobe/client/records.py"]
     assert {path: n for path, n in lengths.items() if n >= 250} == {}
 
 
@@ -218,12 +219,17 @@ def test_every_function_is_annotated() -> None:
     assert [where for where, node in functions() if not complete(node)] == []
 
 
+def overloaded(node: Named) -> bool:
+    """Whether it only says one way to call what follows."""
+    return any(isinstance(d, ast.Name) and d.id == "overload" for d in node.decorator_list)
+
+
 def public(tree: ast.Module | ast.ClassDef) -> Iterator[Named]:
     """Functions and classes without a leading underscore, and the same in those classes.
 
-    One-line declarations are left out: the Protocol that they belong to speaks for them.
+    One-line declarations and overloads are left out: what they belong to speaks for them.
     """
-    named = (node for node in tree.body if isinstance(node, Named))
+    named = (node for node in tree.body if isinstance(node, Named) and not overloaded(node))
     for node in named:
         if not node.name.startswith("_") and node.end_lineno != node.lineno:
             yield node

@@ -7,7 +7,7 @@ from grokprobe.errors import InvalidInput
 from grokprobe.runtimes import runtimes
 
 # The modules that each extra brings, the one that says most first; a test compares pyproject.toml.
-STORE = ("obstore", "redis", "tenacity")
+STORE = ("obstore", "redis")
 LOOP = () if sys.platform == "win32" else ("uvloop",)
 SERVICE = (
     *("litestar", "uvicorn", *LOOP, "httptools", "onnxruntime", "onnx", "pyarrow", "PIL"),

@@ -30,12 +30,18 @@ class Server(uvicorn.Server):
     """
 
     def __init__(
-        self, app: HTTPApp, stop: Callable[[], None], keep_alive_s: int, drain_s: int = 0
+        self,
+        app: HTTPApp,
+        stop: Callable[[], None],
+        keep_alive_s: int,
+        drain_s: int = 0,
+        unix_socket: str | None = None,
     ) -> None:
         super().__init__(
             uvicorn.Config(
                 cast(Any, app),
                 http=Protocol,
+                uds=unix_socket,
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -137,7 +137,7 @@ def test_a_namesake_in_the_folder_is_not_started(tmp_path: Path) -> None:
         *[
             (command, [module], "store")
             for command in ("runs", "verify", "reindex", "delete x --yes", "study x")
-            for module in ("obstore", "redis", "tenacity")
+            for module in ("obstore", "redis")
         ],
     ],
 )
@@ -184,7 +184,7 @@ def test_the_base_install_is_enough_to_be_asked(tmp_path: Path, command: list[st
 def test_the_base_install_is_light() -> None:
     """What it asks for: nothing that computes on graphs, stores, serves or draws."""
     base = {one.name for one in map(Requirement, PROJECT["dependencies"])}
-    assert base == {"click", "httpx", "msgspec", "numpy", "rich"}
+    assert base == {"click", "httpx", "msgspec", "numpy", "rich", "tenacity"}
 
 
 def test_help_needs_no_backend(tmp_path: Path) -> None:

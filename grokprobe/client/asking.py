@@ -1,0 +1,77 @@
+"""A question to the service, before and after it was asked."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import msgspec
+
+Parameter = str | int | float | None
+PICTURES = ("vega-lite", "svg", "png", "pdf")
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """What is asked: a route with its names filled in, its query, and of which run it is.
+
+    `identity` is when the runs were created: a freed name may be used again. Empty where the answer
+    is of no run that is known yet, so that it has to be asked for each time.
+    """
+
+    route: str  # such as GET /v1/runs/{run}
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
+    identity: str = ""
+
+    @property
+    def method(self) -> str:
+        """GET or POST."""
+        return self.route.partition(" ")[0]
+
+    def at(self, **more: Parameter) -> "Ask":
+        """The same with more in its query."""
+        return msgspec.structs.replace(self, query=(*self.query, *given(more)))
+
+    def at_step(self, step: int) -> "Ask":
+        """The same of a numbered step, where it is of a checkpoint."""
+        before, between, after = self.path.partition("/checkpoints/")
+        _, slash, rest = after.partition("/")
+        path = f"{before}{between}{step}{slash}{rest}" if between and after else self.path
+        return msgspec.structs.replace(self, path=path)
+
+
+def ask(
+    route: str,
+    names: Mapping[str, str],
+    query: Mapping[str, Any] | None = None,
+    identity: str = "",
+    body: Mapping[str, Any] | None = None,
+) -> Ask:
+    """The question of a route."""
+    path = route.partition(" ")[2].format_map({n: quote(v, safe="") for n, v in names.items()})
+    sent = None if body is None else msgspec.json.encode(body)
+    return Ask(route, path, given(query or {}), sent, identity)
+
+
+def given(query: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """What is not None, as a query has it; a list is one word with commas."""
+    return tuple((name, _word(value)) for name, value in query.items() if value is not None)
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+class Source(Protocol):
+    """Where an answer came from, and can be had in other formats."""
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats on offer."""
+
+    def fetch(self, **query: Parameter) -> bytes:
+        """The answer to the same question with this in its query."""

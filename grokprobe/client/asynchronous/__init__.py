@@ -1,0 +1,1 @@
+"""The client that awaits; `synchronous` is made from it by `python -m tools.sync`."""

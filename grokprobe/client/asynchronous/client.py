@@ -1,0 +1,140 @@
+"""A client of one service: its runs, its groups, and what compares."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from grokprobe.client.answers import Answer
+from grokprobe.client.asynchronous.checkpoint import AsyncCheckpoint
+from grokprobe.client.asynchronous.connection import AsyncConnection
+from grokprobe.client.asynchronous.group import AsyncGroup
+from grokprobe.client.asynchronous.resource import Resource
+from grokprobe.client.asynchronous.run import AsyncRun
+from grokprobe.client.local import Child, started
+from grokprobe.client.place import TIMEOUT_S, WAIT_S, Place, cache_of, checked
+from grokprobe.client.records import CompareAnswer, RunAnswer, RunList
+
+PAGE = 1000
+Status = Literal["running", "complete", "stopped", "failed"]
+
+
+class AsyncClient(Resource):
+    """Reads a service.
+
+    `wait_s` is how long one question may take with all that is waited for, seconds; `timeout_s` how
+    long the service may be silent. `cache` is a folder, True for the system's own, False for none.
+    """
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:8000",
+        *,
+        key: str | None = None,
+        cache: bool | str | Path = True,
+        cache_bytes: int | None = None,
+        timeout_s: float = TIMEOUT_S,
+        wait_s: float = WAIT_S,
+        _child: Child | None = None,
+    ) -> None:
+        self._child = _child
+        base = "http://localhost" if _child else checked(url)
+        place = Place(
+            base,
+            _child.scope if _child else base,
+            key,
+            str(_child.socket) if _child else None,
+            cache_of(cache, cache_bytes),
+            timeout_s,
+            wait_s,
+        )
+        super().__init__(AsyncConnection(place), {})
+
+    @classmethod
+    def local(cls, where: str | Path | None = None, **options: Any) -> "AsyncClient":
+        """A client of a folder, a bucket or the demo's HOME, without a server.
+
+        `where` is a folder that holds `runs/` or `store/`, or an address such as
+        s3://BUCKET/PREFIX; by default GROKPROBE_HOME. The service is started as a child on a
+        Unix socket, and stopped by `aclose` or when this process ends. `options` are those of the
+        class. Raises NotHere.
+        """
+        return cls(_child=started(where), **options)
+
+    async def aclose(self) -> None:
+        """Close connections; a service of our own stops."""
+        await self._connection.aclose()
+        if self._child:
+            self._child.stop()
+
+    async def __aenter__(self) -> "AsyncClient":
+        """The client, closed when the block is left."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        await self.aclose()
+
+    async def runs(
+        self,
+        *,
+        operation: str | None = None,
+        modulus: int | None = None,
+        status: Status | None = None,
+        group: str | None = None,
+    ) -> RunList:
+        """All published runs by name, of all pages; those of an operation, a modulus and so on."""
+        route = "GET /v1/runs"
+        query: dict[str, Any] = {"operation": operation, "modulus": modulus, "status": status}
+        query |= {"group": group, "limit": PAGE}
+        found = await self._get(RunList, route, **query)
+        while found.next:
+            page = await self._get(RunList, route, after=found.next, **query)
+            found.runs += page.runs
+            found.next = page.next
+        return found
+
+    async def run(self, name: str) -> AsyncRun:
+        """One run. Raises NotFound, which names the nearest."""
+        about = await self._get(RunAnswer, "GET /v1/runs/{run}", more={"run": name})
+        return AsyncRun(self._connection, about)
+
+    def group(self, name: str) -> AsyncGroup:
+        """A group of runs; not asked for until one of its answers is."""
+        return AsyncGroup(self._connection, {"group": name})
+
+    async def compare(
+        self,
+        a: str | AsyncCheckpoint,
+        b: str | AsyncCheckpoint,
+        *,
+        table: Literal["parts", "weights", "keys", "pairs"] | None = None,
+    ) -> CompareAnswer:
+        """Two checkpoints of one task: `run.at(60)`, or RUN/STEP; `table` is what tables hold."""
+        first, second = await self._checkpoint(a), await self._checkpoint(b)
+        both = Resource(self._connection, {}, first.identity + second.identity)
+        return await both._get(
+            CompareAnswer,
+            "GET /v1/compare",
+            a=await first._address(),
+            b=await second._address(),
+            table=table,
+        )
+
+    async def _checkpoint(self, given: str | AsyncCheckpoint) -> AsyncCheckpoint:
+        if isinstance(given, AsyncCheckpoint):
+            return given
+        name, _, step = given.rpartition("/")
+        return (await self.run(name)).at(step)
+
+    async def read(self, answers: Sequence[Answer], form: str) -> None:
+        """Fetch another format of answers now, so that their `to_...` need not wait for it."""
+        for answer in answers:
+            source = answer.__dict__["source"]
+            asked = source.ask.at(format=form)
+            source.known[(("format", form),)] = (await self._connection.answer(asked)).body

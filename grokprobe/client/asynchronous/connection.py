@@ -1,0 +1,128 @@
+"""Questions over HTTP: asked again where that helps, kept where that is right."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+from tenacity import AsyncRetrying, retry_if_exception_type
+
+from grokprobe.client.asking import Ask
+from grokprobe.client.cache import Kept
+from grokprobe.client.downloads import Part, progress
+from grokprobe.client.errors import Damaged
+from grokprobe.client.place import Place
+from grokprobe.client.replies import AGAIN, enough, failed, pause, problem
+
+
+class AsyncConnection:
+    """One service, asked by httpx."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._answered = False  # so that somebody listens there, or will again
+        socket = httpx.AsyncHTTPTransport(uds=place.socket) if place.socket else None
+        self.http = httpx.AsyncClient(
+            base_url=place.url, headers=place.headers, timeout=place.timeout_s, transport=socket
+        )
+
+    async def aclose(self) -> None:
+        """Close what is open."""
+        await self.http.aclose()
+
+    def retrying(self) -> AsyncRetrying:
+        """The attempts of one question."""
+        return AsyncRetrying(
+            retry=retry_if_exception_type(AGAIN),
+            wait=pause,
+            stop=enough(self.place.wait_s, self._is_known),
+            reraise=True,
+        )
+
+    def _is_known(self) -> bool:
+        return self._answered
+
+    async def answer(self, ask: Ask) -> Kept:
+        """The answer to a question; what never changes is asked for once."""
+        cache = self.place.cache if ask.body is None else None
+        key = self.place.cache_key(ask)
+        kept = cache.get(key) if cache else None
+        if kept and kept.immutable:
+            return kept
+        found = await self._fresh(ask, kept)
+        if cache and found is not kept and found.etag:
+            cache.put(key, found)
+        return found
+
+    async def _fresh(self, ask: Ask, kept: Kept | None) -> Kept:
+        headers = {"If-None-Match": kept.etag} if kept and kept.etag else {}
+        if ask.body is not None:
+            headers["Content-Type"] = "application/json"
+        async for attempt in self.retrying():
+            with attempt:
+                async with self.opened(ask, headers) as reply:
+                    body = await self._body(reply)
+                if reply.status_code == 304 and kept:
+                    return kept
+                return Kept(
+                    media_type=reply.headers.get("Content-Type", ""),
+                    etag=reply.headers.get("ETag", ""),
+                    immutable=bool(ask.identity)
+                    and "immutable" in reply.headers.get("Cache-Control", ""),
+                    body=body,
+                )
+        raise AssertionError("the last attempt raises")
+
+    async def _body(self, reply: httpx.Response) -> bytes:
+        try:
+            return await reply.aread()
+        except httpx.TransportError as error:
+            raise failed(self.place.scope, error) from error
+        except httpx.DecodingError as error:
+            raise Damaged(f"{self.place.scope}: an answer cannot be unpacked: {error}") from error
+
+    @asynccontextmanager
+    async def opened(self, ask: Ask, headers: dict[str, str]) -> AsyncIterator[httpx.Response]:
+        """The reply, its body still to be read. Raises what its status means."""
+        request = self.http.build_request(
+            ask.method,
+            ask.path,
+            params=httpx.QueryParams(list(ask.query)),
+            content=ask.body,
+            headers=headers,
+        )
+        try:
+            reply = await self.http.send(request, stream=True)
+        except httpx.TransportError as error:
+            raise failed(self.place.scope, error) from error
+        self._answered = True
+        try:
+            if reply.status_code >= 400:
+                body = await self._body(reply)
+                raise problem(reply.status_code, reply.headers, body)
+            yield reply
+        finally:
+            await reply.aclose()
+
+    async def download(self, ask: Ask, target: Path) -> Path:
+        """A file, whole or not at all; gone on with where an earlier one was cut off."""
+        part = Part(target)
+        async for attempt in self.retrying():
+            with attempt:
+                async with self.opened(ask, part.headers()) as reply:
+                    await self._receive(reply, part, target.name)
+        part.finish()
+        return target
+
+    async def _receive(self, reply: httpx.Response, part: Part, name: str) -> None:
+        if reply.status_code != 206:
+            part.begin(reply.headers.get("ETag", ""))
+        length = reply.headers.get("Content-Length")
+        total = part.size + int(length) if length else None
+        with part.path.open("ab") as file, progress(name, total, part.size) as told:
+            try:
+                async for piece in reply.aiter_raw():
+                    file.write(piece)
+                    told(len(piece))
+            except httpx.TransportError as error:
+                raise failed(self.place.scope, error) from error

@@ -1,0 +1,210 @@
+"""One run: its series, its live events and its checkpoints."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Literal, overload
+
+from grokprobe.client.asynchronous.checkpoint import AsyncCheckpoint, Rows
+from grokprobe.client.asynchronous.connection import AsyncConnection
+from grokprobe.client.asynchronous.events import listen
+from grokprobe.client.asynchronous.resource import Resource
+from grokprobe.client.asynchronous.steps import all_checkpoints
+from grokprobe.client.events import Event
+from grokprobe.client.records import (
+    CheckpointList,
+    CoordinatesAnswer,
+    DriftAnswer,
+    EmergenceAnswer,
+    GridsAnswer,
+    NeuronSeriesAnswer,
+    PairsAnswer,
+    PairSumsAnswer,
+    PathAnswer,
+    RunAnswer,
+    SpectraAnswer,
+    SplitAnswer,
+    TrajectoryAnswer,
+    UpdatesAnswer,
+)
+
+Label = Literal["first", "latest", "memorised", "generalised"]
+Keys = str | Sequence[int]
+
+
+class AsyncRun(Resource):
+    """A run; `about` is its record: task, split, optimiser, when it memorised and generalised.
+
+    `from_step` and `to_step` choose a part of a series, steps of both included.
+    """
+
+    def __init__(self, connection: AsyncConnection, about: RunAnswer) -> None:
+        self.about = about
+        super().__init__(connection, {"run": about.run}, about.created_at.isoformat())
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.about.run
+
+    def __repr__(self) -> str:
+        """Name, status and checkpoints."""
+        about = self.about
+        return f"<run {about.run}: {about.status}, {about.checkpoint_count} checkpoints>"
+
+    async def refresh(self) -> RunAnswer:
+        """The record as it is now, also in `about`."""
+        self.about = await self._get(RunAnswer, "GET /v1/runs/{run}")
+        self._identity = self.about.created_at.isoformat()
+        return self.about
+
+    def at(self, step: int | str) -> AsyncCheckpoint:
+        """A checkpoint: a step, a label such as `generalised`, or -1 for the last, -2 before it."""
+        return AsyncCheckpoint(self._connection, self.name, str(step), self._identity)
+
+    async def checkpoints(
+        self, *, from_step: int | None = None, to_step: int | None = None
+    ) -> CheckpointList:
+        """Its checkpoints by step, of all pages."""
+        return await all_checkpoints(self, from_step=from_step, to_step=to_step)
+
+    async def trajectory(
+        self,
+        measures: Sequence[str] | None = None,
+        *,
+        keys: Keys | None = None,
+        from_step: int | None = None,
+        to_step: int | None = None,
+    ) -> TrajectoryAnswer:
+        """Measures at every checkpoint."""
+        route = "GET /v1/runs/{run}/trajectory"
+        steps = {"from_step": from_step, "to_step": to_step}
+        return await self._get(TrajectoryAnswer, route, measures=measures, keys=keys, **steps)
+
+    async def emergence(self, *, keys: Keys | None = None) -> EmergenceAnswer:
+        """When it memorised and generalised, and how structure moved beside that."""
+        return await self._get(EmergenceAnswer, "GET /v1/runs/{run}/emergence", keys=keys)
+
+    async def coordinates(
+        self,
+        of: Rows | None = None,
+        *,
+        frequency: int | None = None,
+        from_step: int | None = None,
+        to_step: int | None = None,
+    ) -> CoordinatesAnswer:
+        """The residues in the plane of one frequency at every checkpoint."""
+        route = "GET /v1/runs/{run}/coordinates"
+        steps = {"from_step": from_step, "to_step": to_step}
+        return await self._get(CoordinatesAnswer, route, of=of, frequency=frequency, **steps)
+
+    async def spectra(
+        self,
+        of: Literal["embedding"] | None = None,
+        *,
+        value: Literal["share", "power"] | None = None,
+        from_step: int | None = None,
+        to_step: int | None = None,
+    ) -> SpectraAnswer:
+        """The embedding's spectrum at every checkpoint."""
+        route = "GET /v1/runs/{run}/spectra"
+        steps = {"from_step": from_step, "to_step": to_step}
+        return await self._get(SpectraAnswer, route, of=of, value=value, **steps)
+
+    async def grids(
+        self,
+        of: Literal["predicted", "correct"] | None = None,
+        *,
+        from_step: int | None = None,
+        to_step: int | None = None,
+    ) -> GridsAnswer:
+        """What it answers to every pair at every checkpoint."""
+        route = "GET /v1/runs/{run}/grids"
+        return await self._get(GridsAnswer, route, of=of, from_step=from_step, to_step=to_step)
+
+    @overload
+    async def pairs(
+        self,
+        by: Literal["pair"] = "pair",
+        *,
+        from_step: int | None = None,
+        to_step: int | None = None,
+    ) -> PairsAnswer: ...
+    @overload
+    async def pairs(
+        self,
+        by: Literal["answer", "difference", "mirror"],
+        *,
+        from_step: int | None = None,
+        to_step: int | None = None,
+    ) -> PairSumsAnswer: ...
+    async def pairs(
+        self,
+        by: Literal["pair", "answer", "difference", "mirror"] = "pair",
+        *,
+        from_step: int | None = None,
+        to_step: int | None = None,
+    ) -> PairsAnswer | PairSumsAnswer:
+        """When each pair was learnt, or sums of that."""
+        route, query = "GET /v1/runs/{run}/pairs", {"from_step": from_step, "to_step": to_step}
+        if by == "pair":
+            return await self._get(PairsAnswer, route, by=by, **query)
+        return await self._get(PairSumsAnswer, route, by=by, **query)
+
+    async def split(self) -> SplitAnswer:
+        """Which pairs are train pairs. Raises NotFound where nobody knows."""
+        return await self._get(SplitAnswer, "GET /v1/runs/{run}/split")
+
+    async def neurons(
+        self, *, from_step: int | None = None, to_step: int | None = None
+    ) -> NeuronSeriesAnswer:
+        """Each neuron's frequency, share and phases at every checkpoint."""
+        route = "GET /v1/runs/{run}/neurons"
+        return await self._get(NeuronSeriesAnswer, route, from_step=from_step, to_step=to_step)
+
+    async def drift(
+        self,
+        reference: int | Label | None = None,
+        *,
+        from_step: int | None = None,
+        to_step: int | None = None,
+    ) -> DriftAnswer:
+        """Every checkpoint beside one of them."""
+        route = "GET /v1/runs/{run}/drift"
+        steps = {"from_step": from_step, "to_step": to_step}
+        return await self._get(DriftAnswer, route, reference=reference, **steps)
+
+    async def updates(
+        self, *, top: int | None = None, from_step: int | None = None, to_step: int | None = None
+    ) -> UpdatesAnswer:
+        """What changed from each checkpoint to the next."""
+        route = "GET /v1/runs/{run}/updates"
+        return await self._get(UpdatesAnswer, route, top=top, from_step=from_step, to_step=to_step)
+
+    async def path(
+        self,
+        *,
+        components: int | None = None,
+        from_step: int | None = None,
+        to_step: int | None = None,
+    ) -> PathAnswer:
+        """All weights of each checkpoint in their first principal components."""
+        route = "GET /v1/runs/{run}/path"
+        steps = {"from_step": from_step, "to_step": to_step}
+        return await self._get(PathAnswer, route, components=components, **steps)
+
+    async def events(self, after: str | None = None) -> AsyncIterator[Event]:
+        """What happens to the run, as it happens, until it has ended; `after` is an event's id."""
+        asked = await self._ask("GET /v1/runs/{run}/events")
+        async for event in listen(self._connection, asked, after):
+            yield event
+
+    async def to_xarray(self) -> Any:
+        """An xarray.Dataset: measures, spectra, coordinates and pairs with units and meanings."""
+        from grokprobe.client.datasets import dataset
+
+        return dataset(
+            self.about,
+            await self.trajectory(),
+            await self.spectra(),
+            await self.coordinates(),
+            await self.pairs(),
+        )

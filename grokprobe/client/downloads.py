@@ -1,0 +1,73 @@
+"""A file being downloaded: beside its place until it is whole, so that it can be gone on with."""
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from grokprobe.client.errors import Damaged
+
+SHOWN_BYTES = 2**20  # a download of more has a bar
+
+
+class Part:
+    """What there is of a file; `etag` is the SHA-256 that the whole must have."""
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self.path = target.with_name(f".{target.name}.part")
+        self._note = target.with_name(f".{target.name}.etag")
+
+    @property
+    def etag(self) -> str:
+        """Of what this is a part; empty where nothing is there."""
+        return self._note.read_text() if self.path.exists() and self._note.exists() else ""
+
+    @property
+    def size(self) -> int:
+        """How many bytes are there."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def headers(self) -> dict[str, str]:
+        """Those that ask for the rest."""
+        found = {"Accept-Encoding": "identity"}
+        if self.etag and self.size:
+            found |= {"Range": f"bytes={self.size}-", "If-Range": self.etag}
+        return found
+
+    def begin(self, etag: str) -> None:
+        """Another answer comes, from its first byte."""
+        self.path.write_bytes(b"")
+        self._note.write_text(etag)
+
+    def finish(self) -> None:
+        """Put the file in its place. Raises Damaged, and leaves nothing, if its digest differs."""
+        promised = self.etag.strip('"')
+        with self.path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        self._note.unlink(missing_ok=True)
+        if found != promised:
+            self.path.unlink()
+            raise Damaged(f"{self._target.name}: SHA-256 is {found}, {promised} was promised")
+        self.path.replace(self._target)
+
+
+@contextmanager
+def progress(name: str, total: int | None, begun: int) -> Iterator[Any]:
+    """A function that is told of each piece's bytes; a bar where somebody looks."""
+    if total is None or total < SHOWN_BYTES or not watched():
+        yield lambda _: None
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, TransferSpeedColumn(), transient=True) as bar:
+        task = bar.add_task(name, total=total, completed=begun)
+        yield lambda count: bar.advance(task, count)
+
+
+def watched() -> bool:
+    """Whether there is a terminal or a notebook."""
+    return sys.stderr.isatty() or "ipykernel" in sys.modules

@@ -1,0 +1,53 @@
+"""Where a service is, and how patient a client of it is."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from grokprobe.client.asking import Ask
+from grokprobe.client.cache import DEFAULT_BYTES, Cache, default_folder
+from grokprobe.client.errors import ClientError
+
+TIMEOUT_S = 60.0
+WAIT_S = 300.0
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A service's address, and how it is asked. `scope` tells services apart in the cache."""
+
+    url: str
+    scope: str
+    key: str | None = None
+    socket: str | None = None
+    cache: Cache | None = None
+    timeout_s: float = TIMEOUT_S
+    wait_s: float = WAIT_S
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every request carries."""
+        return {"Authorization": f"Bearer {self.key}"} if self.key else {}
+
+    def cache_key(self, ask: Ask) -> str:
+        """What an answer is kept under: the service, who asks, of which run and what."""
+        return "\0".join([self.scope, self.key or "", ask.identity, ask.path, repr(ask.query)])
+
+
+def cache_of(given: bool | str | Path, most_bytes: int | None) -> Cache | None:
+    """The cache that an argument means: a folder, the system's own or none."""
+    if given is False:
+        return None
+    folder = default_folder() if given is True else Path(given)
+    return Cache(folder, DEFAULT_BYTES if most_bytes is None else most_bytes)
+
+
+def checked(url: str) -> str:
+    """An address without its last slash. Raises ClientError for what is none."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ClientError(
+            f"expected an address such as http://127.0.0.1:8000, got {url!r}; "
+            "Client.local(PATH) opens a folder or a bucket"
+        )
+    return url.rstrip("/").removesuffix("/v1")

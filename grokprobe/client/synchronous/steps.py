@@ -1,0 +1,33 @@
+"""The list of a run's checkpoints, and a step counted in it."""
+
+from grokprobe.client.errors import ClientError
+from grokprobe.client.records import CheckpointList
+from grokprobe.client.synchronous.connection import Connection
+from grokprobe.client.synchronous.resource import Resource
+
+PAGE = 1000
+
+
+def all_checkpoints(
+    run: Resource, from_step: int | None = None, to_step: int | None = None
+) -> CheckpointList:
+    """The checkpoints of all pages."""
+    route = "GET /v1/runs/{run}/checkpoints"
+    query = {"from_step": from_step, "to_step": to_step, "limit": PAGE}
+    found = run._get(CheckpointList, route, **query)
+    while found.next is not None:
+        page = run._get(CheckpointList, route, after=found.next, **query)
+        found.checkpoints += page.checkpoints
+        found.next = page.next
+    return found
+
+
+def numbered(connection: Connection, run: str, identity: str, place: int) -> str:
+    """The step of a place in the list, from the end where it is negative. Raises ClientError."""
+    if place == -1:
+        return "latest"
+    rows = (all_checkpoints(Resource(connection, {"run": run}, identity))).checkpoints
+    try:
+        return str(rows[place].step)
+    except IndexError:
+        raise ClientError(f"run {run!r} has {len(rows)} checkpoints: none is {place}") from None
