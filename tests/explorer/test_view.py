@@ -1,6 +1,7 @@
 """Links, files, the key, the tour, and who uses the page without a pointer or without seeing it."""
 
 import hashlib
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -113,15 +114,40 @@ def copied(page: Any, panel: str, what: str) -> str:
     return str(page.evaluate("() => navigator.clipboard.readText()"))
 
 
-@pytest.mark.parametrize("panel", ["trajectory", "circle", "figures"])
+SNIPPETS = {  # how the numbers of each panel's picture are found in what its snippets answer
+    "trajectory": ("steps", lambda told: [row["step"] for row in told["trajectory"]]),
+    "circle": ("residues", lambda told: [row["residue"] for row in told["coordinates"]]),
+    "spectrum": ("frequencies", lambda told: [row["frequency"] for row in told["spectrum"]]),
+    "grid": ("modulus", lambda told: told["modulus"]),
+    "spectra": ("step", lambda told: told["spectra"][-1]["step"]),
+    "neurons": ("step", lambda told: told["step"]),
+    "figures": (None, lambda told: told["run"]),
+    "ask": ("predicted", lambda told: told["predictions"][0]["predicted"]),
+    "interventions": ("parts", lambda told: told["parts"]),
+}
+
+
+@pytest.mark.parametrize("panel", SNIPPETS)
 def test_snippets_run(tiny: Any, panel: str) -> None:
-    """As they were copied, with curl and with Python."""
+    """As they were copied, with curl and with Python: of every panel, also those that post."""
+    shown, found = SNIPPETS[panel]
+    tiny.locator(f"#panel-{panel}").scroll_into_view_if_needed()
+    if panel == "ask":
+        for name, value in (("a", "3"), ("b", "5")):
+            tiny.locator(f"#panel-ask input[name={name}]").fill(value)
+        tiny.keyboard.press("Enter")
+    if panel == "interventions":
+        tiny.locator("#panel-interventions input").first.press("Space")
+        tiny.get_by_role("button", name="Compute").click()
+    if shown is not None:
+        wait_until(tiny, "panel => !!window.grokprobe.drawn[panel]", panel)
+    wanted = drawn(tiny, panel)[shown] if shown else "tiny"
     command = copied(tiny, panel, "as curl")
     answer = subprocess.run(["bash", "-c", command], capture_output=True, check=True).stdout
-    assert b'"tiny"' in answer
-    code = copied(tiny, panel, "as Python")
+    assert found(json.loads(answer)) == wanted
+    code = copied(tiny, panel, "as Python") + "\nprint(json.dumps(found))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
-    assert b"'run'" in done.stdout
+    assert found(json.loads(done.stdout.splitlines()[-1])) == wanted
 
 
 def test_a_copied_link_restores_the_view(tiny: Any, open_page: OpenPage) -> None:
@@ -232,3 +258,18 @@ def test_help_by_its_key(tiny: Any) -> None:
     tiny.get_by_role("heading", name="Keys").wait_for()
     tiny.keyboard.press("Escape")
     assert "Switch to" in tiny.evaluate("() => document.activeElement.ariaLabel")
+
+
+def test_the_tour_covers_nothing_that_it_is_about(open_page: OpenPage, served: Served) -> None:
+    """On a phone either, at no stop: the head of the panel stands above the card."""
+    phone = {"viewport": {"width": 360, "height": 740}, "reduced_motion": "reduce"}
+    page = open_page(f"{served.url}/#/runs/tiny?tour=1", **phone)
+    clear = """() => {
+      const card = document.querySelector('.tour').getBoundingClientRect();
+      const panel = document.querySelector('[data-toured] h2').getBoundingClientRect();
+      return panel.top >= 0 && panel.bottom <= card.top;
+    }"""
+    for number in range(1, 8):
+        page.get_by_text(f"{number} of 7.").wait_for()
+        wait_until(page, clear)
+        page.keyboard.press("Enter")

@@ -103,7 +103,8 @@ function Card({ run, at, count }: { run: RunData; at: number; count: number }) {
     const panel = document.getElementById(`panel-${stop.panel}`);
     if (!panel) return;
     panel.dataset['toured'] = '';
-    panel.scrollIntoView({ block: 'center', behavior: stillness.peek() ? 'auto' : 'smooth' });
+    const tall = panel.offsetHeight > innerHeight / 2; // no room around it beside the card
+    panel.scrollIntoView({ block: tall ? 'start' : 'center', behavior: stillness.peek() ? 'auto' : 'smooth' });
     return () => delete panel.dataset['toured'] as unknown as void;
   }, [at]);
   useEffect(() => {
