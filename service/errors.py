@@ -78,9 +78,9 @@ class SplitUnknown(NotFound):
 class FormatNotOffered(GrokprobeError):
     """The representation asked for is not one of those that this resource has."""
 
-    def __init__(self, given: str, offered: Iterable[str]) -> None:
+    def __init__(self, given: str, offered: Iterable[str], why: str = "") -> None:
         known = ", ".join(offered)
-        super().__init__(f"format {given[:200]!r} is not on offer here; choose {known}")
+        super().__init__(f"format {given[:200]!r} is not on offer here; choose {known}{why}")
 
 
 class TooLarge(GrokprobeError):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from grokprobe.preferences import preferences
 from service.errors import FormatNotOffered
-from service.formats.pictures import Picture, names_of
+from service.formats.pictures import PICTURES, VEGA_LITE, Picture, names_of
 from service.formats.registry import Format, Formats
 
 
@@ -25,6 +25,12 @@ def _quality(ranges: Mapping[str, float], media_type: str) -> float:
     return next((ranges[r] for r in (media_type, f"{kind}/*", "*/*") if r in ranges), 0.0)
 
 
+NO_RENDERER = (
+    "; pictures are drawn where the extra `pictures` is installed (pip install "
+    "'grokprobe[pictures]') and GROKPROBE_PICTURES is not false"
+)
+
+
 def _best(known: Sequence[Format], ranges: Mapping[str, float]) -> Format:
     """The one of the highest quality, the first of equals."""
     return max(known, key=lambda one: _quality(ranges, one.media_type))
@@ -41,7 +47,8 @@ def negotiate(named: str | None, header: str, offered: Formats) -> Format:
     if named is not None:
         found = [known for known in offered if known.name == named]
         if not found:
-            raise FormatNotOffered(named, names_of(offered))
+            lacks = VEGA_LITE in offered and named in names_of(PICTURES)
+            raise FormatNotOffered(named, names_of(offered), NO_RENDERER if lacks else "")
         return _best(found, media_ranges(header)) if len(found) > 1 else found[0]
     if header in ("", "*/*"):
         return offered[0]

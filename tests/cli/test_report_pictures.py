@@ -2,6 +2,9 @@
 
 import io
 import shutil
+import signal
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,8 +18,8 @@ from PIL import Image, ImageSequence
 from grokprobe.cli.reports.drawing import Circle, Story, frame, moments, percent, sheet
 from grokprobe.cli.reports.film import film, story_of
 from grokprobe.colours import THEMES
-from tests.cli.test_report import report
-from tests.support.served import Served
+from tests.cli.test_report import ROOT, report
+from tests.support.served import PATIENCE_S, Served, environment, eventually
 from tests.support.trained import TINY_STEPS, Trained
 
 
@@ -36,7 +39,8 @@ def told(steps: list[int], **changes: Any) -> Story:
         "frequency": 1,
         "circles": circles,
         "accuracies": {"train": [1.0] * len(steps), "test": [0.5] * len(steps)},
-        "held": {"memorised": steps[0], "generalised": None},
+        "held": {"memorised": (None, steps[0]), "generalised": None},
+        "words": ["memorised at step 0", "not generalised"],
     }
     return Story(**known | changes)
 
@@ -81,7 +85,12 @@ def test_what_is_drawn_is_what_the_api_answers(served: Served) -> None:
         assert (circle.explained, circle.r_squared) == (row["explained_share"], row["r_squared"])
     for name in ("train", "test"):
         assert story.accuracies[name] == [r[f"{name}_accuracy"] for r in measured["trajectory"]]
-    assert story.held == {name: facts[f"{name}_step"] for name in story.held}
+    for name, found in story.held.items():
+        step = facts[f"{name}_step"]
+        assert found == (step and (found[0] if found else None, step))
+        assert (f"{name} at step {step:,}" if step is not None else f"not {name}") in "; ".join(
+            story.words
+        )
     assert story.frequency == 2
 
 
@@ -106,14 +115,15 @@ def test_each_residue_stands_where_it_is_told_in_its_hue(theme: str) -> None:
 )
 def test_moments(steps: list[int], most: int, data: st.DataObject) -> None:
     """In order, each once, as many as there may be; both ends and what held are among them."""
-    held = {"memorised": data.draw(st.none() | st.sampled_from(steps)), "generalised": None}
+    step = data.draw(st.none() | st.sampled_from(steps))
+    held = {"memorised": None if step is None else (None, step), "generalised": None}
     chosen = moments(told(steps, held=held), most)
     assert all(a < b for a, b in pairwise(chosen))
     assert len(chosen) == min(most, len(steps))
     assert chosen[-1] == len(steps) - 1
     if most > 2:
         assert chosen[0] == 0
-        assert held["memorised"] is None or steps.index(held["memorised"]) in chosen
+        assert step is None or steps.index(step) in chosen
 
 
 @pytest.mark.parametrize("theme", THEMES)
@@ -162,7 +172,8 @@ def test_percent(value: float, words: str) -> None:
         (("nobody", "-o", "x.gif"), "nobody"),
         (("tiny", "-o", "x.webm"), ".html, .gif, .png or .mp4"),
         (("tiny", "-o", "x"), ".html, .gif, .png or .mp4"),
-        (("tiny", "-o", "no/such/x.gif"), "cannot be written"),
+        (("tiny", "-o", "no/such/x.gif"), "no such folder"),
+        (("tiny", "-o", "/proc/x.gif"), "cannot be written"),
         (("tiny", "-o", "x.png", "--frequency", "0"), "frequency"),
         (("tiny", "-o", "x.gif", "--frequency", "999"), "frequency"),
         (("tiny", "-o", "x.html", "--theme", "dark"), "--theme"),
@@ -192,3 +203,27 @@ def test_mp4(trained: Trained, served: Served, tmp_path: Path) -> None:
         assert done.returncode == 2
         assert "ffmpeg" in done.stderr
         assert not target.exists()
+
+
+def test_the_background_is_the_page_s() -> None:
+    """Exactly, in both themes: no box is seen around a moving picture."""
+    for name, theme in THEMES.items():
+        with Image.open(io.BytesIO(film(told([0, 10, 20]), ".gif", name))) as gif:
+            for one in ImageSequence.Iterator(gif):
+                pixel = one.convert("RGB").getpixel((0, 0))
+                assert isinstance(pixel, tuple)
+                assert "#" + bytes(pixel).hex() == theme.background
+
+
+def test_ended_by_a_signal_it_leaves_nothing(trained: Trained, tmp_path: Path) -> None:
+    """Neither its service nor a folder nor half a file."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    command = [sys.executable, "-m", "grokprobe", "report", "tiny", "-o", str(tmp_path / "x.gif")]
+    given = environment(trained.settings) | {"TMPDIR": str(scratch)}
+    with subprocess.Popen(command, env=given, cwd=ROOT) as process:
+        assert eventually(lambda: any(scratch.glob("*/service.log")))
+        process.terminate()
+        assert process.wait(PATIENCE_S) == 128 + signal.SIGTERM
+    assert list(scratch.iterdir()) == []
+    assert not (tmp_path / "x.gif").exists()

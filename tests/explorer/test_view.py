@@ -114,7 +114,9 @@ def copied(page: Any, panel: str, what: str) -> str:
     return str(page.evaluate("() => navigator.clipboard.readText()"))
 
 
-SNIPPETS = {  # how the numbers of each panel's picture are found in what its snippets answer
+SNIPPETS: dict[
+    str, tuple[str | None, Callable[[Any], Any]]
+] = {  # how the numbers of each panel's picture are found in what its snippets answer
     "trajectory": ("steps", lambda told: [row["step"] for row in told["trajectory"]]),
     "circle": ("residues", lambda told: [row["residue"] for row in told["coordinates"]]),
     "spectrum": ("frequencies", lambda told: [row["frequency"] for row in told["spectrum"]]),

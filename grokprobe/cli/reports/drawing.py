@@ -17,6 +17,7 @@ WIDTH, HEIGHT = 720, 372  # pixels of a frame
 SHEET = (3, 2)  # columns and rows of a sheet's moments
 LABELLED = 61  # so many residues at most are named in their dots
 MOST_FRAMES = 60
+PALE = 0.25
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,14 @@ class Story:
     frequency: int
     circles: Sequence[Circle]  # one for each step
     accuracies: Mapping[str, Sequence[float | None]]  # by name of the split
-    held: Mapping[str, int | None]  # from which step each held, by word
+    held: Mapping[str, tuple[int | None, int] | None]  # by word: the last step before it, and it
+    words: Sequence[str]  # when that was
 
 
 def moments(story: Story, most: int) -> list[int]:
     """At most so many places in `steps`: both ends, where something held, others evenly between."""
     last = len(story.steps) - 1
-    held = [step for step in story.held.values() if step in story.steps]
+    held = [found[1] for found in story.held.values() if found and found[1] in story.steps]
     wanted = {0, last} | {story.steps.index(step) for step in held}
     if most < len(wanted):
         return sorted(wanted)[-most:]
@@ -67,7 +69,8 @@ def frame(story: Story, at: int, theme: Theme) -> Image.Image:
     left = 24 + side + 62
     pen.text((left, 36), f"step {story.steps[at]:,}", 24, theme.ink)
     draw_accuracies(pen, story, [at], (left, 98, WIDTH - 28, HEIGHT - 62))
-    pen.text((left, 40 + side), _of_run(story), 11, theme.quiet)
+    for number, words in enumerate(story.words):
+        pen.text((left, 24 + side + 16 * number), words, 11, theme.quiet)
     return pen.done()
 
 
@@ -87,7 +90,7 @@ def sheet(story: Story, theme: Theme) -> Image.Image:
         value = story.accuracies.get(name, [None] * (at + 1))[at]
         beside = "" if value is None else f", {name} {percent(value)}"
         pen.text((x + 6, y + 4), f"step {story.steps[at]:,}{beside}", 12, theme.ink)
-    words = f"{_of_run(story)}; plane of frequency {story.frequency}"
+    words = f"{'; '.join(story.words)}; plane of frequency {story.frequency}"
     pen.text((24, pen.height - 22), words, 11, theme.quiet)
     return pen.done()
 
@@ -132,12 +135,18 @@ def draw_accuracies(pen: Pen, story: Story, marked: Sequence[int], box: Box) -> 
     def y(value: float) -> float:
         return bottom - (bottom - top) * value
 
+    for found, colour in zip(story.held.values(), (theme.train, theme.test), strict=True):
+        if found:
+            begin = first if found[0] is None else found[0]
+            pen.bar((x(begin), top, x(found[1]), bottom), blend(theme.background, colour))
     for value in (0.0, 0.5, 1.0):
         pen.line([(left, y(value)), (right, y(value))], theme.grid, 1)
         pen.text((left - 8, y(value)), f"{100 * value:.0f} %", 10, theme.quiet, "rm")
-    for step, anchor in ((first, "la"), (last, "ra")):
+    ends = ((first, "la"), (last, "ra")) if last > first else ()
+    for step, anchor in ends:
         pen.text((x(step), bottom + 6), f"{step:,}", 10, theme.quiet, anchor)
-    pen.text(((left + right) / 2, bottom + 6), "step", 10, theme.quiet, "ma")
+    middle = "step" if ends else f"step {first:,}"
+    pen.text(((left + right) / 2, bottom + 6), middle, 10, theme.quiet, "ma")
     colours = {"train": theme.train, "test": theme.test, "all pairs": theme.test}
     for name, values in story.accuracies.items():
         for line in _unbroken(story.steps, values):
@@ -185,17 +194,18 @@ def _of_circle(story: Story, at: int) -> str:
     return ", ".join(words)
 
 
-def _of_run(story: Story) -> str:
-    known = [f"{word} at step {step:,}" for word, step in story.held.items() if step is not None]
-    return "; ".join(known) or "neither memorised nor generalised"
-
-
 def percent(value: float) -> str:
     """Never 100 % for what falls short of it, nor 0 % for what is more."""
     shown = f"{100 * value:.1f}".removesuffix(".0")
     if shown == "100" and value < 1:
         shown = "99.9"
     return f"{'0.1' if shown == '0' and value > 0 else shown} %"
+
+
+def blend(background: str, colour: str) -> str:
+    """A colour, pale on a background."""
+    a, b = (bytes.fromhex(one[1:]) for one in (background, colour))
+    return "#" + bytes(round(u + (v - u) * PALE) for u, v in zip(a, b, strict=True)).hex()
 
 
 def _hue(theme: Theme, turn: float) -> str:

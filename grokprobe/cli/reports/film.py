@@ -20,6 +20,7 @@ FRAME_MS, LAST_MS = 120, 3000
 PER_SECOND = 25  # of mp4, which shows each frame for a whole number of these
 SIGNS = {"add": "a + b", "sub": "a - b", "mul": "a b", "div": "a / b"}
 MOST_KEYS = 8  # that are named
+FFMPEG_S = 600
 SPLITS = ("train", "test")
 
 
@@ -42,6 +43,7 @@ def story_of(v1: str, run: str, frequency: int | None) -> Story:
     rows = {row["step"]: row for row in plane["coordinates"]}
     if not rows:
         raise InvalidInput("RUN", f"{run} has no checkpoint yet")
+    emergence = _answer(f"{base}/emergence", "RUN")
     measured = _answer(f"{base}/trajectory?measures={','.join(names)}", "RUN")["trajectory"]
     by_step = {row["step"]: row for row in measured if row["step"] in rows}
     steps = sorted(by_step)
@@ -54,15 +56,37 @@ def story_of(v1: str, run: str, frequency: int | None) -> Story:
     order, k = plane["basis"]["order"], plane["frequency"]
     return Story(
         title=f"{run}: {_task(facts['task'])}",
-        keys=_keys(facts["key_frequencies"] or []),
+        keys=_keys(facts["key_frequencies"] or [], emergence["provisional"]),
         steps=steps,
         residues=plane["residues"],
         turns=[k * element % order / order for element in range(len(plane["residues"]))],
         frequency=k,
         circles=[_circle(rows[step]) for step in steps],
         accuracies=accuracies,
-        held={name: facts[f"{name}_step"] for name in ("memorised", "generalised")},
+        held={name: _bracket(emergence[name]) for name in ("memorised", "generalised")},
+        words=_words(emergence, accuracies),
     )
+
+
+def _bracket(found: dict[str, Any] | None) -> tuple[int | None, int] | None:
+    return (found["previous_step"], found["step"]) if found else None
+
+
+def _words(emergence: dict[str, Any], accuracies: dict[str, list[float | None]]) -> list[str]:
+    """When the run memorised and generalised, or that nobody can know."""
+    told = []
+    for name, split in (("memorised", "train"), ("generalised", "test")):
+        found, so_far = emergence[name], " so far" if emergence["provisional"] else ""
+        if split not in accuracies:
+            told.append(f"{split} accuracy is not known")
+        elif found is None:
+            told.append(f"not {name}{so_far}")
+        elif name == "generalised" and emergence["lost"]:
+            first = emergence["intervals"][0]["gained"]["step"]
+            told.append(f"{name} at step {first:,}, for good at {found['step']:,}")
+        else:
+            told.append(f"{name} at step {found['step']:,}")
+    return told
 
 
 def _known(line: list[float | None]) -> bool:
@@ -72,7 +96,8 @@ def _known(line: list[float | None]) -> bool:
 def _answer(url: str, about: str) -> Any:
     answer, why = ask(url)
     if answer is None:
-        raise InvalidInput(about, why)
+        advice = "; its page can be had of every run: -o NAME.html" if "coordinates" in url else ""
+        raise InvalidInput(about, f"{why}{advice}")
     return json.loads(answer)
 
 
@@ -81,10 +106,11 @@ def _task(task: dict[str, Any]) -> str:
     return f"{SIGNS.get(operation, operation)} mod {task['modulus']}"
 
 
-def _keys(keys: list[int]) -> str:
+def _keys(keys: list[int], provisional: bool) -> str:
     named = ", ".join(map(str, keys[:MOST_KEYS]))
     more = f" and {len(keys) - MOST_KEYS} more" if len(keys) > MOST_KEYS else ""
-    return f"key frequencies {named}{more}" if keys else "no key frequencies"
+    none = "no key frequencies so far" if provisional else "no key frequencies"
+    return f"key frequencies {named}{more}" if keys else none
 
 
 def _circle(row: dict[str, Any]) -> Circle:
@@ -110,12 +136,20 @@ def _png(image: Image.Image) -> bytes:
 
 
 def _gif(frames: list[Image.Image]) -> bytes:
-    """All frames with one table of 128 colours, so that what stands still is written once."""
+    """All frames with one table of 128 colours, so that what stands still is written once.
+
+    The background, which each frame has in its corner, is exact: a page around it has it, too.
+    """
     both = Image.new("RGB", (frames[0].width, 2 * frames[0].height))
     both.paste(frames[0], (0, 0))
     both.paste(frames[-1], (0, frames[0].height))
-    table = both.quantize(128, dither=Image.Dither.NONE, kmeans=1)
+    table = both.quantize(128, dither=Image.Dither.NONE)
     drawn = [one.quantize(palette=table, dither=Image.Dither.NONE) for one in frames]
+    colours = table.getpalette() or []
+    place = 3 * drawn[0].tobytes()[0]
+    colours[place : place + 3] = frames[0].tobytes()[:3]
+    for one in drawn:
+        one.putpalette(colours)
     times = [FRAME_MS] * (len(drawn) - 1) + [LAST_MS]
     file = io.BytesIO()
     drawn[0].save(
@@ -138,7 +172,9 @@ def _mp4(frames: list[Image.Image]) -> bytes:
             *("-r", str(PER_SECOND), "-i", "-", "-pix_fmt", "yuv420p", "-movflags", "+faststart"),
             *("-fflags", "+bitexact", "-map_metadata", "-1", str(target)),
         ]
-        done = subprocess.run(command, input=raw, capture_output=True, check=False)
+        done = subprocess.run(
+            command, input=raw, capture_output=True, check=False, timeout=FFMPEG_S
+        )
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
             raise InvalidInput("--output", f"ffmpeg failed: {''.join(said)}; name a .gif")

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import signal
+import sys
 from pathlib import Path
 
 from grokprobe.cli.reports.asking import service
@@ -27,6 +29,9 @@ def write_report(
     for option, value in given.items():
         if kind == ".html" and value is not None:
             raise InvalidInput(option, "is of pictures; the page has its own choice of it")
+    _check_place(output)
+    # what was begun is put away also where somebody ends it: the service, its folder
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if kind in PICTURES:
         from grokprobe.cli.reports.film import check_kind, film, story_of
 
@@ -40,6 +45,16 @@ def write_report(
     _write(output, data)
     print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
     return 0
+
+
+def _check_place(output: Path) -> None:
+    """Raise InvalidInput, before any work, if no file can be there."""
+    if output.is_dir():
+        raise InvalidInput("--output", f"{output} cannot be written: it is a folder")
+    if not output.parent.is_dir():
+        raise InvalidInput("--output", f"{output} cannot be written: there is no such folder")
+    if not os.access(output.parent, os.W_OK):
+        raise InvalidInput("--output", f"{output} cannot be written: its folder is not yours")
 
 
 def _write(output: Path, data: bytes) -> None:

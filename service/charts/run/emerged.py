@@ -60,10 +60,21 @@ def _drawn(row: Mapping[str, Any], logarithmic: bool) -> dict[str, Any]:
 
 
 def _phases(emergence: Answer) -> list[dict[str, Any]]:
+    """The phases in their order.
+
+    Where train accuracy was lost late, memorisation for good ends after other phases have begun: it
+    is drawn up to the first of them, and the bracket of `memorised` tells the rest.
+    """
+    found = {name: phase for name in PHASES if (phase := emergence["phases"][name])}
+    begun = [phase["start"] for name, phase in found.items() if name != "memorisation"]
     return [
-        {"row": PHASE, "phase": words, "from": phase["start"], "to": phase["end"]}
-        for name, words in PHASES.items()
-        if (phase := emergence["phases"][name])
+        {
+            "row": PHASE,
+            "phase": PHASES[name],
+            "from": phase["start"],
+            "to": min([phase["end"], *begun]) if name == "memorisation" else phase["end"],
+        }
+        for name, phase in found.items()
     ]
 
 
@@ -98,7 +109,9 @@ def emerged(emergence: Answer, theme: Theme, steps: Sequence[float], logarithmic
     """Three rows: the phases, and for train and test where it held, the bracket at its begin."""
     x = step_axis(steps, logarithmic=logarithmic, title=None)
     x["axis"] |= {"domain": False}
-    tints = _tints(theme)
+    passed = _phases(emergence)
+    there = [row["phase"] for row in passed]
+    tints = {phase: tint for phase, tint in _tints(theme).items() if phase in there}
     phases = {
         "field": "phase",
         "type": "nominal",
@@ -125,7 +138,7 @@ def emerged(emergence: Answer, theme: Theme, steps: Sequence[float], logarithmic
         "width": WIDTH,
         "height": 3 * ROW,
         "layer": [
-            bars(_phases(emergence), {"opacity": 0.6}, {"color": phases}),
+            *([bars(passed, {"opacity": 0.6}, {"color": phases})] if passed else []),
             bars(_stretches(emergence, steps[-1]), {"opacity": 0.3}, {"color": split}),
             bars(_brackets(emergence, steps[0]), edge, {"color": split, "stroke": split}),
         ],
