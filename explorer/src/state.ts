@@ -34,8 +34,17 @@ const address = signal<Address>(read());
 
 function read(): Address {
   const [path = '', query = ''] = location.hash.replace(/^#\/?/, '').split('?');
-  const run = path.startsWith('runs/') ? decodeURIComponent(path.slice(5)) : '';
+  const run = path.startsWith('runs/') ? decoded(path.slice(5)) : '';
   return { run: run || null, parameters: new URLSearchParams(query) };
+}
+
+/** What is no encoding, as a link that was cut in the middle of one, stays as it is. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 addEventListener('hashchange', () => {

@@ -2,7 +2,7 @@
 
 import http.client
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -21,30 +21,25 @@ def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
             server.shutdown()
 
 
-@contextmanager
-def proxy(upstream: str, root: str, strips: bool = True) -> Iterator[str]:
-    """The URL of a proxy that sends what lies below a root to a service, and knows nothing else."""
-    address = urlsplit(upstream).netloc
+class Forwarding(BaseHTTPRequestHandler):
+    """Passes a request on to the service at `address`, and its answer back, as they are."""
 
-    class Handler(BaseHTTPRequestHandler):
-        """Passes one request on, and its answer back, as they are."""
+    address: str
 
-        def forward(self) -> None:
-            """All but the path stays."""
-            if not f"{self.path}/".startswith(f"{root}/"):
-                self.send_error(404, "not of this proxy")
-                return
-            path = self.path.removeprefix(root) if strips else self.path
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            with closing(http.client.HTTPConnection(address, timeout=PATIENCE_S)) as behind:
-                behind.putrequest(self.command, path or "/", True, True)
-                for name, value in self.headers.items():
-                    behind.putheader(name, value)
-                behind.endheaders(body)
-                self.answer(behind.getresponse())
+    @contextmanager
+    def ask(self, path: str) -> Iterator[http.client.HTTPResponse]:
+        """The service's answer to this request at a path."""
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        with closing(http.client.HTTPConnection(self.address, timeout=PATIENCE_S)) as behind:
+            behind.putrequest(self.command, path or "/", True, True)
+            for name, value in self.headers.items():
+                behind.putheader(name, value)
+            behind.endheaders(body)
+            yield behind.getresponse()
 
-        def answer(self, found: http.client.HTTPResponse) -> None:
-            """Its status, headers and body; this connection ends with it."""
+    def forward(self, path: str) -> None:
+        """Give its status, headers and body back; this connection ends with it."""
+        with self.ask(path) as found:
             self.send_response_only(found.status)
             for name, value in found.headers.items():
                 if name not in ("transfer-encoding", "connection"):
@@ -52,10 +47,37 @@ def proxy(upstream: str, root: str, strips: bool = True) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(found.read())
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
 
-        do_GET = do_HEAD = do_POST = forward
 
-    with listening(Handler) as url:
+def forwarding(upstream: str, act: Callable[[Forwarding], None]) -> type[Forwarding]:
+    """The handler that does this to every request for a service."""
+
+    class Handler(Forwarding):
+        """Bound to the service."""
+
+        address = urlsplit(upstream).netloc
+
+        def do_GET(self) -> None:
+            """Any request."""
+            act(self)
+
+        do_HEAD = do_POST = do_GET
+
+    return Handler
+
+
+@contextmanager
+def proxy(upstream: str, root: str, strips: bool = True) -> Iterator[str]:
+    """The URL of a proxy that sends what lies below a root to a service, and knows nothing else."""
+
+    def act(request: Forwarding) -> None:
+        """All but the path stays."""
+        if f"{request.path}/".startswith(f"{root}/"):
+            request.forward(request.path.removeprefix(root) if strips else request.path)
+        else:
+            request.send_error(404, "not of this proxy")
+
+    with listening(forwarding(upstream, act)) as url:
         yield url

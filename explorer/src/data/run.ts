@@ -3,7 +3,7 @@ import { computed, type ReadonlySignal } from '@preact/signals';
 import { readNumpy } from './npy';
 import { Follower, rest, visible } from './live';
 import { after, joined, Resource, type Column } from './series';
-import { Lacking, source, type Asking } from './source';
+import { having, Lacking, source, type Asking } from './source';
 import type { EmergenceAnswer, RunAnswer, SpectraAnswer, TrajectoryAnswer, TrajectoryRow } from './types';
 
 /** The measures that the page shows, in the order of its legend. */
@@ -135,12 +135,12 @@ export class RunData {
       ended: () => void this.catchUp('refresh'),
     });
     this.run = new Resource(async (asking) => {
-      const found = await json<RunAnswer>('', asking);
+      const found = having(await json<RunAnswer>('', asking), 'task', 'architecture');
       // now, not when the page has drawn itself of it, which takes longer than their answers
       [this.trajectory, this.emergence, this.spectra, this.grids, this.plane(this.first), this.split].forEach((one) => one.need());
       return found;
     });
-    this.emergence = new Resource((asking) => json<EmergenceAnswer>('/emergence', asking));
+    this.emergence = new Resource(async (asking) => having(await json<EmergenceAnswer>('/emergence', asking), 'lost'));
     const measures = (names: readonly Measure[], from: string, asking: Asking) =>
       json<TrajectoryAnswer>(`/trajectory?measures=${names.join(',')}${from}`, asking).then(trajectoryOf);
     this.trajectory = new Resource(

@@ -1,6 +1,6 @@
 // A series of a run: rows by step. Whoever draws asks for the row at a step or the last before it.
 import { signal, type ReadonlySignal } from '@preact/signals';
-import { Lacking, type Asking } from './source';
+import { Lacking, NO_ANSWER, type Asking } from './source';
 
 /** What is known of something asked for: on its way, here, or why not, in words. */
 export type Loaded<T> =
@@ -84,8 +84,8 @@ export class Resource<T> {
     } catch (error) {
       if (error instanceof Lacking) set({ state: 'lacking', words: error.message, status: error.status });
       else if (!stop.signal.aborted) {
-        set({ state: 'lacking', words: 'The answer cannot be read.', status: 0 });
-        console.error(error);
+        set({ state: 'lacking', words: NO_ANSWER, status: 0 });
+        console.warn(error); // what could not be read in it
       }
     }
   }

@@ -31,6 +31,15 @@ export interface Source {
   readonly note: string | null;
 }
 
+/** What is said of something that is no answer of the service, such as a proxy's page. */
+export const NO_ANSWER = 'What came back is no answer of this service. Something between may have answered in its place.';
+
+/** An answer, if it has these fields. Throws Lacking where something else came back. */
+export function having<T extends object>(answer: T, ...names: (keyof T)[]): T {
+  if (names.some((name) => typeof answer[name] !== 'object' || answer[name] === null)) throw new Lacking(NO_ANSWER, 0);
+  return answer;
+}
+
 const AGAIN = new Set([408, 429, 502, 503, 504]);
 const LONGEST_WAIT_S = 30;
 const MOST_CUT = 5; // answers that break off, until that is told
@@ -118,14 +127,16 @@ function posted(body: unknown): RequestInit {
   return { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) };
 }
 
-/** JSON. Throws Lacking for what is none, such as a proxy's page, and TypeError where it breaks off. */
+/** An object of JSON. Throws Lacking for what is none, and TypeError where it breaks off. */
 async function parsed<T>(response: Response): Promise<T> {
   const text = await response.text();
   try {
-    return JSON.parse(text) as T;
+    const found: unknown = JSON.parse(text);
+    if (typeof found === 'object' && found !== null) return found as T;
   } catch {
-    throw new Lacking('What came back is no answer of this service. Something between may have answered in its place.', 0);
+    // said below
   }
+  throw new Lacking(NO_ANSWER, 0);
 }
 
 /** What a problem document says, or the status where it is none. */

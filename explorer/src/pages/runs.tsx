@@ -1,7 +1,7 @@
 import { computed, effect, signal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { rest, visible } from '../data/live';
-import { Lacking, source } from '../data/source';
+import { having, Lacking, source } from '../data/source';
 import type { ListedRun, RunPage, TrajectoryAnswer } from '../data/types';
 import { sentence } from '../parts/panel';
 import { hrefOf, parameter, setParameters } from '../state';
@@ -27,7 +27,7 @@ class RunList {
     try {
       for (await this.more(); ; await rest(AGAIN_MS, stop)) {
         await visible(stop);
-        await this.read(this.pages);
+        await this.read(Math.max(this.pages, 1)); // also where the first has failed
       }
     } catch (error) {
       if (!stop.aborted) throw error;
@@ -42,14 +42,14 @@ class RunList {
 
   // What is unchanged costs a 304: the browser sends the ETag of what it has.
   private async read(pages: number): Promise<void> {
-    const waiting = (words: string | null) => (this.words.value = words && sentence(words));
+    const waiting = (words: string | null) => (this.words.value = words ? sentence(words) : this.pages ? null : 'Loading.');
     const query = new URLSearchParams({ ...Object.fromEntries(new URLSearchParams(this.filters)), limit: String(PAGE) });
     const found: ListedRun[] = [];
     let next: string | null = null;
     try {
       for (let page = 0; page < pages && (page === 0 || next !== null); page++) {
         if (next !== null) query.set('after', next);
-        const answer: RunPage = await source.json<RunPage>(`runs?${query}`, { signal: this.stop.signal, waiting });
+        const answer: RunPage = having(await source.json<RunPage>(`runs?${query}`, { signal: this.stop.signal, waiting }), 'runs');
         found.push(...answer.runs);
         next = answer.next;
       }
@@ -222,7 +222,7 @@ function Sparkline({ run }: { run: ListedRun }) {
         .json<TrajectoryAnswer>(`runs/${encodeURIComponent(run.run)}/trajectory?measures=test_accuracy`, { signal: stop.signal })
         .then(({ trajectory }) => (line.value = lineOf(trajectory.map((row) => [row.step, row['test_accuracy'] ?? null]))))
         .catch((error: unknown) => {
-          if (!(error instanceof Lacking) && !stop.signal.aborted) console.error(error);
+          if (!(error instanceof Lacking) && !stop.signal.aborted) console.warn(error);
         });
     });
     seen.observe(place.current!);

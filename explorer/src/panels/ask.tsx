@@ -1,7 +1,7 @@
 import { computed, signal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import { Following } from '../data/asked';
-import { Lacking, source } from '../data/source';
+import { having, Lacking, source } from '../data/source';
 import type { Prediction, PredictionAnswer } from '../data/types';
 import { clear, type Frame, type Surface } from '../draw/surface';
 import { placeOf, stepAt, TIME_LEFT, TIME_RIGHT } from '../draw/time';
@@ -36,11 +36,11 @@ export function Ask({ view }: { view: View }) {
         const [place, query = ''] = at.split('?pair=');
         const body = { pairs: [query.split(',').map(Number)], top: Math.min(TOP, run.run.peek()!.task.modulus) };
         try {
-          return await source.post<PredictionAnswer>(place!, { ...body, include: ['attention'] }, asking);
+          return having(await source.post<PredictionAnswer>(place!, { ...body, include: ['attention'] }, asking), 'predictions');
         } catch (error) {
           // a network without attention answers all the same
           if (!(error instanceof Lacking) || error.status !== 404) throw error;
-          return source.post<PredictionAnswer>(place!, body, asking);
+          return having(await source.post<PredictionAnswer>(place!, body, asking), 'predictions');
         }
       }),
     [run],

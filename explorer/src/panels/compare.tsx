@@ -2,7 +2,7 @@ import { computed } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useMemo } from 'preact/hooks';
 import { Following } from '../data/asked';
-import { source } from '../data/source';
+import { having, source } from '../data/source';
 import type { CompareAnswer, ComparedPart } from '../data/types';
 import { drew } from '../drawn';
 import { pinned } from '../pin';
@@ -23,7 +23,7 @@ export function Compare({ view, beside }: { view: View; beside: View }) {
     [],
   );
   const comparison = useMemo(
-    () => new Following(path, (at, asking) => source.json<CompareAnswer>(at, asking)),
+    () => new Following(path, async (at, asking) => having(await source.json<CompareAnswer>(at, asking), 'parts')),
     [view.run, beside.run],
   );
   useEffect(() => () => comparison.close(), [comparison]);

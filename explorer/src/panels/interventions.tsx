@@ -1,7 +1,7 @@
 import { signal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import { Resource } from '../data/series';
-import { source } from '../data/source';
+import { having, source } from '../data/source';
 import type { InterventionAnswer } from '../data/types';
 import { drew } from '../drawn';
 import { parameter, setParameters, step, type View } from '../state';
@@ -49,7 +49,7 @@ export function Interventions({ view }: { view: View }) {
     const path = pathAt(run, step, '/interventions');
     const body = { of, [verb]: list, controls: CONTROLS };
     request.value = { path, body };
-    asked.value = new Resource((asking) => source.post<InterventionAnswer>(path, body, asking));
+    asked.value = new Resource(async (asking) => having(await source.post<InterventionAnswer>(path, body, asking), 'parts'));
     asked.value.need();
   };
   const toggle = (one: number) => {

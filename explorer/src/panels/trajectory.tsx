@@ -12,7 +12,7 @@ import { colours } from '../theme';
 import { whole } from '../words';
 import { axisOf, panelId } from '../parts/common';
 import { soon } from '../parts/frames';
-import { Panel } from '../parts/panel';
+import { AskAgain, Panel, sentence } from '../parts/panel';
 import { wheelSteps } from '../parts/picture';
 
 /** Losses, accuracies and the weight norm over all steps, with phases, brackets and the fob. */
@@ -72,7 +72,7 @@ function Story({ view }: { view: View }) {
   const { emergence, run } = view.run;
   const found = emergence.value;
   const status = run.value?.status;
-  if (emergence.loaded.value.state === 'lacking') return <>When it generalised is not known: {emergence.loaded.value.words}</>;
+  if (emergence.loaded.value.state === 'lacking') return <>When it generalised is not known: {sentence(emergence.loaded.value.words)} <AskAgain of={[emergence]} /></>;
   if (!found) return null;
   const when = (bracket: { step: number; previous_step: number | null }) =>
     bracket.previous_step === null
