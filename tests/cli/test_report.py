@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from grokprobe.cli.reports.page import MEASURES
+from grokprobe.cli.reports.page import MEASURES, SERIES
 from grokprobe.settings import Settings
 from tests.support.chromium import chromium, needs_chromium
 from tests.support.served import PATIENCE_S, Served, environment, eventually
@@ -33,6 +33,14 @@ def test_measures_are_those_of_the_page() -> None:
     text = (ROOT / "explorer" / "src" / "data" / "run.ts").read_text()
     listed = text.partition("MEASURES = [")[2].partition("]")[0]
     assert tuple(re.findall(r"'(\w+)'", listed)) == MEASURES
+
+
+def test_paths_are_those_of_the_page() -> None:
+    """A series that the page has is in a report, but for answers to all pairs: it cannot ask."""
+    text = (ROOT / "explorer" / "src" / "data" / "run.ts").read_text()
+    asked = set(re.findall(r"[`'}](/[a-z]+(?:\?[a-z=&]+)?)(?=[`'$])", text))
+    held = {path.partition("measures=")[0] for path in SERIES}
+    assert {path.partition("measures=")[0] for path in asked} == held | {"/grids?format=npy"}
 
 
 @needs_chromium
