@@ -143,7 +143,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> str | None:
     found, others = parser.parse_known_args(arguments)
     if others:
         given = " ".join(others)
-        parser.error(f"takes no arguments, got {given!r}: settings come from the environment")
+        parser.error(f"takes no other arguments, got {given!r}: settings come from the environment")
     unix_socket: str | None = found.socket
     return unix_socket
 

@@ -8,7 +8,6 @@ import httpx
 import msgspec
 import pytest
 
-from grokprobe.analysis.measures_table import KEY_MEASURES, ROW_MEASURES
 from grokprobe.colours import DARK, LIGHT
 from service.charts.activations import activations
 from service.charts.circle import circle
@@ -23,6 +22,7 @@ from service.charts.pair import pair
 from service.charts.predictions import predictions
 from service.charts.run.pairs import pairs
 from service.charts.run.spectra import spectra
+from service.charts.run.trajectory import DRAWN as OF_A_RUN
 from service.charts.run.trajectory import trajectory
 from service.charts.spectrum import spectrum
 from tests.service.test_api import LAST, LATEST, RUN, get
@@ -33,7 +33,7 @@ from tests.support.served import Served
 
 __all__ = ["over", "published"]  # fixtures
 
-MEASURES = ",".join((*ROW_MEASURES, *KEY_MEASURES))
+MEASURES = ",".join(OF_A_RUN)
 
 
 def of_one_pair(client: httpx.Client) -> Any:

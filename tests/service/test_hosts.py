@@ -64,7 +64,7 @@ def test_help_is_answered() -> None:
     command = [sys.executable, "-m", "service", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("usage: python -m service [-h] [--version]\n")
+    assert done.stdout.startswith("usage: python -m service [-h] [--version] [--socket PATH]\n")
     assert "docs/operations.md" in done.stdout
     defaults = Settings()
     for name in Settings.__struct_fields__:
@@ -99,8 +99,8 @@ def test_any_other_argument_is_refused(
         main(given)
     usage, sentence = capsys.readouterr().err.splitlines()
     assert ended.value.code == 2
-    assert usage == "usage: python -m service [-h] [--version]"
-    assert f"takes no arguments, got {' '.join(given)!r}" in sentence
+    assert usage == "usage: python -m service [-h] [--version] [--socket PATH]"
+    assert f"takes no other arguments, got {' '.join(given)!r}" in sentence
     assert sentence.endswith("settings come from the environment")
 
 
