@@ -60,6 +60,7 @@ export function Circle({ view, beside }: { view: View; beside?: View }) {
               frequency: found.frequency,
               residues: found.residues,
               xy: found.xy.subarray(row.value * n, (row.value + 1) * n),
+              extent: extent(),
               r_squared: found.rSquared[row.value],
               explained_share: found.explainedShare[row.value],
               marked,
