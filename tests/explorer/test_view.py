@@ -186,9 +186,10 @@ def test_a_key_is_asked_for_and_forgotten(
     keys.write_text(f"ann {hashlib.sha256(b'a-key').hexdigest()}\n")
     changes = {"GROKPROBE_API_KEYS_FILE": str(keys)}
     with serving(trained.settings, tmp_path, **changes) as served:
-        page = open_page(f"{served.url}/#/runs/tiny")
+        page = open_page(f"{served.url}/#/runs/tiny", bypass_csp=True)
         for key in ("wrong", "a-key"):
             page.get_by_label("API key").fill(key)
+            assert violations(page) == []
             page.get_by_role("button", name="Go on").click()
             stored = "key => sessionStorage.getItem('grokprobe.key') === key"
             wait_until(page, stored, None if key == "wrong" else key)
@@ -217,9 +218,16 @@ def test_the_tour_by_keyboard(open_page: OpenPage, served: Served) -> None:
         if number < 7:
             page.keyboard.press("Enter")
     assert len(said) == 7
+    assert any("lacks the label “generalised”" in one for one in said)
     page.keyboard.press("Escape")
     page.locator(".tour").wait_for(state="detached")
     wait_until(page, "() => document.activeElement.tagName === 'H1'")
+
+
+def violations(page: Any) -> list[tuple[str, str]]:
+    """What axe-core finds: the rule, and the first element."""
+    found = axe.Axe().run(page).response["violations"]
+    return [(one["id"], one["nodes"][0]["html"]) for one in found]
 
 
 @pytest.mark.parametrize("look", ["light", "dark", "phone"])
@@ -228,15 +236,19 @@ def test_axe_finds_nothing(open_page: OpenPage, served: Served, look: str) -> No
     size = {"width": 360, "height": 740} if look == "phone" else {"width": 1280, "height": 900}
     scheme = "dark" if look == "dark" else "light"
     options = {"viewport": size, "color_scheme": scheme, "reduced_motion": "reduce"}
-    for path in ("", "runs/tiny", "runs/tiny?tour=2", "runs/unknown"):
+    beside = "runs/tiny?pin=40&pair=3,5&mark=residue:5"
+    for path in ("", "runs/tiny", "runs/tiny?tour=2", beside, "runs/unknown"):
         page = open_page(f"{served.url}/#/{path}", bypass_csp=True, **options)
         page.get_by_role("heading", level=1).wait_for()
         if path.startswith("runs/tiny"):
             wait_until(page, "() => window.grokprobe.drawn.grid")
             page.locator("#panel-circle .numbers summary").click()
             page.locator("#menu-circle summary").click()
-        found = axe.Axe().run(page).response["violations"]
-        assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
+        assert violations(page) == []
+        page.keyboard.press("?")
+        page.get_by_role("heading", name="Keys").wait_for()
+        assert violations(page) == []
+        page.keyboard.press("Escape")
         fits = "() => document.documentElement.scrollWidth <= innerWidth"
         wait_until(page, fits)
         page.set_viewport_size({"width": 640, "height": 400})

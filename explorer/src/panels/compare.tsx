@@ -63,7 +63,7 @@ function Numbers({ answer }: { answer: CompareAnswer }) {
         {identical === 'weights' && ': every parameter is the same, in other files.'}
         {identical === null && `: ${changes(parts[0]!)}`}
       </p>
-      <div class="scrolls">
+      <div class="scrolls" role="region" tabIndex={0} aria-label="What differs, as a table">
         <table class="figures">
           <caption class="unseen">What both answer, by part of the pairs</caption>
           <thead>

@@ -171,7 +171,7 @@ function Outcome({ answer }: { answer: InterventionAnswer }) {
         Method: {METHODS[method] ?? method}
         {missed !== null && `, which misses a logit by ${short(missed)} at most`}.{late}
       </p>
-      <div class="scrolls">
+      <div class="scrolls" role="region" tabIndex={0} aria-label="What is lost, as a table">
         <table class="figures">
           <caption class="unseen">Before, after, and of the random choices the median with 5 % to 95 %</caption>
           <thead>

@@ -20,8 +20,14 @@ export function stopsOf(run: RunData): Stop[] {
   const from = memorised?.step ?? first;
   const to = generalised?.step ?? last;
   const share = (name: Measure, step: number) => percent(valueAt(columns[name], step)?.value);
+  const late = to - from; // train accuracy that was lost again is held for good after test accuracy, or with it
+  const after = !memorised
+    ? 'without having memorised first'
+    : late > 0
+      ? `${whole(late)} steps after it had memorised`
+      : 'before it held its train pairs for good';
   const between = (part: number) => steps[Math.max(lastAt(steps, from + (to - from) * part), 0)] ?? first;
-  const [middle, late] = [between(0.5), between(0.75)];
+  const [middle, later] = [between(0.5), between(0.75)];
   const plane = run.plane(null).value;
   const fit = plane ? (plane.rSquared[lastAt(plane.steps, to)] ?? NaN) : NaN;
   return [
@@ -39,8 +45,8 @@ export function stopsOf(run: RunData): Stop[] {
     },
     {
       panel: 'spectra',
-      step: late,
-      says: `Look inside: while the answers hardly change, its key frequencies grow from ${share('key_share', from)} of the embedding to ${share('key_share', late)}.`,
+      step: later,
+      says: `Look inside: while the answers hardly change, its key frequencies grow from ${share('key_share', from)} of the embedding to ${share('key_share', later)}.`,
     },
     {
       panel: 'circle',
@@ -61,7 +67,7 @@ export function stopsOf(run: RunData): Stop[] {
       panel: 'trajectory',
       step: to,
       says: generalised
-        ? `When: between steps ${whole(generalised.previous_step ?? first)} and ${whole(to)} it generalised, ${memorised ? `${whole(to - from)} steps after it had memorised` : 'without having memorised first'}.`
+        ? `When: between steps ${whole(generalised.previous_step ?? first)} and ${whole(to)} it generalised, ${after}.`
         : `This run lacks the label “generalised”: at its last checkpoint it knows ${share('test_accuracy', last)} of the pairs that it never saw.`,
     },
     {
