@@ -7,7 +7,8 @@
     |   |-- RunNotFound
     |   |-- GroupNotFound
     |   |-- StepNotFound
-    |   `-- LabelNotReached
+    |   |-- LabelNotReached
+    |   `-- NamesMissing
     |-- PublicationError      what a trainer wanted to write contradicts what is there
     |   |-- RunExists
     |   |-- RunDeleted
@@ -83,6 +84,10 @@ class StepNotFound(NotFound):
 
 class LabelNotReached(NotFound):
     """A label such as `generalised` that this run has not reached, or that does not exist."""
+
+
+class NamesMissing(NotFound):
+    """The weights cannot be had by the names that were asked for; the message says why."""
 
 
 class PublicationError(GrokprobeError):

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from grokprobe.errors import GrokprobeError, SettingError
@@ -16,6 +17,7 @@ from trainer.config import ensemble
 from trainer.config.schema import preset
 from trainer.config.sweep import INDEX_VARIABLE, index_from, listing, load_sweep
 from trainer.importing.layout import LayoutTask, load_layout
+from trainer.importing.layouts.ours import OURS, layout_of
 from trainer.reporting.exit_status import exit_status
 
 if TYPE_CHECKING:
@@ -73,7 +75,11 @@ def sweep_here(arguments: argparse.Namespace, settings: Settings) -> int:
 def prepare_import(arguments: argparse.Namespace, settings: Settings) -> Act:
     """Prepare `import`: weights by a layout."""
     run, group = check_run_name(arguments.run), check_group_name(arguments.group)
-    layout = load_layout(arguments.layout, arguments.assignments, arguments.step, arguments.steps)
+    told = None
+    if arguments.layout == OURS:
+        told = partial(layout_of, arguments.files[0], settings.max_model_bytes)
+    stated = (arguments.assignments, arguments.step, arguments.steps)
+    layout = load_layout(arguments.layout, *stated, told)
     from trainer.importing.checkpoints import find_run
 
     found = find_run(arguments.files, layout, settings.max_model_bytes)

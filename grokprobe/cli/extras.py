@@ -11,7 +11,7 @@ STORE = ("obstore", "redis")
 LOOP = () if sys.platform == "win32" else ("uvloop",)
 SERVICE = (
     *("litestar", "uvicorn", *LOOP, "httptools", "onnxruntime", "onnx", "pyarrow", "PIL"),
-    *("cachetools", "prometheus_client", "threadpoolctl", "zstandard", *STORE),
+    *("cachetools", "prometheus_client", "safetensors", "threadpoolctl", "zstandard", *STORE),
 )
 TRAINER = (
     *("torch", "onnxruntime", "onnx", "onnxscript", "safetensors", "einops"),

@@ -1,8 +1,10 @@
 """A file being downloaded: beside its place until it is whole, so that it can be gone on with."""
 
+import base64
 import hashlib
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,13 @@ SHOWN_BYTES = 2**20  # a download of more has a bar
 
 
 class Part:
-    """What there is of a file; `etag` is the SHA-256 that the whole must have."""
+    """What there is of a file, and the SHA-256 that the whole must have, once a reply said it."""
 
     def __init__(self, target: Path) -> None:
         self._target = target
         self.path = target.with_name(f".{target.name}.part")
         self._note = target.with_name(f".{target.name}.etag")
+        self._promised = ""
 
     @property
     def etag(self) -> str:
@@ -42,15 +45,21 @@ class Part:
         self.path.write_bytes(b"")
         self._note.write_text(etag)
 
+    def promise(self, headers: Mapping[str, str]) -> None:
+        """Note the digest that a reply states: by itself, or as the ETag of a stored file."""
+        stated = re.fullmatch(r"sha-256=:([\w+/=]+):", headers.get("Repr-Digest", ""))
+        etag = headers.get("ETag", "").strip('"')
+        self._promised = base64.b64decode(stated[1]).hex() if stated else etag
+
     def finish(self) -> None:
         """Put the file in its place. Raises Damaged, and leaves nothing, if its digest differs."""
-        promised = self.etag.strip('"')
         with self.path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         self._note.unlink(missing_ok=True)
-        if found != promised:
+        if found != self._promised:
             self.path.unlink()
-            raise Damaged(f"{self._target.name}: SHA-256 is {found}, {promised} was promised")
+            message = f"SHA-256 is {found}, {self._promised} was promised"
+            raise Damaged(f"{self._target.name}: {message}")
         self.path.replace(self._target)
 
 

@@ -50,6 +50,7 @@ TABLE: dict[type[errors.GrokprobeError], tuple[int, str]] = {
     errors.GroupNotFound: (404, "group-not-found"),
     errors.StepNotFound: (404, "step-not-found"),
     errors.LabelNotReached: (404, "label-not-reached"),
+    errors.NamesMissing: (404, "names-missing"),
     service_errors.OutputMissing: (404, "output-missing"),
     service_errors.WeightMissing: (404, "weight-missing"),
     service_errors.SplitUnknown: (404, "split-unknown"),

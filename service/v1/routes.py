@@ -10,6 +10,7 @@ from service.v1.checkpoint import (
     neurons,
     predictions,
     projector,
+    safetensors,
     spectrum,
     weights,
 )
@@ -43,6 +44,7 @@ V1 = [
     activations.get_activations,
     measures.get_measures,
     model.get_model,
+    safetensors.get_safetensors,
     projector.get_projector,
     projector.get_projector_tensors,
     projector.get_projector_metadata,

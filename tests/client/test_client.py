@@ -5,7 +5,7 @@ import hashlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -101,6 +101,19 @@ def test_the_model_is_the_file(reader: Client, tmp_path: Path) -> None:
     assert path.read_bytes() == last.model()
     assert hashlib.sha256(last.model()).hexdigest() == last.about().model.sha256
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["model.onnx"]
+
+
+@pytest.mark.parametrize("names", [None, "transformer_lens"])
+def test_the_weights_are_a_file(
+    served: Served, reader: Client, tmp_path: Path, names: Literal["transformer_lens"] | None
+) -> None:
+    """As safetensors, whose digest the reply states: its bytes, or a file."""
+    last = reader.run("tiny").at(-1)
+    path = last.safetensors(tmp_path / "model.safetensors", names=names)
+    address = f"/v1/runs/tiny/checkpoints/latest/model.safetensors?names={names or 'grokprobe'}"
+    assert path.read_bytes() == last.safetensors(names=names)
+    assert path.read_bytes() == served.client.get(address).content
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["model.safetensors"]
 
 
 def test_what_else_there_is(reader: Client) -> None:

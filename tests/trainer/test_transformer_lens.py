@@ -1,10 +1,14 @@
 """Checkpoints that TransformerLens saved, its configuration beside them: by itself, and by a copy.
 
+And ours, as the service gives them to it: it computes our logits, and they come back equal.
+
 `.ci/transformer_lens` makes it an environment of its own. Without that a class of the same name
 stands in, which is gone when the file is read.
 """
 
+import asyncio
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -17,11 +21,17 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support.foreign import small
-from tests.support.trained import Trained, manifests, settings_at, tiny_config
+from grokprobe.weight_files.stored import to_safetensors
+from grokprobe.weights import read_weights, weights_sha256
+from tests.support.foreign import save, small, weights_of
+from tests.support.served import serving
+from tests.support.trained import TINY, Trained, archive, manifests, settings_at, tiny_config
 from trainer.__main__ import main
+from trainer.config.schema import decode_config
 from trainer.importing.files import read_contents
+from trainer.jobs.training import start
 from trainer.models.export import open_session
+from trainer.reporting.progress import JsonReporter
 
 THEIRS = Path(__file__).parents[2] / ".cache/transformer_lens"
 CHECKPOINTS = 3
@@ -54,14 +64,18 @@ torch.save(logits, sys.argv[2])
 """
 
 
-def by_itself(folder: Path) -> None:
-    """Save with the library."""
+def in_their_environment(program: str, folder: Path, *files: Path) -> None:
+    """Run a program with the library."""
     if not (THEIRS / ".installed").exists():
         pytest.skip("TransformerLens is not here: .ci/transformer_lens makes its environment")
-    files = [str(folder / name) for name in ("run.pth", "logits.pt")]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
-    command = [str(THEIRS / "bin/python"), "-c", PROGRAM, *files]
+    command = [str(THEIRS / "bin/python"), "-c", program, *map(str, files)]
     subprocess.run(command, env=environment, cwd=folder, check=True, timeout=300)
+
+
+def by_itself(folder: Path) -> None:
+    """Save with the library."""
+    in_their_environment(PROGRAM, folder, folder / "run.pth", folder / "logits.pt")
 
 
 def by_a_copy(folder: Path) -> None:
@@ -88,10 +102,10 @@ def by_a_copy(folder: Path) -> None:
         del sys.modules[package.__name__], sys.modules[module.__name__]
 
 
-def logits_of(run: Trained, step: int) -> Any:
+def logits_of(run: Trained, step: int, p: int = P) -> Any:
     """What a published checkpoint answers for all pairs."""
     data = (run.folder / "checkpoints" / f"{step:010d}" / "model.onnx").read_bytes()
-    pairs = np.stack(np.divmod(np.arange(P * P), P), axis=1)
+    pairs = np.stack(np.divmod(np.arange(p * p), p), axis=1)
     return open_session(data).run(["logits"], {"pairs": pairs})[0]
 
 
@@ -132,3 +146,138 @@ def test_one_checkpoint_of_many_and_a_network_saved_whole(
         trained = Trained(settings_at(tmp_path / "home"), run, tiny_config())
         answers.append(logits_of(trained, 200))
     np.testing.assert_array_equal(*answers)
+
+
+# -- Ours, there and back ------------------------------------------------------------------------
+
+# As docs/importing.md says; its arguments are the files, and logits are written beside each.
+LOADING = """
+import json, sys, numpy, torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from transformer_lens import HookedTransformer, HookedTransformerConfig
+
+for path in sys.argv[1:]:
+    with safe_open(path, "pt") as file:
+        config = json.loads(file.metadata()["config"])
+    model = HookedTransformer(HookedTransformerConfig(**config, device="cpu"))
+    missing, unknown = model.load_state_dict(load_file(path), strict=False)
+    lacking = {name.rpartition(".")[2][:2] for name in missing}
+    assert not unknown and lacking <= {"b_", "ma", "IG"}, (missing, unknown)
+    p = config["d_vocab_out"]
+    pairs = torch.cartesian_prod(torch.arange(p), torch.arange(p))
+    if config["n_ctx"] == 3:
+        pairs = torch.cat([pairs, torch.full((p * p, 1), p)], dim=1)
+    with torch.no_grad():
+        numpy.save(path + ".npy", model(pairs)[:, -1].numpy())
+"""
+STEPS = (0, 20, 40)
+SHORT = {"training": {"steps": 40}, "local_learning_coefficient": {"every": 0}}
+LAYERED = {"layers": 2, "layer_norm": "pre", "activation": "gelu", "biases": "all"}
+TRAINING = {"steps": 40, "device": "cpu", "threads": 1}
+OFF = {"local_learning_coefficient": {"every": 0}}
+OURS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "mlp-biases": ({}, []),
+    "no-biases": (
+        {"biases": "none", "attention_scale": 0.25, "heads": 4, "d_head": 3},
+        ["attention_scale=0.25"],
+    ),
+    "layered": (
+        LAYERED | {"tokens": "a b"},
+        ["layer_norm=pre", "activation=gelu", "tokens=a b"],
+    ),
+    "sees-all": (
+        LAYERED | {"causal": False, "biases": "none"},
+        ["layer_norm=pre", "activation=gelu", "causal=false"],
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=OURS)
+def ours(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A short run of ours."""
+    settings = settings_at(tmp_path_factory.mktemp(request.param))
+    config = tiny_config(model=OURS[request.param][0], **SHORT)
+    assert start(settings, config, request.param, JsonReporter()) == 0
+    return Trained(settings, request.param, config)
+
+
+@pytest.fixture(scope="module")
+def files(ours: Trained, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Its weights at three steps, by TransformerLens's names, as the service gives them."""
+    folder, found = tmp_path_factory.mktemp("files"), []
+    with serving(ours.settings, folder) as served:
+        for step in STEPS:
+            path = f"/v1/runs/{ours.run}/checkpoints/{step}/model.safetensors"
+            answer = served.client.get(f"{path}?names=transformer_lens").raise_for_status()
+            found.append(folder / f"at_{step}.safetensors")
+            found[-1].write_bytes(answer.content)
+    return found
+
+
+def test_the_library_computes_our_logits(ours: Trained, files: list[Path]) -> None:
+    """HookedTransformer with our weights, within 1e-5 of the logits' range, at three steps."""
+    in_their_environment(LOADING, files[0].parent, *files)
+    for step, path in zip(STEPS, files, strict=True):
+        expected, found = logits_of(ours, step, 13), np.load(f"{path}.npy")
+        assert np.abs(found - expected).max() <= 1e-5 * np.ptp(expected)
+
+
+def test_its_weights_come_back_equal(
+    ours: Trained, files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Imported from these files, a run has the weights that it had: equal digests."""
+    told = ["step.field=__metadata__.step", *(f"model.{word}" for word in OURS[ours.run][1])]
+    words = ["--layout", "transformer_lens", *(w for field in told for w in ("--set", field))]
+    assert_come_back(ours, files, words, tmp_path, monkeypatch)
+
+
+def assert_come_back(
+    ours: Trained, files: list[Path], words: list[str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Imported by such a command, these files have the weights of the run at STEPS."""
+    monkeypatch.setenv("GROKPROBE_HOME", str(home))
+    assert main(["import", *map(str, files), "--run", "again", *words]) == 0
+    again = Trained(settings_at(home), "again", ours.config)
+    for step in STEPS:
+        assert weights_sha256(weights_of(again, step)) == weights_sha256(weights_of(ours, step))
+
+
+EMBEDDED = {"family": "mlp", "inputs": "embedding", "vocabularies": "separate", "d_model": 8}
+OTHERS = {
+    "gromov": {"family": "mlp", "d_mlp": 16},
+    "embedded": EMBEDDED | {"d_mlp": 16, "biases": "all"},
+    "post": {**LAYERED, "layer_norm": "post", "attention_rate": 0.5, "d_model": 16, "heads": 2},
+    "separate": {"vocabularies": "separate", "d_model": 16, "heads": 2, "d_head": 8, "d_mlp": 32},
+    "two-tokens": {"tokens": "a b", "d_model": 16, "heads": 2, "d_head": 8, "d_mlp": 32},
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_by_our_names_the_file_tells_its_layout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Networks that are no HookedTransformer come back equal, too."""
+    settings = settings_at(tmp_path / "ours")
+    config = decode_config({**TINY, "model": OTHERS[name], "training": TRAINING, **OFF}, name)
+    assert start(settings, config, name, JsonReporter()) == 0
+    run, files = Trained(settings, name, config), []
+    for step in STEPS:
+        path = run.folder / "checkpoints" / f"{step:010d}" / "model.onnx"
+        about = {"names": "grokprobe", "step": str(step)}
+        architecture = asyncio.run(archive(settings).run(name)).architecture
+        about["config"] = json.dumps(architecture)
+        weights = read_weights(path.read_bytes(), "here", 13)
+        files.append(tmp_path / f"{step}.safetensors")
+        files[-1].write_bytes(to_safetensors(weights, about))
+    assert_come_back(run, files, ["--layout", "grokprobe"], tmp_path / "home", monkeypatch)
+
+
+def test_a_file_that_tells_no_layout_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One by other names, or of others: the error says what it must be."""
+    monkeypatch.setenv("GROKPROBE_HOME", str(tmp_path / "home"))
+    path = save(small(), tmp_path / "theirs.safetensors")
+    assert main(["import", str(path), "--layout", "grokprobe", "--run", "x", "--step", "1"]) == 2
+    assert "is it a model.safetensors with names=grokprobe?" in capsys.readouterr().err

@@ -209,6 +209,13 @@ def read_toml(
         raise InvalidInput(str(path), "is nested too deep") from None
     except ValueError as error:  # its own kind, and that of an integer of thousands of digits
         raise InvalidInput(str(path), f"is not TOML: {str(error).partition(';')[0]}") from None
+    return assigned(raw, assignments, free)
+
+
+def assigned(
+    raw: dict[str, Any], assignments: Iterable[str], free: Collection[str] = ()
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Tables with assignments on top, and their sources. Raises InvalidInput."""
     sources = {}
     for text in assignments:
         section, field, value = _assignment(text, free)

@@ -3,7 +3,7 @@
 A layout is of one family. Each tensor of a file is described by its axes (tensors.py).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -182,16 +182,22 @@ def load_layout(
     assignments: Iterable[str] = (),
     step: int | None = None,
     steps: str | None = None,
+    told: Callable[[], dict[str, Any]] | None = None,
 ) -> Layout:
     """A layout by the name of a shipped one or from a `.toml` file, changed as `--set` says.
 
     `step` and `steps` are those of the command line: one number, and numbers with commas between
-    them or a pattern of file names. Raises InvalidInput that names the file, or `--set`, and the
-    dotted field.
+    them or a pattern of file names. `told` reads the tables of a layout that a file of weights
+    tells. Raises InvalidInput that names the file, or `--set`, and the dotted field.
     """
-    own = name.endswith(".toml")
-    path = Path(name) if own else sections.shipped(name, LAYOUTS, "layout")
-    raw, sources = sections.read_toml(path, assignments, sections.texts(FAMILIES.values()))
+    free = sections.texts(FAMILIES.values())
+    if told is not None:
+        path = Path(name)
+        raw, sources = sections.assigned(told(), assignments, free)
+    else:
+        own = name.endswith(".toml")
+        path = Path(name) if own else sections.shipped(name, LAYOUTS, "layout")
+        raw, sources = sections.read_toml(path, assignments, free)
     if step is not None:
         raw["step"] = {"number": step}
         sources["step.number"] = "--step"

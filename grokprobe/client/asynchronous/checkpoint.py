@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 from grokprobe.client.answers import Array
+from grokprobe.client.asking import Ask
 from grokprobe.client.asynchronous.connection import AsyncConnection
 from grokprobe.client.asynchronous.resource import Resource
 from grokprobe.client.asynchronous.steps import numbered
@@ -28,6 +29,7 @@ Rows = Literal[
     "embedding", "embedding_b", "effective_embedding", "effective_embedding_b", "unembedding"
 ]
 Statistic = Literal["gini_frequencies", "max_share"]
+Names = Literal["grokprobe", "transformer_lens"]  # of weights
 
 
 class AsyncCheckpoint(Resource):
@@ -190,10 +192,24 @@ class AsyncCheckpoint(Resource):
     async def model(self, to: str | Path | None = None) -> bytes | Path:
         """The ONNX file, its digest checked: its bytes, or written to `to`, whole or not at all."""
         asked = await self._ask("GET /v1/runs/{run}/checkpoints/{step}/model.onnx")
+        return await self._file(asked, to)
+
+    @overload
+    async def safetensors(self, *, names: Names | None = None) -> bytes: ...
+    @overload
+    async def safetensors(self, to: str | Path, *, names: Names | None = None) -> Path: ...
+    async def safetensors(
+        self, to: str | Path | None = None, *, names: Names | None = None
+    ) -> bytes | Path:
+        """The weights as safetensors, by our names or a HookedTransformer's; else as `model`."""
+        route = "GET /v1/runs/{run}/checkpoints/{step}/model.safetensors"
+        return await self._file(await self._ask(route, names=names), to)
+
+    async def _file(self, asked: Ask, to: str | Path | None) -> bytes | Path:
         if to is not None:
             return await self._connection.download(asked, Path(to))
         with tempfile.TemporaryDirectory() as folder:
-            path = await self._connection.download(asked, Path(folder) / "model.onnx")
+            path = await self._connection.download(asked, Path(folder) / "file")
             return path.read_bytes()
 
     async def projector(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 from grokprobe.client.answers import Array
+from grokprobe.client.asking import Ask
 from grokprobe.client.errors import ClientError, Damaged
 from grokprobe.client.records import (
     CheckpointAnswer,
@@ -28,6 +29,7 @@ Rows = Literal[
     "embedding", "embedding_b", "effective_embedding", "effective_embedding_b", "unembedding"
 ]
 Statistic = Literal["gini_frequencies", "max_share"]
+Names = Literal["grokprobe", "transformer_lens"]  # of weights
 
 
 class Checkpoint(Resource):
@@ -190,10 +192,24 @@ class Checkpoint(Resource):
     def model(self, to: str | Path | None = None) -> bytes | Path:
         """The ONNX file, its digest checked: its bytes, or written to `to`, whole or not at all."""
         asked = self._ask("GET /v1/runs/{run}/checkpoints/{step}/model.onnx")
+        return self._file(asked, to)
+
+    @overload
+    def safetensors(self, *, names: Names | None = None) -> bytes: ...
+    @overload
+    def safetensors(self, to: str | Path, *, names: Names | None = None) -> Path: ...
+    def safetensors(
+        self, to: str | Path | None = None, *, names: Names | None = None
+    ) -> bytes | Path:
+        """The weights as safetensors, by our names or a HookedTransformer's; else as `model`."""
+        route = "GET /v1/runs/{run}/checkpoints/{step}/model.safetensors"
+        return self._file(self._ask(route, names=names), to)
+
+    def _file(self, asked: Ask, to: str | Path | None) -> bytes | Path:
         if to is not None:
             return self._connection.download(asked, Path(to))
         with tempfile.TemporaryDirectory() as folder:
-            path = self._connection.download(asked, Path(folder) / "model.onnx")
+            path = self._connection.download(asked, Path(folder) / "file")
             return path.read_bytes()
 
     def projector(self, of: Rows | None = None, *, base: str | None = None) -> ProjectorConfig:

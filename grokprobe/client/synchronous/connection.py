@@ -115,6 +115,7 @@ class Connection:
         return target
 
     def _receive(self, reply: httpx.Response, part: Part, name: str) -> None:
+        part.promise(reply.headers)
         if reply.status_code != 206:
             part.begin(reply.headers.get("ETag", ""))
         length = reply.headers.get("Content-Length")
