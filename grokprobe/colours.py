@@ -1,6 +1,10 @@
 """What pictures are drawn with, wherever they are drawn: in charts, on the page, in a report."""
 
+from collections.abc import Sequence
+
 import msgspec
+import numpy as np
+from numpy.typing import ArrayLike
 
 
 class Theme(msgspec.Struct, frozen=True):
@@ -76,3 +80,16 @@ DARK = Theme(
     ),
 )
 THEMES = {"light": LIGHT, "dark": DARK}
+
+
+def blend(colours: Sequence[str], place: float) -> str:
+    """The colour at a place from 0, the first, to 1, the last."""
+    return blends(colours, [place])[0]
+
+
+def blends(colours: Sequence[str], places: ArrayLike) -> list[str]:
+    """The colours at places from 0, the first, to 1, the last."""
+    at = np.asarray(places, dtype=np.float64) * (len(colours) - 1)
+    channels = np.array([list(bytes.fromhex(colour[1:])) for colour in colours]).T
+    mixed = [np.interp(at, range(len(colours)), channel) for channel in channels]
+    return ["#" + bytes(one).hex() for one in np.rint(mixed).astype(np.uint8).T]

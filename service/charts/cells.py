@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from grokprobe.colours import Theme
+from grokprobe.colours import Theme, blends
 from service.charts.frame import ANY_SIZE, Spec, ramp
 
 SIDE = 420  # pixels, about, of a square grid
@@ -21,19 +21,7 @@ def shades(
     span = high - low if high > low else 1.0
     place = np.clip((numbers - low) / span, 0, 1) * (SHADES - 1)
     indices = np.where(np.isnan(place), SHADES, np.rint(np.nan_to_num(place))).astype(np.uint8)
-    return indices, [*_blends(colours, np.linspace(0, 1, SHADES)), undefined]
-
-
-def blend(colours: Sequence[str], place: float) -> str:
-    """The colour at a place from 0, the first, to 1, the last."""
-    return _blends(colours, [place])[0]
-
-
-def _blends(colours: Sequence[str], places: ArrayLike) -> list[str]:
-    at = np.asarray(places, dtype=np.float64) * (len(colours) - 1)
-    channels = np.array([list(bytes.fromhex(colour[1:])) for colour in colours]).T
-    mixed = [np.interp(at, range(len(colours)), channel) for channel in channels]
-    return ["#" + bytes(one).hex() for one in np.rint(mixed).astype(np.uint8).T]
+    return indices, [*blends(colours, np.linspace(0, 1, SHADES)), undefined]
 
 
 def side_of(cells: int) -> int:

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from grokprobe.colours import Theme
-from service.charts.cells import blend, class_legend, grid_of_cells, side_of
+from grokprobe.colours import Theme, blend
+from service.charts.cells import class_legend, grid_of_cells, side_of
 from service.charts.frame import Answer, Spec, cells_image, headline
 from service.charts.words import percent, plural
 

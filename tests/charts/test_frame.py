@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from grokprobe.colours import DARK, LIGHT, THEMES, Theme
-from service.charts.cells import SHADES, blend, shades, side_of
+from grokprobe.colours import DARK, LIGHT, THEMES, Theme, blend
+from service.charts.cells import SHADES, shades, side_of
 from service.charts.frame import cells_image, frame, ramp, wrap
 from tests.support.charted import cells, rgb
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.support.browsing import new_tab, wait_until
+from tests.support.browsing import copied, new_tab, wait_until
 from tests.support.proxy import proxy
 from tests.support.served import Served, serving
 from tests.support.trained import TINY_STEPS, Trained
@@ -42,13 +42,6 @@ def page(
         tab.open("#/runs/tiny")
         wait_until(tab.page, HAS, ["grid", "step", TINY_STEPS[-1]])
         yield tab.page
-
-
-def copied(page: Page, panel: str, what: str) -> str:
-    """What the open menu of a panel copies."""
-    page.locator(f"#menu-{panel}").get_by_role("button", name=what, exact=True).click()
-    page.locator(f"#menu-{panel}").get_by_text("Copied.").wait_for()
-    return str(page.evaluate("() => navigator.clipboard.readText()"))
 
 
 @pytest.mark.parametrize("panel", PANELS)

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from benchmarks.explorer import DRAWN, IN_SIGHT, TALL, looking, scrub, visit
-from tests.support.browsing import drawn, wait_until
+from tests.support.browsing import copied, drawn, wait_until
 from tests.support.served import Served, serving
 from tests.support.trained import TINY_STEPS, Trained
 
@@ -102,16 +102,6 @@ def test_back_and_forward(open_page: OpenPage, served: Served) -> None:
     wait_until(page, HAS, ["grid", "step", 340])
     page.go_back()
     page.get_by_role("heading", name="Runs").wait_for()
-
-
-def copied(page: Any, panel: str, what: str) -> str:
-    """What a panel's menu copies."""
-    menu = page.locator(f"#menu-{panel}")
-    if menu.get_attribute("open") is None:
-        menu.locator("summary").click()
-    menu.get_by_role("button", name=what, exact=True).click()
-    menu.get_by_text("Copied.").wait_for()
-    return str(page.evaluate("() => navigator.clipboard.readText()"))
 
 
 SNIPPETS: dict[

@@ -116,6 +116,16 @@ def drawn(page: Page, panel: str) -> Any:
     return page.evaluate(DRAWN, panel)
 
 
+def copied(page: Page, panel: str, what: str) -> str:
+    """What a panel's menu copies, once it is open."""
+    menu = page.locator(f"#menu-{panel}")
+    if menu.get_attribute("open") is None:
+        menu.locator("summary").click()
+    menu.get_by_role("button", name=what, exact=True).click()
+    menu.get_by_text("Copied.").wait_for()
+    return str(page.evaluate("() => navigator.clipboard.readText()"))
+
+
 def wait_until(page: Page, holds: str, argument: Any = None) -> None:
     """Wait until a condition of the page, in its language, holds."""
     page.wait_for_function(holds, arg=argument)

@@ -11,9 +11,9 @@ from tests.support.served import PATIENCE_S
 
 
 @contextmanager
-def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+def listening(handler: type[BaseHTTPRequestHandler], port: int = 0) -> Iterator[str]:
     """The URL of a server whose requests a handler answers, each in a thread."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             yield f"http://127.0.0.1:{server.server_port}"
@@ -46,6 +46,18 @@ class Forwarding(BaseHTTPRequestHandler):
                     self.send_header(name, value)
             self.end_headers()
             self.wfile.write(found.read())
+
+    def cut(self, path: str) -> None:
+        """Give half of its body back, of which the head says that it is longer."""
+        with self.ask(path) as found:
+            body = found.read()
+            self.send_response_only(found.status)
+            for name, value in found.headers.items():
+                if name not in ("transfer-encoding", "connection", "content-length"):
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body[: len(body) // 2])
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from grokprobe.cli.reports.pen import Box, Pen, Point
-from grokprobe.colours import Theme
+from grokprobe.colours import Theme, blend
 
 WIDTH, HEIGHT = 720, 372  # pixels of a frame
 SHEET = (3, 2)  # columns and rows of a sheet's moments
@@ -138,7 +138,7 @@ def draw_accuracies(pen: Pen, story: Story, marked: Sequence[int], box: Box) -> 
     for found, colour in zip(story.held.values(), (theme.train, theme.test), strict=True):
         if found:
             begin = first if found[0] is None else found[0]
-            pen.bar((x(begin), top, x(found[1]), bottom), blend(theme.background, colour))
+            pen.bar((x(begin), top, x(found[1]), bottom), blend((theme.background, colour), PALE))
     for value in (0.0, 0.5, 1.0):
         pen.line([(left, y(value)), (right, y(value))], theme.grid, 1)
         pen.text((left - 8, y(value)), f"{100 * value:.0f} %", 10, theme.quiet, "rm")
@@ -202,17 +202,6 @@ def percent(value: float) -> str:
     return f"{'0.1' if shown == '0' and value > 0 else shown} %"
 
 
-def blend(background: str, colour: str) -> str:
-    """A colour, pale on a background."""
-    a, b = (bytes.fromhex(one[1:]) for one in (background, colour))
-    return "#" + bytes(round(u + (v - u) * PALE) for u, v in zip(a, b, strict=True)).hex()
-
-
 def _hue(theme: Theme, turn: float) -> str:
     """A colour around the theme's cycle."""
-    count = len(theme.cyclic)
-    place = turn % 1 * count
-    ends = (theme.cyclic[int(place) % count], theme.cyclic[(int(place) + 1) % count])
-    a, b = (bytes.fromhex(colour[1:]) for colour in ends)
-    mixed = (round(u + (v - u) * (place % 1)) for u, v in zip(a, b, strict=True))
-    return "#" + bytes(mixed).hex()
+    return blend((*theme.cyclic, theme.cyclic[0]), turn % 1)
