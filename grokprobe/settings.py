@@ -25,6 +25,7 @@ ORIGINS = r"^(\*|https?://[^/,\s]+(\s*,\s*https?://[^/,\s]+)*)?$"
 ANCESTOR = r"(self|'self'|https?://(\*\.)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(:[0-9]{1,5})?)"
 ANCESTORS = rf"^(none|'none'|{ANCESTOR}([\s,]+{ANCESTOR})*)$"
 PROM_FILE = r"^(.*\.prom)?$"  # the collector of node_exporter reads no other
+CLIENT_URL = r"^(https?://[^@\s]+)?$"
 GATEWAY = r"^(https?://[^/@\s]+(/[^@\s]*)?)?$"
 DAY_S = 86_400
 # Segments of a URL's path, without what means something in HTML or in headers.
@@ -70,6 +71,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     trainer_metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0  # 0: not served
     trainer_metrics_file: Annotated[str, msgspec.Meta(pattern=PROM_FILE)] = ""
     pushgateway_url: Annotated[str, msgspec.Meta(pattern=GATEWAY)] = ""
+    client_url: Annotated[str, msgspec.Meta(pattern=CLIENT_URL)] = ""
+    client_key: str = ""
     log_format: Literal["auto", "text", "json"] = "auto"
 
     def __post_init__(self) -> None:
@@ -106,6 +109,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 # Where the decoder's own words would not tell a person what to write.
 ALLOWED = {
+    "GROKPROBE_CLIENT_URL": "expected an address such as http://127.0.0.1:8000",
     "GROKPROBE_CORS_ORIGINS": "expected * or origins such as https://example.org, with commas",
     "GROKPROBE_FRAME_ANCESTORS": (
         "expected none, or self and origins such as https://example.org, with commas"

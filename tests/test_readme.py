@@ -133,6 +133,8 @@ def test_every_setting_is_documented_with_its_default() -> None:
             "s3_endpoint": "none",
             "redis_server": "the first found",
             "root_path": "none",
+            "client_url": "none",
+            "client_key": "none",
             "cors_origins": "none",
             "api_keys_file": "none",
             "trainer_metrics_file": "none",

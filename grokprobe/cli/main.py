@@ -15,6 +15,7 @@ import click
 
 from grokprobe.cli.extras import check_installed
 from grokprobe.cli.programs import become
+from grokprobe.client.errors import ClientError
 from grokprobe.errors import GrokprobeError
 from grokprobe.settings import Settings, read_settings
 
@@ -31,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except GrokprobeError as error:
         print(f"error: {error.told}", file=sys.stderr)
+        return EXIT_ERROR
+    except ClientError as error:
+        print(f"error: {error}", file=sys.stderr)
         return EXIT_ERROR
     except click.Abort:  # Ctrl-C
         return EXIT_INTERRUPTED

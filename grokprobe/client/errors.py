@@ -49,7 +49,7 @@ class Unauthorised(Answered):
     @property
     def what_to_do(self) -> str:
         """Where the key goes."""
-        return '; give it as Client(url, key="...")'
+        return '; give it as Client(url, key="..."), as --key or as GROKPROBE_CLIENT_KEY'
 
 
 class NotFound(Answered):

@@ -1,5 +1,6 @@
 """Where a service is, and how patient a client of it is."""
 
+import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -40,6 +41,16 @@ def cache_of(given: bool | str | Path, most_bytes: int | None) -> Cache | None:
         return None
     folder = default_folder() if given is True else Path(given)
     return Cache(folder, DEFAULT_BYTES if most_bytes is None else most_bytes)
+
+
+def address(url: str | None, key: str | None) -> tuple[str, str | None]:
+    """Where to ask, and with which key: what is not given is the environment's, else the demo's.
+
+    The environment's key is for the environment's address alone. Raises ClientError.
+    """
+    if url is None and (url := os.environ.get("GROKPROBE_CLIENT_URL")):
+        key = key or os.environ.get("GROKPROBE_CLIENT_KEY")
+    return checked(url or "http://127.0.0.1:8000"), key
 
 
 def checked(url: str) -> str:

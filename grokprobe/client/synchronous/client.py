@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from grokprobe.client.answers import Answer
 from grokprobe.client.local import Child, started
-from grokprobe.client.place import TIMEOUT_S, WAIT_S, Place, cache_of, checked
+from grokprobe.client.place import TIMEOUT_S, WAIT_S, Place, address, cache_of
 from grokprobe.client.records import CompareAnswer, RunAnswer, RunList
 from grokprobe.client.synchronous.checkpoint import Checkpoint
 from grokprobe.client.synchronous.connection import Connection
@@ -22,13 +22,15 @@ Status = Literal["running", "complete", "stopped", "failed"]
 class Client(Resource):
     """Reads a service.
 
-    `wait_s` is how long one question may take with all that is waited for, seconds; `timeout_s` how
-    long the service may be silent. `cache` is a folder, True for the system's own, False for none.
+    Without `url` that of GROKPROBE_CLIENT_URL, with the key of GROKPROBE_CLIENT_KEY, else
+    http://127.0.0.1:8000. `wait_s` is how long one question may take with all that is waited for,
+    seconds; `timeout_s` how long the service may be silent. `cache` is a folder, True for the
+    system's own, False for none.
     """
 
     def __init__(
         self,
-        url: str = "http://127.0.0.1:8000",
+        url: str | None = None,
         *,
         key: str | None = None,
         cache: bool | str | Path = True,
@@ -38,7 +40,7 @@ class Client(Resource):
         _child: Child | None = None,
     ) -> None:
         self._child = _child
-        base = "http://localhost" if _child else checked(url)
+        base, key = ("http://localhost", key) if _child else address(url, key)
         place = Place(
             base,
             _child.scope if _child else base,

@@ -1,0 +1,1 @@
+"""Commands that read a service through the client."""
