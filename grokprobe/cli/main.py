@@ -15,6 +15,7 @@ import click
 
 from grokprobe.cli.extras import check_installed
 from grokprobe.cli.programs import become
+from grokprobe.cli.reading import looking
 from grokprobe.client.errors import ClientError
 from grokprobe.errors import GrokprobeError
 from grokprobe.settings import Settings, read_settings
@@ -139,6 +140,10 @@ def study(context: click.Context, group: str, asked: str | None) -> int:
     from grokprobe.cli.study import print_study
 
     return finish(lambda settings: print_study(settings, group, asked))
+
+
+for reads in (looking.show, looking.emergence, looking.predict, looking.compare, looking.plot):
+    commands.add_command(reads)
 
 
 @commands.command()

@@ -42,6 +42,10 @@ class Table:
             raise NotHere(f"this answer has no {why}; on offer: {offered}")
         return self._source().fetch(format=form)
 
+    def to_json(self) -> bytes:
+        """The service's own JSON."""
+        return self._source().fetch()
+
     def to_arrow(self) -> Any:
         """The table, as a pyarrow.Table with typed columns."""
         ipc = library("pyarrow.ipc")

@@ -1,11 +1,11 @@
 """`grokprobe report`: what a run shows, in one file: a page, a moving picture or a sheet."""
 
 import contextlib
-import os
 import signal
 import sys
 from pathlib import Path
 
+from grokprobe.cli.files import check_place, write
 from grokprobe.cli.reports.asking import service
 from grokprobe.cli.reports.page import answers_of, page
 from grokprobe.errors import InvalidInput
@@ -29,7 +29,7 @@ def write_report(
     for option, value in given.items():
         if kind == ".html" and value is not None:
             raise InvalidInput(option, "is of pictures; the page has its own choice of it")
-    _check_place(output)
+    check_place(output)
     # what was begun is put away also where somebody ends it: the service, its folder
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if kind in PICTURES:
@@ -42,28 +42,6 @@ def write_report(
         else:
             found = answers_of(f"{base}/v1", run)
     data = film(told, kind, theme or "light") if kind in PICTURES else page(found).encode()
-    _write(output, data)
+    write(output, data)
     print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
     return 0
-
-
-def _check_place(output: Path) -> None:
-    """Raise InvalidInput, before any work, if no file can be there."""
-    if output.is_dir():
-        raise InvalidInput("--output", f"{output} cannot be written: it is a folder")
-    if not output.parent.is_dir():
-        raise InvalidInput("--output", f"{output} cannot be written: there is no such folder")
-    if not os.access(output.parent, os.W_OK):
-        raise InvalidInput("--output", f"{output} cannot be written: its folder is not yours")
-
-
-def _write(output: Path, data: bytes) -> None:
-    """Write a file whole or not at all. Raises InvalidInput where it cannot be."""
-    part = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
-        part.write_bytes(data)
-        part.replace(output)
-    except OSError as error:
-        raise InvalidInput("--output", f"{output} cannot be written: {error.strerror}") from None
-    finally:
-        part.unlink(missing_ok=True)
