@@ -7,14 +7,14 @@ from grokprobe.errors import InvalidInput
 from grokprobe.runtimes import runtimes
 
 # The modules that each extra brings, the one that says most first; a test compares pyproject.toml.
-STORE = ("obstore", "redis")
+STORE = ("obstore", "redis", "onnx")
 LOOP = () if sys.platform == "win32" else ("uvloop",)
 SERVICE = (
-    *("litestar", "uvicorn", *LOOP, "httptools", "onnxruntime", "onnx", "pyarrow", "PIL"),
+    *("litestar", "uvicorn", *LOOP, "httptools", "onnxruntime", "pyarrow", "PIL"),
     *("cachetools", "prometheus_client", "safetensors", "threadpoolctl", "zstandard", *STORE),
 )
 TRAINER = (
-    *("torch", "onnxruntime", "onnx", "onnxscript", "safetensors", "einops"),
+    *("torch", "onnxruntime", "onnxscript", "safetensors", "einops"),
     *("prometheus_client", "threadpoolctl", *STORE),
 )
 # `demo` brings a Redis server and pictures too: one may be on PATH, and pictures may be lacking.

@@ -16,6 +16,7 @@ import click
 from grokprobe.cli.extras import check_installed
 from grokprobe.cli.programs import become
 from grokprobe.cli.reading import looking
+from grokprobe.cli.reading.hub import pull, push
 from grokprobe.client.errors import ClientError
 from grokprobe.errors import GrokprobeError
 from grokprobe.settings import Settings, read_settings
@@ -218,3 +219,7 @@ def finish(work: Callable[[Settings], Coroutine[Any, Any, int]]) -> int:
     except KeyboardInterrupt:
         # At once: an orderly exit would wait for a request that storage does not answer.
         os._exit(EXIT_INTERRUPTED)
+
+
+commands.add_command(push)
+commands.add_command(pull)

@@ -59,7 +59,10 @@ def show(context: click.Context, run: str, json: bool, url: str | None, key: str
 def emergence(
     context: click.Context, run: str, json: bool, url: str | None, key: str | None
 ) -> None:
-    """Tell when RUN memorised and generalised, and structure emerged."""
+    """Tell when RUN memorised and generalised.
+
+    And when structure emerged beside that: onsets, midpoints, lags and phases.
+    """
     from grokprobe.cli.reading.tables import of_emergence
 
     with opened(context.command_path, url, key) as client:

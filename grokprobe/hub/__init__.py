@@ -1,0 +1,1 @@
+"""A run on its way to a hub of models and back."""

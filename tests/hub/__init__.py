@@ -1,0 +1,1 @@
+"""Tests of a run on its way to the hub and back."""
