@@ -16,6 +16,7 @@ import click
 from grokprobe.cli.extras import check_installed
 from grokprobe.cli.programs import become
 from grokprobe.cli.reading import looking
+from grokprobe.cli.reading.exporting import export
 from grokprobe.cli.reading.hub import pull, push
 from grokprobe.client.errors import ClientError
 from grokprobe.errors import GrokprobeError
@@ -143,7 +144,14 @@ def study(context: click.Context, group: str, asked: str | None) -> int:
     return finish(lambda settings: print_study(settings, group, asked))
 
 
-for reads in (looking.show, looking.emergence, looking.predict, looking.compare, looking.plot):
+for reads in (
+    looking.show,
+    looking.emergence,
+    looking.predict,
+    looking.compare,
+    looking.plot,
+    export,
+):
     commands.add_command(reads)
 
 

@@ -18,43 +18,61 @@ LOSS_UNIT, SHARE_UNIT = "nat", "1"
 def dataset(
     about: RunAnswer,
     trajectory: TrajectoryAnswer,
-    spectra: SpectraAnswer,
-    coordinates: CoordinatesAnswer,
-    pairs: PairsAnswer,
+    spectra: SpectraAnswer | None,
+    coordinates: CoordinatesAnswer | None,
+    pairs: PairsAnswer | None,
 ) -> Any:
     """Dimensions step, frequency, residue, axis (x, y) and pair, whose coordinates are a and b.
 
-    The answers' own numbers; what is null there is NaN.
+    The answers' own numbers; what is null there is NaN. What a run does not have is left out.
     """
     np, xr = library("numpy"), library("xarray")
-    rows = trajectory.trajectory
-    found = xr.Dataset(coords={"step": ("step", [int(_number(r["step"])) for r in rows], _STEP)})
-    for name in [name for name in (rows[0] if rows else {}) if name != "step"]:
-        column = [r[name] for r in rows]
-        if not any(isinstance(value, dict) for value in column):
-            values = np.array([np.nan if v is None else v for v in column], dtype=float)
-            found[name] = ("step", values, _meaning(name))
-    spectrum = spectra.to_numpy()
-    found = found.assign_coords(
-        frequency=("frequency", np.arange(1, spectrum.shape[1] + 1), _FREQUENCY),
-        residue=("residue", np.array(coordinates.residues), {"long_name": "residue"}),
-        axis=("axis", ["x", "y"]),
-        a=("pair", np.array([p.a for p in pairs.pairs]), {"long_name": "first residue"}),
-        b=("pair", np.array([p.b for p in pairs.pairs]), {"long_name": "second residue"}),
-    )
-    found["share"] = (("step", "frequency"), spectrum, _SHARE)
-    plane = {"long_name": f"residues in the plane of frequency {coordinates.frequency}"}
-    found["coordinates"] = (("step", "residue", "axis"), coordinates.to_numpy(), plane)
-    learnt = pairs.to_numpy()
-    for place, name in enumerate(("learnt_step", "previous_step", "lost", "margin")):
-        found[name] = ("pair", learnt[:, place], _PAIRS[name])
+    modulus = about.task.modulus
+    steps = [int(_number(row["step"])) for row in trajectory.trajectory]
+    first, second = np.divmod(np.arange(modulus**2), modulus)
+    places = {
+        "step": ("step", steps, _STEP),
+        "a": ("pair", first, {"long_name": "first residue"}),
+        "b": ("pair", second, {"long_name": "second residue"}),
+    }
+    found = xr.Dataset(_measures(trajectory), coords=places)
+    if spectra is not None:
+        axis = ("frequency", np.array(spectra.frequencies), _FREQUENCY)
+        found = found.assign_coords(frequency=axis)
+        found["share"] = (("step", "frequency"), spectra.to_numpy(), _SHARE)
+    if coordinates is not None:
+        residues = ("residue", np.array(coordinates.residues), {"long_name": "residue"})
+        found = found.assign_coords(residue=residues, axis=("axis", ["x", "y"]))
+        plane = {"long_name": f"residues in the plane of frequency {coordinates.frequency}"}
+        found["coordinates"] = (("step", "residue", "axis"), coordinates.to_numpy(), plane)
+    if pairs is not None:
+        learnt = pairs.to_numpy()
+        for place, name in enumerate(("learnt_step", "previous_step", "lost", "margin")):
+            found[name] = ("pair", learnt[:, place], _PAIRS[name])
     found.attrs = {
         "run": about.run,
         "created_at": about.created_at.isoformat(),
         "status": about.status,
         "operation": about.task.operation,
-        "modulus": about.task.modulus,
+        "modulus": modulus,
     }
+    return found
+
+
+def _measures(trajectory: TrajectoryAnswer) -> dict[str, Any]:
+    """Each measure over the steps; one with a value for each key frequency, over these too."""
+    np, rows = library("numpy"), trajectory.trajectory
+    found: dict[str, Any] = {}
+    for name in [name for name in (rows[0] if rows else {}) if name != "step"]:
+        column = [row[name] for row in rows]
+        by_key = [value if isinstance(value, dict) else {} for value in column]
+        if keys := sorted({int(key) for value in by_key for key in value}):
+            values = [[value.get(str(key), np.nan) for key in keys] for value in by_key]
+            found[name] = (("step", "key"), np.array(values, float), _meaning(name))
+            found["key"] = ("key", keys, {"long_name": "key frequency"})
+        else:
+            numbers = [np.nan if value is None else value for value in column]
+            found[name] = ("step", np.array(numbers, float), _meaning(name))
     return found
 
 

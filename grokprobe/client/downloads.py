@@ -64,15 +64,19 @@ class Part:
 
 
 @contextmanager
-def progress(name: str, total: int | None, begun: int) -> Iterator[Any]:
+def progress(name: str, total: int | None, begun: int, bars: bool) -> Iterator[Any]:
     """A function that is told of each piece's bytes; a bar where somebody looks."""
-    if total is None or total < SHOWN_BYTES or not watched():
+    if not bars or total is None or total < SHOWN_BYTES or not watched():
         yield lambda _: None
         return
+    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, TransferSpeedColumn(), transient=True) as bar:
+    columns = (
+        *(TextColumn("{task.description}"), BarColumn()),
+        *(DownloadColumn(), TransferSpeedColumn()),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(name, total=total, completed=begun)
         yield lambda count: bar.advance(task, count)
 

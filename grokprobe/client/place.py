@@ -24,6 +24,7 @@ class Place(msgspec.Struct, frozen=True):
     cache: Cache | None = None
     timeout_s: float = TIMEOUT_S
     wait_s: float = WAIT_S
+    bars: bool = True
 
     @property
     def headers(self) -> dict[str, str]:

@@ -21,7 +21,7 @@ def asking(function: F) -> F:
     return click.option("--url", help="A service that runs; else one is started.")(function)
 
 
-def opened(command: str, url: str | None, key: str | None) -> "Client":
+def opened(command: str, url: str | None, key: str | None, bars: bool = True) -> "Client":
     """The service that is named, here or by GROKPROBE_CLIENT_URL; else one of our own.
 
     Raises SettingError, InvalidInput where our own needs an extra, ClientError.
@@ -30,6 +30,6 @@ def opened(command: str, url: str | None, key: str | None) -> "Client":
 
     read_settings()
     if url or os.environ.get("GROKPROBE_CLIENT_URL"):
-        return Client(url, key=key)
+        return Client(url, key=key, bars=bars)
     check_installed(f"{command} without --url", "service")
-    return Client.local()
+    return Client.local(bars=bars)

@@ -36,7 +36,7 @@ def push(
 
     settings = read_settings()
     repository = Repository(address, settings.max_model_bytes)
-    with opened("push", url, key) as client:
+    with opened("push", url, key, bars=False) as client:
         source = pushing.open_source(settings, client, run)
         chosen = pushing.choose(source, steps)
         if not allow_identical:

@@ -120,7 +120,8 @@ class AsyncConnection:
             part.begin(reply.headers.get("ETag", ""))
         length = reply.headers.get("Content-Length")
         total = part.size + int(length) if length else None
-        with part.path.open("ab") as file, progress(name, total, part.size) as told:
+        bar = progress(name, total, part.size, self.place.bars)
+        with part.path.open("ab") as file, bar as told:
             try:
                 async for piece in reply.aiter_raw():
                     file.write(piece)

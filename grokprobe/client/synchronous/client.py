@@ -25,7 +25,7 @@ class Client(Resource):
     Without `url` that of GROKPROBE_CLIENT_URL, with the key of GROKPROBE_CLIENT_KEY, else
     http://127.0.0.1:8000. `wait_s` is how long one question may take with all that is waited for,
     seconds; `timeout_s` how long the service may be silent. `cache` is a folder, True for the
-    system's own, False for none.
+    system's own, False for none. `bars` are those of long downloads.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class Client(Resource):
         cache_bytes: int | None = None,
         timeout_s: float = TIMEOUT_S,
         wait_s: float = WAIT_S,
+        bars: bool = True,
         _child: Child | None = None,
     ) -> None:
         self._child = _child
@@ -49,6 +50,7 @@ class Client(Resource):
             cache_of(cache, cache_bytes),
             timeout_s,
             wait_s,
+            bars,
         )
         super().__init__(Connection(place), {})
 

@@ -1,0 +1,100 @@
+"""The weights of every checkpoint on their way: fetched file by file, each whole or not at all.
+
+They lie in a folder beside what is exported until that is whole; the next export goes on with them.
+"""
+
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from grokprobe.client.synchronous.run import Run
+
+AT_ONCE = 4  # requests
+RUN = "run.json"
+
+
+class Stage:
+    """The folder of one run's weights; `steps` are those of its checkpoints."""
+
+    def __init__(self, run: Run, folder: Path) -> None:
+        self.run, self.folder = run, folder / f".{run.name}.export"
+        self.steps = [row.step for row in run.checkpoints().checkpoints]
+
+    def path(self, step: int) -> Path:
+        """Where the weights of a step are."""
+        return self.folder / f"{step:010d}.safetensors"
+
+    def fetch(self) -> None:
+        """Fetch what is not there. Raises ClientError."""
+        self._claim()
+        missing = [step for step in self.steps if not self.path(step).exists()]
+        with ThreadPoolExecutor(AT_ONCE) as pool, bar("weights", len(self.steps)) as told:
+            told(len(self.steps) - len(missing))
+            try:
+                for _ in pool.map(self._fetch_one, missing):
+                    told(1)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _fetch_one(self, step: int) -> None:
+        self.run.at(step).safetensors(self.path(step))
+
+    def _claim(self) -> None:
+        """Leave nothing there of another run that had the name."""
+        record = self.folder / RUN
+        ours = msgspec.json.encode({"created_at": self.run.about.created_at})
+        if not record.exists() or record.read_bytes() != ours:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir(parents=True)
+            record.write_bytes(ours)
+
+    def shapes(self) -> Mapping[str, tuple[tuple[int, ...], Any]]:
+        """Shape and type of each weight that every checkpoint has alike."""
+        found = [_shapes(self.path(step)) for step in self.steps]
+        return {
+            name: shape
+            for name, shape in (found[0] if found else {}).items()
+            if all(other.get(name) == shape for other in found)
+        }
+
+    def weights(self, name: str, steps: list[int]) -> Any:
+        """One weight at some steps, (steps, its own axes)."""
+        import numpy as np
+        from safetensors import safe_open
+
+        read = []
+        for step in steps:
+            with safe_open(self.path(step), "np") as file:
+                read.append(file.get_tensor(name))
+        return np.stack(read)
+
+    def remove(self) -> None:
+        """What was fetched is not needed any more."""
+        shutil.rmtree(self.folder)
+
+
+def _shapes(path: Path) -> dict[str, tuple[tuple[int, ...], Any]]:
+    from safetensors import safe_open
+
+    with safe_open(path, "np") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+
+
+@contextmanager
+def bar(what: str, total: int) -> Iterator[Any]:
+    """A function that is told how many more are done; a bar where somebody looks."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not sys.stderr.isatty()) as shown:
+        task = shown.add_task(what, total=total)
+        yield lambda count: shown.advance(task, count)
