@@ -65,6 +65,16 @@ class WeightMissing(NotFound):
         super().__init__(f"this model has no weight {name!r}; it has {', '.join(offered)}")
 
 
+class DigestDiffers(NotFound):
+    """A citation names the run by a digest that it does not have."""
+
+    def __init__(self, run: str, digest: str) -> None:
+        super().__init__(
+            f"run {run!r} is not the one that was cited: its digest is sha256:{digest} now; its "
+            "name was used again, or it went on; without `digest` you have its card"
+        )
+
+
 class SplitUnknown(NotFound):
     """Nobody knows which pairs the run was trained on."""
 

@@ -73,7 +73,7 @@ ROOMS = {
         __main__ measuring > app > v1 v2 middleware server > health explorer > charts > http
         > context > inference events rendering > runs > formats > telemetry errors cache""",
     "service.v1": """
-        routes > runs checkpoints groups run checkpoint interventions compare
+        routes > runs card checkpoints groups run checkpoint interventions compare
         > comparing requesting > group_answer precursor_table basis probing""",
     "trainer": """
         __main__ > arguments > jobs importing > publishing > measuring > learning > models reporting

@@ -14,7 +14,9 @@ ROOT = Path(__file__).parent.parent
 OWNER = ROOT / "pyproject.toml"
 ALLOWED = re.compile(r"\d+\.\d+\.\d+((a|b|rc)\d+)?")
 # An image of ours by its tag, the package by its pin, and the label.
-REPEATED = re.compile(r'(grokprobe(?:-[a-z-]+:|==)|image\.version=")(\d+\.\d+\.\d+\w*)')
+REPEATED = re.compile(
+    r'(grokprobe(?:-[a-z-]+:|==)|image\.version="|^version: )(\d+\.\d+\.\d+\w*)', re.MULTILINE
+)
 
 
 def version() -> str:
@@ -24,7 +26,12 @@ def version() -> str:
 
 def repeating() -> Iterator[Path]:
     """The files that may repeat it."""
-    yield from (ROOT / "Dockerfile", ROOT / "compose.yaml", ROOT / "README.md")
+    yield from (
+        ROOT / "CITATION.cff",
+        ROOT / "Dockerfile",
+        ROOT / "compose.yaml",
+        ROOT / "README.md",
+    )
     for folder, ending in (("k8s", "yaml"), ("docs", "md")):
         yield from sorted((ROOT / folder).rglob(f"*.{ending}"))
 

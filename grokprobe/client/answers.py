@@ -82,6 +82,10 @@ class Table:
             rows[name] = column
         return rows
 
+    def to_markdown(self) -> str:
+        """The answer as Markdown: a run's card."""
+        return self._fetch("markdown", "Markdown").decode()
+
     def picture(
         self,
         form: str = "svg",

@@ -18,6 +18,146 @@ class ActivationsAnswer(Answer, kw_only=True):
     token: int | None
 
 
+class CardCitation(Record, kw_only=True):
+    """CardCitation."""
+
+    bibtex: str
+    text: str
+
+
+class CardCheckpoint(Record, kw_only=True):
+    """CardCheckpoint."""
+
+    sha256: str
+    step: int
+
+
+class CardDigests(Record, kw_only=True):
+    """CardDigests."""
+
+    card: str
+    checkpoints: dict[str, CardCheckpoint]
+    configuration: str
+    run_record: str
+    split: str | None
+
+
+class Held(Record, kw_only=True):
+    """Held."""
+
+    checkpoints_held: int
+    confirmed: bool
+    previous_step: int | None
+    step: int
+
+
+class KeyRecord(Record, kw_only=True):
+    """KeyRecord."""
+
+    frequencies: list[int]
+    margin: tuple[float | None, float | None]
+    rule: str
+    source_step: int | None
+    threshold: float | None
+
+
+class Lag(Record, kw_only=True):
+    """Lag."""
+
+    high: int
+    low: int
+    relative: float | None
+    resolved: bool
+    steps: float
+
+
+class NullRecord(Record, kw_only=True):
+    """NullRecord."""
+
+    max: float
+    mean: float
+    observed: float
+    p999: float | None
+    p_value: float
+    permutations: int
+    seed: int
+    statistic: str
+    std: float
+    z: float | None
+
+
+class Phase(Record, kw_only=True):
+    """Phase."""
+
+    end: float
+    start: float
+
+
+class Phases(Record, kw_only=True):
+    """Phases."""
+
+    circuit_formation: Phase | None
+    cleanup: Phase | None
+    memorisation: Phase | None
+
+
+class TaskRecord(Record, kw_only=True):
+    """TaskRecord."""
+
+    modulus: int
+    operation: Literal["add", "sub", "mul", "div", "x2+y2", "x2+xy+y2", "x3+xy", "random", "s5"]
+    operation_seed: int
+    split_seed: int | None
+    split_sha256: str | None
+    test_pairs: int | None
+    train_fraction: float | None
+    train_pairs: int | None
+
+
+class Crossing(Record, kw_only=True):
+    """Crossing."""
+
+    high: int
+    low: int
+    step: float
+
+
+class Transition(Record, kw_only=True):
+    """Transition."""
+
+    midpoint: Crossing | None = None
+    onset: Crossing | None = None
+    rise: float | None
+    settled: Crossing | None = None
+
+
+class CardAnswer(Answer, kw_only=True):
+    """CardAnswer."""
+
+    absent: dict[str, str]
+    architecture: dict[str, Any]
+    checkpoint_count: int
+    citation: CardCitation | None
+    command: str | None
+    created_at: str
+    digests: CardDigests
+    generalised: Held | None
+    keys: KeyRecord | None
+    lags: dict[str, dict[str, Lag | None]]
+    memorised: Held | None
+    nulls: list[NullRecord]
+    optimiser: dict[str, Any]
+    phases: Phases
+    provisional: bool
+    reason: str
+    run: str
+    seed: int | None
+    series: dict[str, Transition]
+    status: Literal["running", "complete", "stopped", "failed"]
+    task: TaskRecord
+    versions: dict[str, str]
+
+
 class LearningCoefficient(Record, kw_only=True):
     """LearningCoefficient."""
 
@@ -277,15 +417,6 @@ class EmbeddingAnswer(Answer, kw_only=True):
     step: int
 
 
-class Held(Record, kw_only=True):
-    """Held."""
-
-    checkpoints_held: int
-    confirmed: bool
-    previous_step: int | None
-    step: int
-
-
 class Turn(Record, kw_only=True):
     """Turn."""
 
@@ -299,56 +430,6 @@ class Interval(Record, kw_only=True):
     checkpoints_held: int
     gained: Turn
     lost: Turn | None
-
-
-class KeyRecord(Record, kw_only=True):
-    """KeyRecord."""
-
-    frequencies: list[int]
-    margin: tuple[float | None, float | None]
-    rule: str
-    source_step: int | None
-    threshold: float | None
-
-
-class Lag(Record, kw_only=True):
-    """Lag."""
-
-    high: int
-    low: int
-    relative: float | None
-    resolved: bool
-    steps: float
-
-
-class NullRecord(Record, kw_only=True):
-    """NullRecord."""
-
-    max: float
-    mean: float
-    observed: float
-    p999: float | None
-    p_value: float
-    permutations: int
-    seed: int
-    statistic: str
-    std: float
-    z: float | None
-
-
-class Phase(Record, kw_only=True):
-    """Phase."""
-
-    end: float
-    start: float
-
-
-class Phases(Record, kw_only=True):
-    """Phases."""
-
-    circuit_formation: Phase | None
-    cleanup: Phase | None
-    memorisation: Phase | None
 
 
 class Plateau(Record, kw_only=True):
@@ -374,23 +455,6 @@ class Plateaus(Record, kw_only=True):
     from_step: int
     rule: PlateauRule
     series: dict[str, Plateau]
-
-
-class Crossing(Record, kw_only=True):
-    """Crossing."""
-
-    high: int
-    low: int
-    step: float
-
-
-class Transition(Record, kw_only=True):
-    """Transition."""
-
-    midpoint: Crossing | None = None
-    onset: Crossing | None = None
-    rise: float | None
-    settled: Crossing | None = None
 
 
 class EmergenceAnswer(Answer, kw_only=True):
@@ -880,19 +944,6 @@ class ProjectorConfig(Answer, kw_only=True):
     embeddings: list[ProjectorEmbedding]
 
 
-class TaskRecord(Record, kw_only=True):
-    """TaskRecord."""
-
-    modulus: int
-    operation: Literal["add", "sub", "mul", "div", "x2+y2", "x2+xy+y2", "x3+xy", "random", "s5"]
-    operation_seed: int
-    split_seed: int | None
-    split_sha256: str | None
-    test_pairs: int | None
-    train_fraction: float | None
-    train_pairs: int | None
-
-
 class RunAnswer(Answer, kw_only=True):
     """RunAnswer."""
 
@@ -1162,6 +1213,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
     ),
     "GET /v1/runs": ("json", "csv", "arrow", "parquet"),
     "GET /v1/runs/{run}": ("json",),
+    "GET /v1/runs/{run}/card": ("json", "markdown"),
     "GET /v1/runs/{run}/checkpoints": ("json", "csv", "arrow", "parquet"),
     "GET /v1/runs/{run}/checkpoints/{step}": ("json",),
     "GET /v1/runs/{run}/checkpoints/{step}/activations": (

@@ -12,6 +12,7 @@ index is not.
 
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
+from importlib.metadata import version
 
 from grokprobe.analysis import ANALYSIS_VERSION
 from service.formats.registry import Format
@@ -59,6 +60,8 @@ def weak_tag(content: bytes) -> str:
 def _stands_on(target: Target, rests_on: RestsOn) -> Iterable[str]:
     if rests_on == "split":
         return ()  # it is recorded in what the run is known by
+    if rests_on == "card":
+        return (target.view.digest, version("grokprobe"))
     if target.step is None or rests_on == "run":
         return (target.view.digest,)
     checkpoint = target.view.manifest_digest(target.step)
@@ -87,7 +90,7 @@ def _is_asked_again(target: Target, rests_on: RestsOn) -> bool:
     if rests_on == "split":  # read of object storage, compared with the run's record there
         return False
     grows = rests_on == "keys" or target.step is None
-    if target.label or rests_on == "run" or (grows and target.view.provisional):
+    if target.label or rests_on in ("run", "card") or (grows and target.view.provisional):
         return True
     return not target.proven
 

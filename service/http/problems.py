@@ -54,6 +54,7 @@ TABLE: dict[type[errors.GrokprobeError], tuple[int, str]] = {
     service_errors.OutputMissing: (404, "output-missing"),
     service_errors.WeightMissing: (404, "weight-missing"),
     service_errors.SplitUnknown: (404, "split-unknown"),
+    service_errors.DigestDiffers: (404, "digest-differs"),
     service_errors.FormatNotOffered: (406, "format-not-offered"),
     service_errors.IncompleteBody: (408, "incomplete-body"),
     service_errors.ClientGone: (408, "client-gone"),

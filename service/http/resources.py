@@ -6,8 +6,9 @@ from typing import Literal
 from service.formats.registry import Formats
 
 # What an answer is made of: a checkpoint's file as it is, the split that a run began with, a
-# checkpoint, a checkpoint or run with the run's key frequencies, or whatever a run holds.
-RestsOn = Literal["file", "split", "checkpoint", "keys", "run"]
+# checkpoint, a checkpoint or run with the run's key frequencies, whatever a run holds, or that and
+# our version.
+RestsOn = Literal["file", "split", "checkpoint", "keys", "run", "card"]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from service.http.links import link
 from service.http.preconditions import Reply, send
 from service.http.queries import in_order
 from service.http.ranges import content_range
+from service.runs.view import RunView
 
 INLINE_CELLS = 2048  # encoding more would keep others waiting: a thread does it
 
@@ -126,6 +127,14 @@ async def _sent(
         media_type=reply.format.media_type,
         headers={**reply.headers, **ranges, **headers},
     )
+
+
+def cite_as(request: AnyRequest, view: RunView) -> dict[str, str]:
+    """The Link header (RFC 8574) of what fixes a run by its digest; none while it goes on."""
+    if view.completion is None:
+        return {}
+    address = link(request.scope, *view.card)
+    return {"Link": f'<{address}>; rel="cite-as"'}
 
 
 def next_link(request: AnyRequest, cursor: str | int | None) -> dict[str, str]:

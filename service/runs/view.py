@@ -133,6 +133,11 @@ class RunView:
         return sha256(encode_seal(self.contents.seal))
 
     @property
+    def card(self) -> tuple[str, str]:
+        """Path and query of the card of the run as it is now: what is cited."""
+        return f"/v1/runs/{self.manifest.run}/card", f"digest=sha256:{self.digest}"
+
+    @property
     def key_digest(self) -> str:
         """What the run's key frequencies are known by: the record that they are taken from."""
         seal = self.contents.seal
@@ -175,12 +180,13 @@ class RunView:
             raise StepNotFound(self.manifest.run, step, nearest_steps(step, self.steps))
         if asked not in LABELS:
             raise LabelNotReached(f"{asked!r} is neither a step nor one of {', '.join(LABELS)}")
-        step_found = self._labelled(asked)
+        step_found = self.labelled(asked)
         if step_found is None:
             raise LabelNotReached(f"run {self.manifest.run!r} has not reached {asked!r} yet")
         return step_found
 
-    def _labelled(self, label: str) -> int | None:
+    def labelled(self, label: str) -> int | None:
+        """The step of a label; None where it is not reached."""
         if label in ("first", "latest"):
             return self.steps[0 if label == "first" else -1] if self.checkpoints else None
         found = self.held("train_accuracy" if label == "memorised" else "test_accuracy")

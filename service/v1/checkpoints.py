@@ -15,7 +15,7 @@ from service.formats.tables import columns_of, table_of
 from service.http.openapi import OF_A_RUN, offering
 from service.http.parameters import PAGE, FromStep, Limit, RunPath, ToStep
 from service.http.preconditions import SettledRequest
-from service.http.responses import next_link, respond
+from service.http.responses import cite_as, next_link, respond
 
 
 class CheckpointRow(msgspec.Struct):
@@ -111,4 +111,5 @@ async def get_checkpoint(
         measures=found.measures,
         local_learning_coefficient=found.local_learning_coefficient,
     )
-    return await respond(request.reply, answer)
+    cited = {} if request.target.label else cite_as(request, request.target.view)
+    return await respond(request.reply, answer, headers=cited)

@@ -1,6 +1,6 @@
 """The handlers of the API."""
 
-from service.v1 import checkpoints, compare, groups, runs
+from service.v1 import card, checkpoints, compare, groups, runs
 from service.v1.checkpoint import (
     activations,
     embedding,
@@ -58,6 +58,7 @@ V1 = [
     pairs.get_pairs,
     split.get_split,
     emergence.get_emergence,
+    card.get_card,
     events.get_events,
     groups.get_group_emergence,
     groups.get_precursors,

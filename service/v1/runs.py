@@ -16,7 +16,7 @@ from service.formats.tables import columns_of, table_of
 from service.http.openapi import OF_A_LIST, OF_A_RUN, offering
 from service.http.parameters import PAGE, Limit
 from service.http.preconditions import SettledRequest
-from service.http.responses import next_link, respond
+from service.http.responses import cite_as, next_link, respond
 from service.runs.listing import RunRow, page_of_runs
 from service.runs.view import RunView
 
@@ -74,7 +74,8 @@ async def get_run(
     request: SettledRequest,
 ) -> Response[RunAnswer]:
     """What was trained, how far it is, and from which step it memorised and generalised."""
-    return await respond(request.reply, _run_answer(request.target.view))
+    view = request.target.view
+    return await respond(request.reply, _run_answer(view), headers=cite_as(request, view))
 
 
 def _run_answer(view: RunView) -> RunAnswer:

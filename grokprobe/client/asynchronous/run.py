@@ -10,6 +10,7 @@ from grokprobe.client.asynchronous.resource import Resource
 from grokprobe.client.asynchronous.steps import all_checkpoints
 from grokprobe.client.events import Event
 from grokprobe.client.records import (
+    CardAnswer,
     CheckpointList,
     CoordinatesAnswer,
     DriftAnswer,
@@ -82,6 +83,10 @@ class AsyncRun(Resource):
     async def emergence(self, *, keys: Keys | None = None) -> EmergenceAnswer:
         """When it memorised and generalised, and how structure moved beside that."""
         return await self._get(EmergenceAnswer, "GET /v1/runs/{run}/emergence", keys=keys)
+
+    async def card(self, *, digest: str | None = None) -> CardAnswer:
+        """Its card: what was trained, what happened when, digests, the command, how to cite it."""
+        return await self._get(CardAnswer, "GET /v1/runs/{run}/card", digest=digest)
 
     async def coordinates(
         self,

@@ -5,6 +5,7 @@ from typing import Any, Literal, overload
 
 from grokprobe.client.events import Event
 from grokprobe.client.records import (
+    CardAnswer,
     CheckpointList,
     CoordinatesAnswer,
     DriftAnswer,
@@ -82,6 +83,10 @@ class Run(Resource):
     def emergence(self, *, keys: Keys | None = None) -> EmergenceAnswer:
         """When it memorised and generalised, and how structure moved beside that."""
         return self._get(EmergenceAnswer, "GET /v1/runs/{run}/emergence", keys=keys)
+
+    def card(self, *, digest: str | None = None) -> CardAnswer:
+        """Its card: what was trained, what happened when, digests, the command, how to cite it."""
+        return self._get(CardAnswer, "GET /v1/runs/{run}/card", digest=digest)
 
     def coordinates(
         self,
