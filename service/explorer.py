@@ -1,4 +1,4 @@
-"""The page at `/` and its files: they hold nothing of a run, so that everybody may have them.
+"""The page at `/`, its files and `/llms.txt`: they hold nothing of a run and are for everybody.
 
 What the page shows it asks the API for, with the key of whoever looks at it. Its URLs are relative:
 it works behind a proxy that nobody told us of. A proxy's path without its last slash is no folder
@@ -20,7 +20,9 @@ from service.http.routing import ANYBODY
 from service.telemetry.requests import header
 
 FOLDER = Path(__file__).parent / "static" / "explorer"
+LLMS = Path(__file__).parent / "static" / "llms.txt"
 PAGE = "index.html"
+PLACES = {PAGE: "/", LLMS.name: f"/{LLMS.name}"}
 TYPES = {
     ".css": "text/css",
     ".html": "text/html",
@@ -44,8 +46,8 @@ class File(NamedTuple):
 
 
 def explorer(settings: Settings) -> HTTPRouteHandler:
-    """The route of the page and its files, which are read here once."""
-    files = dict(_read(path, settings.root_path) for path in FOLDER.iterdir())
+    """The route of the page, its files and `/llms.txt`, which are read here once."""
+    files = dict(_read(path, settings.root_path) for path in (*FOLDER.iterdir(), LLMS))
     headers = {
         "Cache-Control": "no-cache",
         "Content-Security-Policy": POLICY + settings.ancestors,
@@ -72,5 +74,5 @@ def _read(path: Path, root: str) -> tuple[str, File]:
     is_page = path.name == PAGE
     if is_page and root:
         body = RELATIVE.sub(rb'\1="' + f"{root}/".encode(), body)
-    place = "/" if is_page else f"/static/explorer/{path.name}"
+    place = PLACES.get(path.name, f"/static/explorer/{path.name}")
     return place, File(body, TYPES[path.suffix], strong_tag(body))

@@ -16,6 +16,7 @@ import click
 from grokprobe.cli.extras import check_installed
 from grokprobe.cli.programs import become
 from grokprobe.cli.reading import looking
+from grokprobe.cli.reading.agents import mcp
 from grokprobe.cli.reading.exporting import export
 from grokprobe.cli.reading.hub import pull, push
 from grokprobe.client.errors import ClientError
@@ -144,14 +145,8 @@ def study(context: click.Context, group: str, asked: str | None) -> int:
     return finish(lambda settings: print_study(settings, group, asked))
 
 
-for reads in (
-    looking.show,
-    looking.emergence,
-    looking.predict,
-    looking.compare,
-    looking.plot,
-    export,
-):
+LOOKING = (looking.show, looking.emergence, looking.predict, looking.compare, looking.plot)
+for reads in (*LOOKING, export, push, pull, mcp):
     commands.add_command(reads)
 
 
@@ -227,7 +222,3 @@ def finish(work: Callable[[Settings], Coroutine[Any, Any, int]]) -> int:
     except KeyboardInterrupt:
         # At once: an orderly exit would wait for a request that storage does not answer.
         os._exit(EXIT_INTERRUPTED)
-
-
-commands.add_command(push)
-commands.add_command(pull)

@@ -1,5 +1,7 @@
 """Where an answer came from, asked for it in other formats."""
 
+from urllib.parse import urlencode
+
 from grokprobe.client.asking import Ask, Parameter, given
 from grokprobe.client.place import Place
 from grokprobe.client.records import FORMATS
@@ -16,6 +18,13 @@ class Asked:
     def __init__(self, ask: Ask, place: Place) -> None:
         self.ask, self._place = ask, place
         self.known: dict[tuple[tuple[str, str], ...], bytes] = {}
+
+    @property
+    def address(self) -> str:
+        """Where it was asked; the path alone where the service is our own: nobody reaches it."""
+        query = f"?{urlencode(self.ask.query)}" if self.ask.query else ""
+        base = "" if self._place.socket else self._place.url
+        return f"{base}{self.ask.path}{query}"
 
     @property
     def formats(self) -> tuple[str, ...]:

@@ -83,7 +83,7 @@ def test_the_sdist_has_what_a_wheel_is_built_from(built: Path) -> None:
     [sdist] = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    beside = {"CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "constraints.txt"}
+    beside = {"CHANGELOG.md", "CITATION.cff", "LICENSE", "PKG-INFO", "README.md", "constraints.txt"}
     assert names == source_files() | beside | {"pyproject.toml", ".gitignore"}
 
 

@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from grokprobe.store.backends import open_backends
+from service.formats.markdown import markdown
 from service.formats.pictures import PICTURES
 from service.formats.registry import FORMATS
 from service.http.problems import MEDIA_TYPE as PROBLEM
@@ -26,7 +27,7 @@ from tests.support.served import Served, peak_bytes, serving
 from tests.support.tiny import tiny_run
 from tests.support.trained import settings_at
 
-EVERY_FORMAT = (*FORMATS.values(), *PICTURES)
+EVERY_FORMAT = (*FORMATS.values(), *PICTURES, markdown(str))
 NESTED = f"{RUN}/trajectory?measures=excluded_loss_per_key,key_share,fve_mean"
 # A table's path and the field of its JSON that has the same rows.
 TABLES = [

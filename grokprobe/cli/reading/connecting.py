@@ -10,7 +10,7 @@ from grokprobe.cli.extras import check_installed
 from grokprobe.settings import read_settings
 
 if TYPE_CHECKING:
-    from grokprobe import Client
+    from grokprobe import AsyncClient, Client
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,8 +28,23 @@ def opened(command: str, url: str | None, key: str | None, bars: bool = True) ->
     """
     from grokprobe import Client
 
+    if _named(command, url):
+        return Client(url, key=key, bars=bars)
+    return Client.local(bars=bars)
+
+
+def opened_async(command: str, url: str | None, key: str | None, wait_s: float) -> "AsyncClient":
+    """The same for what awaits answers, each at most so long."""
+    from grokprobe import AsyncClient
+
+    if _named(command, url):
+        return AsyncClient(url, key=key, bars=False, wait_s=wait_s)
+    return AsyncClient.local(bars=False, wait_s=wait_s)
+
+
+def _named(command: str, url: str | None) -> bool:
     read_settings()
     if url or os.environ.get("GROKPROBE_CLIENT_URL"):
-        return Client(url, key=key, bars=bars)
+        return True
     check_installed(f"{command} without --url", "service")
-    return Client.local(bars=bars)
+    return False

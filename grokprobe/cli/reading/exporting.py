@@ -12,7 +12,7 @@ FORMATS = ("zarr", "parquet", "safetensors", "npz")
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option("--format", "form", type=click.Choice(FORMATS), required=True)
-@click.option(*("-o", "--output"), type=click.Path(path_type=Path), required=True, help="A folder.")
+@click.option(*("-o", "--output"), type=click.Path(path_type=Path), metavar="DIR", required=True)
 @asking
 @click.pass_context
 def export(
@@ -23,7 +23,7 @@ def export(
     url: str | None,
     key: str | None,
 ) -> None:
-    """Write whole runs, with weights and every series, into a folder.
+    """Write whole runs, weights and every series, into DIR.
 
     A run is there whole or not at all; after a cut the same command goes on.
     """

@@ -1,0 +1,1 @@
+"""What assistant programs ask of a service: tools of the Model Context Protocol."""
