@@ -457,19 +457,26 @@ def weighing(value: float) -> bytes:
 
 
 def slow(count: int = 24, width: int = 2**20) -> bytes:
-    """As slow as the bounds allow: rests of numbers far apart, one after another."""
+    """As slow as the bounds allow: rests of numbers far apart."""
     # 1e-44 by its bits: a process that has trained takes denormal numbers for 0.
-    small = helper.make_tensor("small", TensorProto.FLOAT, [], b"\7\0\0\0", raw=True)
+    small = [
+        helper.make_tensor(f"small{i}", TensorProto.FLOAT, [], bytes([7 + i, 0, 0, 0]), raw=True)
+        for i in range(count)
+    ]
     large = helper.make_tensor("large", TensorProto.FLOAT, [], [3e38])
-    steps = [node("Mod", f"s{i} small", f"s{i + 1}", fmod=1) for i in range(count)]
     first = [
         node("ReduceMax", "honest", "most", keepdims=0),
         node("Expand", "most width", "wide"),
-        node("Mul", "wide small", "none"),
-        node("Add", "none large", "s0"),
+        node("Mul", "wide small0", "none"),
+        node("Add", "none large", "s"),
     ]
-    last = node("Identity", f"s{count}", "big")
-    return made(*first, *steps, last, tensors=[small, large, array("width", width)])
+    rests = [node("Mod", f"s small{i}", f"r{i}", fmod=1) for i in range(count)]
+    halves = [
+        node("Max", " ".join(f"r{i}" for i in range(begin, count, 2)), f"half{begin}")
+        for begin in range(2)
+    ]
+    last = node("Max", "half0 half1", "big")
+    return made(*first, *rests, *halves, last, tensors=[*small, large, array("width", width)])
 
 
 def publishable(models: Sequence[bytes], run: str) -> TinyRun:
