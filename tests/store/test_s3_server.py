@@ -26,14 +26,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         yield found
 
 
-def store(server: S3Server, bucket: str, key: str = WRITER) -> ObjectStore:
+def store(server: S3Server, bucket: str, key: str = WRITER, timeout: str = "5s") -> ObjectStore:
     """The bucket with the rights of a key, asked once."""
     return S3Store(
         bucket,
         endpoint=server.endpoint,
         access_key_id=key,
         secret_access_key=key,
-        client_options={"allow_http": True, "timeout": "5s"},
+        client_options={"allow_http": True, "timeout": timeout},
         retry_config={"max_retries": 0},
     )
 
@@ -42,7 +42,7 @@ def store(server: S3Server, bucket: str, key: str = WRITER) -> ObjectStore:
 async def test_of_many_who_create_an_object_one_does(server: S3Server) -> None:
     """Conditional writes hold when they come at the same time."""
     server.client().create_bucket(Bucket="race")
-    archive = ArchiveReader(store(server, "race"))
+    archive = ArchiveReader(store(server, "race", timeout="600s"))  # no fault is made here
     for turn in range(10):
         tries = [archive.objects.create(f"object-{turn}", b"%d" % n) for n in range(8)]
         assert (await asyncio.gather(*tries)).count(None) == 1
