@@ -1,13 +1,10 @@
 """An MCP server over one service, by the official SDK: what is common to all its tools."""
 
 import inspect
-import socket
-from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal
 
 import anyio
-import uvicorn
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.transport_security import TransportSecuritySettings
@@ -30,7 +27,6 @@ READS = ToolAnnotations(
     read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
 )
 MOST_S = 50.0  # for one call: those who ask give up after 60
-# A page of another host that a browser shows must not ask in its user's name (DNS rebinding).
 NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -67,10 +63,10 @@ class Server(MCPServer[Any]):
             raise ToolError(unknown("argument", argument, tools[name], listed))
 
 
-def make_server(client: AsyncClient) -> Server:
+def make_server(client: AsyncClient, log_level: Literal["INFO", "WARNING"]) -> Server:
     """A server with each of the tools; it logs to standard error."""
     server = Server(
-        "grokprobe", instructions=INSTRUCTIONS, version=version("grokprobe"), log_level="WARNING"
+        "grokprobe", instructions=INSTRUCTIONS, version=version("grokprobe"), log_level=log_level
     )
     tools = Tools(client)
     for name, tool in vars(Tools).items():
@@ -81,11 +77,18 @@ def make_server(client: AsyncClient) -> Server:
     return server
 
 
-def serve_http(server: Server, sockets: Sequence[socket.socket]) -> None:
-    """Answer at /mcp of sockets that listen, until Ctrl-C; nothing is kept between requests."""
+def serve_http(server: Server, host: str, port: int) -> None:
+    """Answer at /mcp until Ctrl-C; nothing is kept between requests."""
+    names = [*NAMES, f"[{host}]" if ":" in host else host]
+    places = [name + any_port for name in names for any_port in ("", ":*")]
+    # A page of another host that a browser shows must not ask in its user's name (DNS rebinding).
     security = TransportSecuritySettings(
-        allowed_hosts=[name + port for name in NAMES for port in ("", ":*")],
-        allowed_origins=[f"http://{name}{port}" for name in NAMES for port in ("", ":*")],
+        allowed_hosts=places, allowed_origins=[f"http://{place}" for place in places]
     )
-    app = server.streamable_http_app(stateless_http=True, transport_security=security)
-    uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=list(sockets))
+    server.run(
+        "streamable-http",
+        host=host,
+        port=port,
+        stateless_http=True,
+        transport_security=security,
+    )

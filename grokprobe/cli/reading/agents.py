@@ -3,13 +3,12 @@
 import os
 import re
 import signal
-import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import click
 
-from grokprobe.addresses import http_url, is_loopback, listen
+from grokprobe.addresses import is_loopback, listen
 from grokprobe.cli.reading.connecting import asking, opened_async
 from grokprobe.errors import InvalidInput
 
@@ -29,18 +28,17 @@ def mcp(context: click.Context, http: str | None, url: str | None, key: str | No
     if find_spec("mcp") is None:
         advice = "bring it by: pip install 'grokprobe[mcp]'"
         raise InvalidInput(command, f"needs mcp, which is not installed; {advice}")
-    sockets = listen(*address(http), "--http") if http else []
+    place = address(http) if http else None
+    for taken in listen(*place, "--http") if place else []:
+        taken.close()  # it can be had: the library only logs that it cannot
     from grokprobe.agents.server import make_server, serve_http
 
     client = opened_async(command, url, key, WAIT_S)
     end_by_signals(client)
-    server = make_server(client)
-    if not sockets:
-        server.run()
-        return
-    for one in sockets:
-        print(f"tools at {http_url(*one.getsockname()[:2])}/mcp", file=sys.stderr, flush=True)
-    serve_http(server, sockets)
+    if place is None:
+        make_server(client, "WARNING").run()
+    else:
+        serve_http(make_server(client, "INFO"), *place)
 
 
 def end_by_signals(client: "AsyncClient") -> None:
@@ -56,9 +54,9 @@ def end_by_signals(client: "AsyncClient") -> None:
 
 
 def address(text: str) -> tuple[str, int]:
-    """Host and port, 0 for any that is free. Raises InvalidInput, also for a host others reach."""
+    """Host and port. Raises InvalidInput, also for a host that others reach."""
     match = re.fullmatch(r"(?:(?P<host>.+):)?(?P<port>\d{1,5})", text)
-    if match is None or int(match["port"]) > 65535:
+    if match is None or not 0 < int(match["port"]) < 65536:
         raise InvalidInput("--http", f"expected [HOST:]PORT, such as 8010, got {text!r}")
     host = (match["host"] or "127.0.0.1").removeprefix("[").removesuffix("]")
     if not is_loopback(host):
