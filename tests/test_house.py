@@ -59,6 +59,8 @@ def offenders(part: str, *forbidden: str) -> list[str]:
         ("trainer", ["service", "litestar", "uvicorn"]),
         ("service", ["trainer", "torch", "grokprobe.store.archive.publisher"]),
         ("grokprobe.store", ["grokprobe.analysis", "scipy"]),
+        ("grokprobe.agents", ["grokprobe.store", "grokprobe.cli", "grokprobe.settings"]),
+        ("grokprobe.client", ["grokprobe.agents", "mcp"]),
     ],
 )
 def test_imports_point_one_way(part: str, forbidden: list[str]) -> None:

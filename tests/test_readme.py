@@ -157,7 +157,7 @@ def test_every_route_is_documented(quickstart: Quickstart) -> None:
     rows = re.findall(r"^\| (GET|POST) `(/[^`]*)` \|", TEXT, re.MULTILINE)
     optional = re.compile(r"\[(.*?)\]")  # `/a[/b]/c` stands for `/a/c` and `/a/b/c`
     listed = {(m, optional.sub(part, path)) for m, path in rows for part in ("", r"\1")}
-    assert listed == routes | {("GET", "/"), ("GET", "/schema")}  # pages
+    assert listed == routes | {("GET", path) for path in ("/", "/llms.txt", "/schema")}  # pages
 
 
 def test_every_metric_is_documented() -> None:

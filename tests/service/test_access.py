@@ -29,7 +29,7 @@ from tests.support.served import PATIENCE_S, Served, serving
 
 OPENAPI = Path(__file__).parents[2] / "docs/openapi.json"
 HEALTH = ["/livez", "/readyz", "/v2/health/live", "/v2/health/ready"]
-PAGE = ["/", "/static/explorer/explorer.js", "/static/explorer/explorer.css"]
+PAGE = ["/", "/llms.txt", "/static/explorer/explorer.js", "/static/explorer/explorer.css"]
 DESCRIBING = ["/metrics", "/schema", "/schema/openapi.json", "/static/swagger-ui.css"]
 # The templates of those routes, as the framework names the route that has answered.
 ANYBODY = {*HEALTH, *PAGE}

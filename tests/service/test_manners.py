@@ -302,6 +302,7 @@ def test_a_stream_that_nobody_reads_ends(client: httpx.Client, served: Served) -
 
 TYPES = {
     "/": "text/html; charset=utf-8",
+    "/llms.txt": "text/plain; charset=utf-8",
     "/static/explorer/explorer.js": "text/javascript; charset=utf-8",
     "/static/explorer/explorer.css": "text/css; charset=utf-8",
     "/livez": "application/json",

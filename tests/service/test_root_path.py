@@ -99,6 +99,14 @@ def test_whatever_a_page_loads_is_there(place: Place, path: str) -> None:
         assert place.follow(answer, reference).status_code == 200
 
 
+def test_what_llms_txt_names_is_there(place: Place) -> None:
+    """Each of its links, followed from where it was read."""
+    answer = place.get("/llms.txt")
+    for reference in re.findall(r"\]\((\S+)\)", answer.text):
+        filled = reference.replace("RUN", "tiny").replace("STEP", "latest")
+        assert place.follow(answer, filled).status_code == 200
+
+
 @pytest.mark.parametrize("name", ["openapi.json", "openapi.yaml"])
 def test_the_document_names_its_server(place: Place, name: str) -> None:
     """Each path below it is answered; the reader has the same document in its page."""
