@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -11,6 +12,7 @@ from grokprobe.analysis.irreps import irrep_spectrum
 from tests.service.test_api import get
 from tests.service.test_api_errors import check_problem
 from tests.service.test_families_served import assert_waves_are_summed_up
+from tests.support.assistants import ask, facts
 from tests.support.served import serving
 from tests.support.trained import settings_at, tiny_config
 from trainer.jobs.training import start
@@ -173,3 +175,13 @@ def test_s5_has_no_frequencies_to_take_out(others: httpx.Client) -> None:
     body = {"of": "neurons", "remove": [1], "controls": 2}
     found = others.post(f"{last('s5')}/interventions", json=body).json()
     assert (found["basis"], found["parts"][0]["pairs"]) == (None, 120**2)
+
+
+def test_an_assistant_reads_s5_by_irrep(others: httpx.Client, tmp_path: Path) -> None:
+    """By the tool that tells frequencies of the others, the strongest first."""
+    [result] = ask(str(others.base_url), tmp_path, ("spectrum", {"run": "s5", "null": 20}))
+    found, api = facts(result), get(others, f"{last('s5')}/spectrum", null=20)
+    rows = {row["irrep"]: row["share"] for row in found["spectrum"]}
+    assert rows == {row["irrep"]: row["share"] for row in api["spectrum"]}
+    assert list(rows.values()) == sorted(rows.values(), reverse=True)
+    assert found["null"]["p_value"] == api["null"]["p_value"]
