@@ -72,7 +72,7 @@ WRONG: list[tuple[str, Answers, str]] = [
     ("measures", T | {"names": [LONG]}, "at most 100 characters"),
     ("measures", T | {"name": ["loss"]}, "there is no argument 'name'; ask for names"),
     ("predict", T | {"pairs": [[1, 99]]}, "99 is not a residue 0..12"),
-    ("predict", T | {"pairs": [[1, -1]]}, "-1 is not a residue 0..12"),
+    ("predict", T | {"pairs": [[1, -1]]}, "Expected `int` >= 0"),
     ("predict", T | {"pairs": []}, "pairs: List should have at least 1 item"),
     ("predict", T | {"pairs": "all"}, "pairs: Input should be a valid list"),
     ("predict", T | {"pairs": [["x", "y"]] * 50}, "; and 97 more"),
