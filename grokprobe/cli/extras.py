@@ -18,7 +18,15 @@ TRAINER = (
     *("prometheus_client", "threadpoolctl", *STORE),
 )
 # `demo` brings a Redis server and pictures too: one may be on PATH, and pictures may be lacking.
-MODULES = {"store": STORE, "service": SERVICE, "trainer": TRAINER, "demo": SERVICE}
+MODULES = {
+    "store": STORE,
+    "service": SERVICE,
+    "trainer": TRAINER,
+    "demo": SERVICE,
+    "export": ("xarray", "zarr", "pyarrow", "safetensors"),
+    "hub": ("huggingface_hub",),
+    "mcp": ("mcp",),
+}
 
 
 def check_installed(command: str, *extras: str) -> None:

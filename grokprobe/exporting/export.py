@@ -4,7 +4,6 @@ import os
 import shutil
 from pathlib import Path
 
-from grokprobe.client.answers import library
 from grokprobe.client.synchronous.run import Run
 from grokprobe.errors import InvalidInput
 from grokprobe.exporting.staging import Stage
@@ -22,7 +21,6 @@ WRITERS = {
     "npz": write_npz,
 }
 ENDINGS = {"zarr": ".zarr", "npz": ".npz"}
-NEEDS = ("safetensors", "pyarrow", "xarray", "zarr")
 
 
 def export(run: Run, form: str, folder: Path) -> Path:
@@ -30,8 +28,6 @@ def export(run: Run, form: str, folder: Path) -> Path:
 
     Raises InvalidInput where the run's place is taken, ClientError.
     """
-    for name in NEEDS:
-        library(name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         stage = Stage(run, folder)

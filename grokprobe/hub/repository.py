@@ -24,14 +24,8 @@ WORDS = {
 
 
 def library() -> Any:
-    """huggingface_hub, silent. Raises InvalidInput where it is not installed."""
-    try:
-        hub = importlib.import_module("huggingface_hub")
-    except ModuleNotFoundError:
-        advice = "bring it by: pip install 'grokprobe[hub]'"
-        raise InvalidInput(
-            "hub", f"needs huggingface_hub, which is not installed; {advice}"
-        ) from None
+    """huggingface_hub, silent."""
+    hub = importlib.import_module("huggingface_hub")
     utils = importlib.import_module("huggingface_hub.utils")
     utils.disable_progress_bars()
     utils.logging.set_verbosity_error()

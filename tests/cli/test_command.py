@@ -134,6 +134,10 @@ def test_a_namesake_in_the_folder_is_not_started(tmp_path: Path) -> None:
         ("demo", ["uvicorn", "torch"], "demo,trainer"),
         ("report x -o x.html", ["pyarrow"], "service"),
         ("study x --with all", ["onnx"], "service"),
+        ("export x --format npz -o x", ["zarr"], "export"),
+        ("push x hf://a/b", ["huggingface_hub"], "hub"),
+        ("pull hf://a/b", ["huggingface_hub"], "hub"),
+        ("mcp", ["mcp"], "mcp"),
         *[
             (command, [module], "store")
             for command in ("runs", "verify", "reindex", "delete x --yes", "study x")
@@ -159,7 +163,10 @@ def test_a_missing_extra_is_named(
     assert (done.returncode, done.stdout, done.stderr) == (2, "", line)
 
 
-@pytest.mark.parametrize("extra", ["store", "service", "service-cpu", "trainer", "trainer-cpu"])
+@pytest.mark.parametrize(
+    "extra",
+    ["store", "service", "service-cpu", "trainer", "trainer-cpu", "export", "hub", "mcp"],
+)
 def test_what_an_extra_brings_is_looked_for(extra: str) -> None:
     """The table of modules names what pyproject.toml asks for, no more and no less."""
     modules = {one.name.removesuffix("-gpu").replace("-", "_") for one in asked(extra)}

@@ -16,6 +16,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from grokprobe import Client
+from grokprobe.cli.reading.exporting import FORMATS
 from grokprobe.client.errors import Interrupted
 from grokprobe.errors import InvalidInput
 from grokprobe.exporting.export import ENDINGS, WRITERS, export
@@ -62,7 +63,6 @@ def opened(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return load_file(path / "series.safetensors"), weights
 
 
-@pytest.mark.filterwarnings("default")  # of the readers
 @pytest.mark.parametrize("form", ["zarr", "npz", "safetensors"])
 def test_an_export_has_the_numbers_of_the_api(
     served: Served, client: Client, tmp_path: Path, form: str
@@ -159,9 +159,13 @@ def test_a_killed_export_is_gone_on_with(trained: Trained, served: Served, tmp_p
     """After kill -9 there is no export; the same command makes the one of an untroubled one."""
     words = [*COMMAND, "export", "tiny", "--format", "npz", "-o", "to", "--url", served.url]
     given = environment(trained.settings)
-    with subprocess.Popen(words, cwd=tmp_path, env=given) as process:
-        assert eventually(lambda: list(tmp_path.glob("to/.tiny.export/0*")))
-        process.send_signal(signal.SIGKILL)
+    with faulty(served.url) as broken:
+        # After some files it is told to wait, so that it is killed in their middle.
+        broken.faults, broken.retry_after = [*["pass"] * 6, *[429] * 500], "200"
+        cut = [*words[:-1], broken.url]
+        with subprocess.Popen(cut, cwd=tmp_path, env=given) as process:
+            assert eventually(lambda: list(tmp_path.glob("to/.tiny.export/0*.safetensors")))
+            process.send_signal(signal.SIGKILL)
     assert not (tmp_path / "to/tiny.npz").exists()
     assert run(words, tmp_path).returncode == 0
     words[words.index("to")] = "other"
@@ -199,6 +203,11 @@ def test_a_folder_that_cannot_be_is_told(served: Served, tmp_path: Path) -> None
     done = run(words, tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: file: cannot be written: File exists\n"
+
+
+def test_the_command_knows_every_format() -> None:
+    """Though it imports none of what writes them until it is called."""
+    assert tuple(WRITERS) == FORMATS
 
 
 def test_names_of_weights_stay_in_their_folder() -> None:

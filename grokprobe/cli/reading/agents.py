@@ -3,12 +3,12 @@
 import os
 import re
 import signal
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import click
 
 from grokprobe.addresses import is_loopback, listen
+from grokprobe.cli.extras import check_installed
 from grokprobe.cli.reading.connecting import asking, opened_async
 from grokprobe.errors import InvalidInput
 
@@ -25,9 +25,7 @@ WAIT_S = 20  # for a service that is busy or away: an assistant waits for no mor
 def mcp(context: click.Context, http: str | None, url: str | None, key: str | None) -> None:
     """Give assistant programs tools that read runs, by MCP."""
     command = context.command_path
-    if find_spec("mcp") is None:
-        advice = "bring it by: pip install 'grokprobe[mcp]'"
-        raise InvalidInput(command, f"needs mcp, which is not installed; {advice}")
+    check_installed(command, "mcp")
     place = address(http) if http else None
     for taken in listen(*place, "--http") if place else []:
         taken.close()  # it can be had: the library only logs that it cannot

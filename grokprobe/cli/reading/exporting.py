@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from grokprobe.cli.extras import check_installed
 from grokprobe.cli.reading.connecting import asking, opened
 
 FORMATS = ("zarr", "parquet", "safetensors", "npz")
@@ -27,6 +28,7 @@ def export(
 
     A run is there whole or not at all; after a cut the same command goes on.
     """
+    check_installed(context.command_path, "export")
     from grokprobe.exporting.export import export
 
     with opened(context.command_path, url, key, bars=False) as client:

@@ -17,7 +17,9 @@ from grokprobe.settings import read_settings
 @click.option("--private", is_flag=True, help="Where the repository is made for it.")
 @click.option("--allow-identical", is_flag=True, help="Though two steps have the same weights.")
 @asking
+@click.pass_context
 def push(
+    context: click.Context,
     run: str,
     address: str,
     steps: str | None,
@@ -30,13 +32,13 @@ def push(
 
     What is there already is not sent again. The token is that of `hf auth login`, or HF_TOKEN.
     """
-    check_installed("push", "service")
+    check_installed(context.command_path, "service", "hub")
     from grokprobe.hub import push as pushing
     from grokprobe.hub.repository import Repository
 
     settings = read_settings()
     repository = Repository(address, settings.max_model_bytes)
-    with opened("push", url, key, bars=False) as client:
+    with opened(context.command_path, url, key, bars=False) as client:
         source = pushing.open_source(settings, client, run)
         chosen = pushing.choose(source, steps)
         if not allow_identical:
@@ -51,14 +53,15 @@ def push(
 @click.option(
     *("-o", "--output"), type=click.Path(path_type=Path), help="A folder, for files alone."
 )
-def pull(address: str, revision: str | None, output: Path | None) -> None:
+@click.pass_context
+def pull(context: click.Context, address: str, revision: str | None, output: Path | None) -> None:
     """Take a run from the hub, verified, into object storage.
 
     With -o the files of one revision, main if none is named, into a folder.
     """
     if revision is not None and output is None:
         raise InvalidInput("--revision", "names one checkpoint; add -o FOLDER, a run comes whole")
-    check_installed("pull", "service")
+    check_installed(context.command_path, "service", "hub")
     from grokprobe.hub import pull as pulling
     from grokprobe.hub.repository import Repository
 
