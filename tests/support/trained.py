@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,3 +100,17 @@ def events(output: str) -> list[dict[str, object]]:
     """The JSON lines of a trainer, but for `progress`, which a slow one has among the others."""
     found = map(json.loads, output.splitlines())
     return [event for event in found if event["event"] != "progress"]
+
+
+class Until(JsonReporter):
+    """Asks for an end, as a person does with Ctrl-C, once so many checkpoints are published."""
+
+    def __init__(self, count: int) -> None:
+        self.left = count
+
+    def published(self, manifest: Any) -> None:
+        """Count."""
+        super().published(manifest)
+        self.left -= 1
+        if not self.left:
+            os.kill(os.getpid(), signal.SIGINT)

@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from grokprobe.store.archive.verification import problems
-from tests.support.trained import Trained, archive, manifests, settings_at, tiny_config
+from tests.support.trained import Trained, Until, archive, manifests, settings_at, tiny_config
 from tests.trainer.test_learner import EVERYTHING, VARIED
-from tests.trainer.test_resume import Until
 from trainer.config.schema import Config, load_config, preset
 from trainer.jobs.training import resume, start
 from trainer.learning import learner

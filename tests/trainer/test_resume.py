@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from tests.support.mortal import killed
 from tests.support.trained import (
     TINY_STEPS,
     Trained,
+    Until,
     archive,
     events,
     manifests,
@@ -42,20 +42,6 @@ KILLS = 20
 def finish(run: Trained) -> None:
     """Go on with a run to its end."""
     assert resume(run.settings, run.run, JsonReporter()) == 0
-
-
-class Until(JsonReporter):
-    """Asks for an end, as a person does with Ctrl-C, once so many checkpoints are published."""
-
-    def __init__(self, count: int) -> None:
-        self.left = count
-
-    def published(self, manifest: Any) -> None:
-        """Count."""
-        super().published(manifest)
-        self.left -= 1
-        if not self.left:
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 def interrupted(run: Trained, checkpoints: int = 8) -> Trained:
