@@ -116,9 +116,9 @@ def _summed(gradient: Tensor, index: Tensor, rows: int) -> Tensor:
 
     A GPU's `index_add_` sorts first, to be deterministic: a dozen kernels where these are three.
     """
-    hot = torch.arange(rows, device=index.device)[:, None] == index[..., None, :]
-    summed = hot.to(gradient.dtype) @ gradient.flatten(2)
-    return summed.view(*summed.shape[:2], *gradient.shape[2:])
+    hot = index[..., None] == torch.arange(_aligned(rows), device=index.device)
+    summed = (hot.to(gradient.dtype).mT @ gradient.flatten(2))[:, :rows]
+    return summed.reshape(*summed.shape[:2], *gradient.shape[2:])
 
 
 def take_rows(table: Tensor, index: Tensor) -> Tensor:
@@ -127,6 +127,22 @@ def take_rows(table: Tensor, index: Tensor) -> Tensor:
         return table.index_select(0, index)
     taken: Tensor = _Rows.apply(table, index)  # type: ignore[no-untyped-call]
     return taken
+
+
+def padded(weights: Tensor) -> Tensor:
+    """On a GPU, with as many columns of zeros as quick products need; see `narrowed`."""
+    missing = _aligned(weights.shape[-1]) - weights.shape[-1]
+    return functional.pad(weights, (0, missing)) if weights.is_cuda and missing else weights
+
+
+def narrowed(product: Tensor, columns: int) -> Tensor:
+    """A product with padded weights, without the columns that these added."""
+    return product if product.shape[1] == columns else product[:, :columns]
+
+
+def _aligned(columns: int) -> int:
+    """A GPU's products read rows of 113 numbers one by one, of 128 four at a time."""
+    return -(-columns // 16) * 16
 
 
 def plus(x: Tensor, bias: Tensor | None) -> Tensor:

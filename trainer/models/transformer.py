@@ -29,7 +29,15 @@ from torch import Tensor
 from trainer.config.schema import TransformerSection
 from trainer.models import initial
 from trainer.models.layer import TransformerLayer, own_vocabulary, tables_of
-from trainer.models.network import ACTIVATIONS, Activations, Network, plus, take_rows
+from trainer.models.network import (
+    ACTIVATIONS,
+    Activations,
+    Network,
+    narrowed,
+    padded,
+    plus,
+    take_rows,
+)
 
 
 class Transformer(TransformerLayer, Network):
@@ -66,7 +74,8 @@ class Transformer(TransformerLayer, Network):
         if self.equals:
             vectors.append(self.W_E[self.modulus :] + self.W_pos[2])  # (1, d_model)
         attention, z = self._attend(vectors, pairs)
-        neuron_logit_map = self.W_out @ self.W_U  # (d_mlp, p)
+        unembedding, bias = padded(self.W_U), None if self.b_U is None else padded(self.b_U)
+        neuron_logit_map = self.W_out @ unembedding  # (d_mlp, p)
 
         def of_last(table: Tensor) -> Tensor:  # what x_l alone decides: one row, or one for each b
             return table if self.equals else take_rows(table, pairs[:, 1])
@@ -75,17 +84,19 @@ class Transformer(TransformerLayer, Network):
         into_mlp = of_last(plus(last @ self.W_in, self.b_in))
         activation = ACTIVATIONS[self.section.activation]
         neurons = activation(torch.addmm(into_mlp, z, self.W_O @ self.W_in))
-        direct = of_last(plus(plus(last, self.b_out) @ self.W_U, self.b_U))
-        logits = torch.addmm(torch.addmm(direct, z, self.W_O @ self.W_U), neurons, neuron_logit_map)
+        direct = of_last(plus(plus(last, self.b_out) @ unembedding, bias))
+        logits = torch.addmm(
+            torch.addmm(direct, z, self.W_O @ unembedding), neurons, neuron_logit_map
+        )
         embedding, embedding_b = self.embeddings()
         return Activations(
-            logits,
+            narrowed(logits, self.modulus),
             neurons,
             attention,
             embedding=embedding,
             embedding_b=None if self.W_E_b is None else embedding_b,
             unembedding=self.W_U.T,
-            neuron_logit_map=neuron_logit_map.T,
+            neuron_logit_map=narrowed(neuron_logit_map, self.modulus).T,
         )
 
     def _attend(self, vectors: list[Tensor], pairs: Tensor) -> tuple[Tensor, Tensor]:
