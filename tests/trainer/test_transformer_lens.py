@@ -1,8 +1,9 @@
 """Checkpoints that TransformerLens saved, its configuration beside them: by itself, and by a copy.
 
-And ours, as the service gives them to it: it computes our logits, and they come back equal.
+And ours, as the service gives them to it: it computes our logits, nnsight around it does, and they
+come back equal.
 
-`.ci/transformer_lens` makes it an environment of its own. Without that a class of the same name
+`.ci/transformer_lens` makes both an environment of their own. Without that a class of the same name
 stands in, which is gone when the file is read.
 """
 
@@ -65,9 +66,10 @@ torch.save(logits, sys.argv[2])
 
 
 def in_their_environment(program: str, folder: Path, *files: Path) -> None:
-    """Run a program with the library."""
-    if not (THEIRS / ".installed").exists():
-        pytest.skip("TransformerLens is not here: .ci/transformer_lens makes its environment")
+    """Run a program with the libraries."""
+    stamp = THEIRS / ".installed"
+    if not stamp.exists() or "nnsight" not in stamp.read_text():
+        pytest.skip("TransformerLens and nnsight are not here: .ci/transformer_lens gets them")
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
     command = [str(THEIRS / "bin/python"), "-c", program, *map(str, files)]
     subprocess.run(command, env=environment, cwd=folder, check=True, timeout=300)
@@ -153,6 +155,7 @@ def test_one_checkpoint_of_many_and_a_network_saved_whole(
 # As docs/importing.md says; its arguments are the files, and logits are written beside each.
 LOADING = """
 import json, sys, numpy, torch
+from nnsight import NNsight
 from safetensors import safe_open
 from safetensors.torch import load_file
 from transformer_lens import HookedTransformer, HookedTransformerConfig
@@ -169,9 +172,14 @@ for path in sys.argv[1:]:
     if config["n_ctx"] == 3:
         pairs = torch.cat([pairs, torch.full((p * p, 1), p)], dim=1)
     with torch.no_grad():
-        numpy.save(path + ".npy", model(pairs)[:, -1].numpy())
+        numpy.save(path + ".transformer_lens.npy", model(pairs)[:, -1].numpy())
+    traced = NNsight(model)
+    with traced.trace(pairs):
+        logits = traced.output[:, -1].save()
+    numpy.save(path + ".nnsight.npy", logits.detach().numpy())
 """
-STEPS = (0, 20, 40)
+WAYS = ("transformer_lens", "nnsight", "service")
+STEPS = (0, 20, 40)  # the first, the middle and the last
 SHORT = {"training": {"steps": 40}, "local_learning_coefficient": {"every": 0}}
 LAYERED = {"layers": 2, "layer_norm": "pre", "activation": "gelu", "biases": "all"}
 TRAINING = {"steps": 40, "device": "cpu", "threads": 1}
@@ -204,23 +212,33 @@ def ours(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def files(ours: Trained, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Its weights at three steps, by TransformerLens's names, as the service gives them."""
+    """Its weights at three steps, by TransformerLens's names, as the service gives them.
+
+    The service's own logits lie beside each.
+    """
     folder, found = tmp_path_factory.mktemp("files"), []
     with serving(ours.settings, folder) as served:
         for step in STEPS:
-            path = f"/v1/runs/{ours.run}/checkpoints/{step}/model.safetensors"
-            answer = served.client.get(f"{path}?names=transformer_lens").raise_for_status()
+            path = f"/v1/runs/{ours.run}/checkpoints/{step}"
+            weights = served.client.get(f"{path}/model.safetensors?names=transformer_lens")
             found.append(folder / f"at_{step}.safetensors")
-            found[-1].write_bytes(answer.content)
+            found[-1].write_bytes(weights.raise_for_status().content)
+            logits = served.client.get(f"{path}/logits").raise_for_status().content
+            Path(f"{found[-1]}.service.npy").write_bytes(logits)
     return found
 
 
-def test_the_library_computes_our_logits(ours: Trained, files: list[Path]) -> None:
-    """HookedTransformer with our weights, within 1e-5 of the logits' range, at three steps."""
+def test_the_libraries_compute_our_logits(ours: Trained, files: list[Path]) -> None:
+    """TransformerLens, nnsight around it and the service have those of ONNX Runtime.
+
+    Within 1e-5 of the logits' range, at three steps.
+    """
     in_their_environment(LOADING, files[0].parent, *files)
     for step, path in zip(STEPS, files, strict=True):
-        expected, found = logits_of(ours, step, 13), np.load(f"{path}.npy")
-        assert np.abs(found - expected).max() <= 1e-5 * np.ptp(expected)
+        expected = logits_of(ours, step, 13)
+        for way in WAYS:
+            found = np.load(f"{path}.{way}.npy")
+            assert np.abs(found - expected).max() <= 1e-5 * np.ptp(expected), (step, way)
 
 
 def test_its_weights_come_back_equal(
