@@ -26,7 +26,7 @@ def git(*arguments: str) -> str:
 def check_tree() -> None:
     """Nothing differs from the commit, which alone is built."""
     if changed := git("status", "--porcelain").splitlines():
-        first, others = changed[0][2:].strip(), len(changed) - 1
+        first, others = changed[0].split(maxsplit=1)[1], len(changed) - 1
         more = f" and {others} more" if others else ""
         raise CannotRelease(f"{first}{more} differs from the commit; commit it, or stash it")
 

@@ -134,9 +134,9 @@ def digests(release: Release) -> None:
 
 STEPS = {
     "wheel and sdist": packages,
-    "lists of parts": parts,
     "docs": docs,
     "notes": notes,
+    "lists of parts": parts,
     "images": build_images,
     "digests": digests,
 }
