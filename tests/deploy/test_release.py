@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from tools.release import main
-from tools.releasing.checks import changes
-from tools.releasing.steps import PARTS, STEPS, Release, docs, extract, packages
+from tools import images
+from tools.release import main, uploads
+from tools.releasing.checks import CannotRelease, changes
+from tools.releasing.steps import PARTS, STEPS, Release, build_images, docs, extract, packages
 from tools.version import ROOT, version
 
 VERSION = version()
@@ -234,6 +235,58 @@ def test_it_is_built_again_with_the_same_bytes(
     for ending in ("-py3-none-any.whl", ".tar.gz", "-docs.tar.gz"):
         name = f"grokprobe-{VERSION}{ending}"
         assert (tmp_path / name).read_bytes() == (built[0] / name).read_bytes(), name
+
+
+# -- images, by a stand-in for podman ------------------------------------------------------------
+
+PODMAN = """#!/bin/sh
+case "$1 $2" in
+"image inspect") echo "sha256:1234 5678" ;;
+"build "*) exit {status} ;;
+esac
+"""
+
+
+def with_podman(folder: Path, monkeypatch: pytest.MonkeyPatch, status: int, *given: str) -> Release:
+    """A release without a base, where PATH has git and a podman whose builds end with a status."""
+    programs, target = folder / "programs", folder / "target"
+    programs.mkdir()
+    target.mkdir()
+    (programs / "git").symlink_to(str(shutil.which("git")))
+    (programs / "podman").write_text(PODMAN.format(status=status))
+    (programs / "podman").chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs))
+    return Release(VERSION, folder / "clone", target, 0, "here", given)
+
+
+@pytest.mark.parametrize(
+    ("given", "lacking"),
+    [((), ["trainer-cpu"]), (("--build-arg=TORCH_INDEX=http://127.0.0.1/",), [])],
+)
+def test_images_are_recorded_and_pushed_by_hand(
+    clone: Path, monkeypatch: pytest.MonkeyPatch, given: tuple[str, ...], lacking: list[str]
+) -> None:
+    """All four, or those that need no source of torch; their record is a file of the release."""
+    found = with_podman(clone.parent, monkeypatch, 0, *given)
+    build_images(found)
+    built = [target for target in images.TARGETS if target not in lacking]
+    record = json.loads((found.target / "images.json").read_text())
+    assert [image["image"] for image in record["images"]] == [
+        f"grokprobe-{target}:{VERSION}" for target in built
+    ]
+    assert [line.split()[1] for line in found.left_out] == lacking
+    monkeypatch.setattr("tools.release.ROOT", clone.parent)
+    pushes = [line for line in uploads(found.target) if line.startswith("podman push ")]
+    assert len(pushes) == len(built)
+
+
+def test_an_image_that_is_not_built_is_an_error(
+    clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is not left out in silence: a builder and a base were there."""
+    with pytest.raises(CannotRelease, match=r"tools\.images ended with status 1"):
+        build_images(with_podman(clone.parent, monkeypatch, 1))
+    assert f"grokprobe-service:{VERSION} was not built" in capsys.readouterr().err
 
 
 def test_help_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
