@@ -6,13 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
 import msgspec
 import pytest
 
 from service.runs.card import command_of
 from tests.service.test_api import RUN, get
-from tests.support.served import PATIENCE_S, environment
+from tests.support.served import PATIENCE_S, Served, environment
 from tests.support.trained import Trained, settings_at
 from trainer.arguments import parse_arguments
 from trainer.config.schema import PRESETS, load_config, preset
@@ -29,12 +28,10 @@ def test_the_command_has_the_runs_configuration(name: str) -> None:
     assert load_config(preset(asked.preset), asked.assignments).sha256 == config.sha256
 
 
-def test_the_command_trains_the_run_again(
-    trained: Trained, client: httpx.Client, tmp_path: Path
-) -> None:
+def test_the_command_trains_the_run_again(trained: Trained, served: Served, tmp_path: Path) -> None:
     """As the card prints it, in an empty home: each file has the digest that it had."""
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     given = environment(settings_at(tmp_path), PATH=programs)
-    command = get(client, f"{RUN}/card")["command"]
+    command = get(served.client, f"{RUN}/card")["command"]
     subprocess.run(["sh", "-ec", command], env=given, cwd=tmp_path, timeout=PATIENCE_S, check=True)
     assert Trained(settings_at(tmp_path), "tiny", trained.config).objects() == trained.objects()
