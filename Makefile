@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test docs lint format install picture openapi locks version rules images clean
+.PHONY: help demo test docs lint format install picture openapi locks version rules images release clean
 
 help:
 	@echo "make demo     install, train quickstart, serve it on :8000 and open its page, until Ctrl-C"
@@ -14,10 +14,11 @@ help:
 	@echo "make install  .venv with the service, the trainer and the development tools"
 	@echo "make picture  docs/emergence.svg from the demo's run, while the demo serves"
 	@echo "make openapi  docs/openapi.json and the client's records, after a change of the API that is meant"
-	@echo "make locks    locks/*.txt from pyproject.toml and constraints.txt: what images install"
+	@echo "make locks    locks/*.txt from pyproject.toml and constraints.txt: what images and the package install"
 	@echo "make version VERSION=0.2.0  the version, wherever it stands; then make openapi"
 	@echo "make rules    compose/rules.yml from the alerts of k8s/components/monitoring"
 	@echo "make images   the four images by docker or podman, on the base's digest: dist/images.json"
+	@echo "make release  all that a release is, from the commit: dist/VERSION; uploads nothing"
 	@echo "make clean    remove .venv, the site and the demo's data (.grokprobe)"
 
 # Without opening the page: make demo DEMO=--no-browser
@@ -60,6 +61,10 @@ rules: .venv/.installed-dev
 # One alone, or on a base that is here: make images IMAGES='service-cpu --base NAME'
 images: .venv/.installed-dev
 	$(BIN)/python -m tools.images $(IMAGES)
+
+# On a base that is here: make release RELEASE='--base NAME'
+release: .venv/.installed-dev
+	$(BIN)/python -m tools.release $(RELEASE)
 
 clean:
 	@test ! -S .grokprobe/redis/redis.sock || { \

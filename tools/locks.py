@@ -1,4 +1,4 @@
-"""`python -m tools.locks`: what each image installs, every file by its digest, into locks/.
+"""`python -m tools.locks`: what each image and the package alone install, by digests, into locks/.
 
 The versions are those of constraints.txt. What only images install (CUDA's libraries, the tools of
 the build) has no line there: it keeps the version that its lock has until the lock is deleted.
@@ -24,15 +24,17 @@ class Target:
     extras: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
     without_cuda: bool = False
+    is_ours: bool = True  # the package with these extras, not its tools
 
 
 TARGETS = {
+    "base": Target(),  # for the list of its parts: no image is made of it
     "service": Target(("service", "tracing", "pictures"), ("onnxruntime-gpu[cuda,cudnn]",)),
     "service-cpu": Target(("service-cpu", "tracing", "pictures")),
     "trainer": Target(("trainer",)),
     # torch itself comes from where the builder says: its build for CPUs is on no common index.
     "trainer-cpu": Target(("trainer-cpu",), without_cuda=True),
-    "tools": Target(beside=("cyclonedx-bom>=7", "hatchling>=1.33")),
+    "tools": Target(beside=("cyclonedx-bom>=7", "hatchling>=1.33"), is_ours=False),
 }
 
 
@@ -44,7 +46,7 @@ def packages(lock: Path) -> dict[str, str]:
 def compile_lock(name: str, folder: Path = LOCKS, system: str = SYSTEM) -> None:
     """Write the lock of a target; it keeps versions that it has and that still fit."""
     target = TARGETS[name]
-    sources = ["pyproject.toml"] if target.extras else []
+    sources = ["pyproject.toml"] if target.is_ours else []
     options = [f"--extra={extra}" for extra in target.extras]
     if target.without_cuda:
         # After `trainer`, whose lock tells what torch for CUDA brings.

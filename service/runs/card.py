@@ -76,7 +76,7 @@ class CardAnswer(msgspec.Struct):
 def answer_card(view: RunView) -> CardAnswer:
     """The card, of records alone."""
     manifest, found = view.manifest, answer_emergence(view)
-    command = command_of(manifest.config)
+    command = command_of(manifest.run, manifest.config)
     return CardAnswer(
         run=manifest.run,
         provisional=view.provisional,
@@ -103,10 +103,11 @@ def answer_card(view: RunView) -> CardAnswer:
     )
 
 
-def command_of(config: Mapping[str, Any]) -> str | None:
+def command_of(run: str, config: Mapping[str, Any]) -> str | None:
     """What trains the run again; None where others trained it.
 
-    It sets each field, so that neither a preset's values nor later defaults matter.
+    It sets each field, so that neither a preset's values nor later defaults matter; and the name,
+    which every model.onnx has within it, so that digests may be equal.
     """
     if not config.keys() >= SECTIONS or not all(isinstance(s, Mapping) for s in config.values()):
         return None
@@ -115,7 +116,7 @@ def command_of(config: Mapping[str, Any]) -> str | None:
         return None
     written = (f"{name}={msgspec.json.encode(value).decode()}" for name, value in fields)
     return shlex.join(
-        ["grokprobe", "train", "--preset", "quickstart"]
+        ["grokprobe", "train", "--run", run, "--preset", "quickstart"]
         + [word for text in written for word in ("--set", text)]
     )
 

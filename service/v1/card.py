@@ -55,7 +55,14 @@ def _plain(facts: Mapping[str, Any]) -> Iterable[str]:
 
 def _lines(found: Any) -> str:
     """A bullet for each fact, by its path."""
-    return "\n".join(f"- {escaped(n)}: {escaped(v)}" for n, v in _facts("", found)) or "none"
+    return "\n".join(f"- {escaped(n)}: {_told(v)}" for n, v in _facts("", found)) or "none"
+
+
+def _told(value: Any) -> str:
+    """A value in words, those of a list too."""
+    if isinstance(value, list | tuple):
+        return rf"\[{', '.join(map(_told, value))}\]"
+    return "not known" if value is None else escaped(value)
 
 
 def _facts(path: str, found: Any) -> Iterable[tuple[str, Any]]:
@@ -67,7 +74,7 @@ def _facts(path: str, found: Any) -> Iterable[tuple[str, Any]]:
     for name, value in inside:
         yield from _facts(f"{path} {name}".strip(), value)
     if not inside and found not in ({}, []):
-        yield path or "it", "not known" if found is None else found
+        yield path or "it", found
 
 
 @get(

@@ -11,6 +11,7 @@ import pytest
 from grokprobe.analysis.irreps import irrep_spectrum
 from tests.service.test_api import get
 from tests.service.test_api_errors import check_problem
+from tests.service.test_cards_of_runs import card, check_card, written
 from tests.service.test_families_served import assert_waves_are_summed_up
 from tests.support.assistants import ask, facts
 from tests.support.served import serving
@@ -175,6 +176,15 @@ def test_s5_has_no_frequencies_to_take_out(others: httpx.Client) -> None:
     body = {"of": "neurons", "remove": [1], "controls": 2}
     found = others.post(f"{last('s5')}/interventions", json=body).json()
     assert (found["basis"], found["parts"][0]["pairs"]) == (None, 120**2)
+
+
+def test_a_card_of_s5_names_no_frequency(others: httpx.Client) -> None:
+    """Its task is the group's, of 120 elements; it has no keys, and none are invented."""
+    check_card(others, "s5")
+    found = card(others, "s5")
+    assert (found["task"]["operation"], found["task"]["modulus"]) == ("s5", 120)
+    assert found["keys"] is None
+    assert "## Key frequencies\n\n- it: not known" in written(others, "s5")
 
 
 def test_an_assistant_reads_s5_by_irrep(others: httpx.Client, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What `python -m tools.release` is made of: checks, then steps."""
