@@ -4,9 +4,11 @@ import io
 import json
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import duckdb
 import numpy as np
@@ -20,6 +22,7 @@ from grokprobe.cli.reading.exporting import FORMATS
 from grokprobe.client.errors import Interrupted
 from grokprobe.errors import InvalidInput
 from grokprobe.exporting.export import ENDINGS, WRITERS, export
+from grokprobe.exporting.series import SERIES
 from grokprobe.exporting.writers import plain
 from tests.cli.test_command import COMMAND, run
 from tests.support.faulty import faulty
@@ -91,6 +94,15 @@ def test_an_export_has_the_numbers_of_the_api(
     assert [one.name for one in (tmp_path / "to").iterdir()] == [f"tiny{ENDINGS.get(form, '')}"]
 
 
+@pytest.mark.parametrize("form", WRITERS)
+def test_each_series_is_asked_for_once(served: Served, tmp_path: Path, form: str) -> None:
+    """In the one format that is kept of it: those of many checkpoints are large."""
+    with faulty(served.url) as watched, Client(watched.url, cache=False) as client:
+        export(client.run("tiny"), form, tmp_path)
+    asked = Counter(urlsplit(path).path.rpartition("/")[2] for path in watched.paths)
+    assert {name: asked[name] for name in SERIES} == dict.fromkeys(SERIES, 1)
+
+
 def test_parquet_is_read_by_duckdb(served: Served, client: Client, tmp_path: Path) -> None:
     """One query over many runs, partitioned by `run`: the API's numbers; its weights too."""
     for name in client.runs().runs:
@@ -128,6 +140,12 @@ def test_a_network_of_another_form_is_exported(tmp_path: Path) -> None:
             xr.open_zarr(export(client.run(name), "zarr", tmp_path), consolidated=True)
             for name in ("group", "perceptron")
         )
+        data, spectra = client.run("group").to_xarray(), client.run("group").spectra()
+        shares = spectra.to_numpy()
+    assert data.share.dims == ("step", "irrep") == group.share.dims
+    assert data.irrep.values.tolist() == spectra.frequencies == group.irrep.values.tolist()
+    np.testing.assert_array_equal(data.share.values, shares)
+    np.testing.assert_array_equal(data.margin.values, group.margin.values)
     assert "coordinates: " in group.attrs["absent"]
     assert group.predicted.shape == (3, 14_400)
     assert "coordinates" not in group
