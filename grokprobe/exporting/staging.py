@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from grokprobe.client.synchronous.run import Run
+from grokprobe.exporting.alone import LOCK
 
 AT_ONCE = 4  # requests
 RUN = "run.json"
@@ -51,8 +52,11 @@ class Stage:
         record = self.folder / RUN
         ours = msgspec.json.encode({"created_at": self.run.about.created_at})
         if not record.exists() or record.read_bytes() != ours:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder.mkdir(parents=True)
+            for path in self.folder.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path)
+                elif path.name != LOCK:
+                    path.unlink()
             record.write_bytes(ours)
 
     def shapes(self) -> Mapping[str, tuple[tuple[int, ...], Any]]:
