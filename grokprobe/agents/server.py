@@ -31,16 +31,18 @@ NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 
 class Server(MCPServer[Any]):
-    """Every refusal is one short line, and no call takes longer than MOST_S."""
+    """Every refusal is one short line, and no call takes longer than `most_s`."""
+
+    most_s = MOST_S
 
     async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
         """The result of a tool. Raises ToolError, with what to ask instead."""
         try:
             await self._check_names(name, arguments)
-            with anyio.fail_after(MOST_S):
+            with anyio.fail_after(self.most_s):
                 return await super().call_tool(name, arguments, context)
         except TimeoutError:
-            words = f"no answer in {MOST_S:g} s; ask again: what is computed meanwhile is kept"
+            words = f"no answer in {self.most_s:g} s; ask again: what is computed meanwhile is kept"
         except ToolError as error:
             cause = error.__cause__
             if isinstance(cause, ClientError):
@@ -63,12 +65,14 @@ class Server(MCPServer[Any]):
             raise ToolError(unknown("argument", argument, tools[name], listed))
 
 
-def make_server(client: AsyncClient, log_level: Literal["INFO", "WARNING"]) -> Server:
+def make_server(
+    client: AsyncClient, log_level: Literal["INFO", "WARNING"], most_s: float = MOST_S
+) -> Server:
     """A server with each of the tools; it logs to standard error."""
     server = Server(
         "grokprobe", instructions=INSTRUCTIONS, version=version("grokprobe"), log_level=log_level
     )
-    tools = Tools(client)
+    server.most_s, tools = most_s, Tools(client)
     for name, tool in vars(Tools).items():
         if not name.startswith("_"):
             server.tool(

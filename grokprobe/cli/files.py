@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from grokprobe.errors import InvalidInput
+from grokprobe.files import put
 
 
 def check_place(output: Path) -> None:
@@ -18,11 +19,7 @@ def check_place(output: Path) -> None:
 
 def write(output: Path, data: bytes) -> None:
     """Write a file whole or not at all. Raises InvalidInput where it cannot be."""
-    part = output.with_name(f".{output.name}.{os.getpid()}")
     try:
-        part.write_bytes(data)
-        part.replace(output)
+        put(output, data)
     except OSError as error:
         raise InvalidInput("--output", f"{output} cannot be written: {error.strerror}") from None
-    finally:
-        part.unlink(missing_ok=True)

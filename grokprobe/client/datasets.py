@@ -6,7 +6,6 @@ from grokprobe.analysis.measures_table import MEASURES
 from grokprobe.client.answers import library
 from grokprobe.client.records import (
     CoordinatesAnswer,
-    PairsAnswer,
     RunAnswer,
     SpectraAnswer,
     TrajectoryAnswer,
@@ -20,11 +19,12 @@ def dataset(
     trajectory: TrajectoryAnswer,
     spectra: SpectraAnswer | None,
     coordinates: CoordinatesAnswer | None,
-    pairs: PairsAnswer | None,
+    pairs: Any,
 ) -> Any:
     """Dimensions step, frequency, residue, axis (x, y) and pair, whose coordinates are a and b.
 
-    The answers' own numbers; what is null there is NaN. What a run does not have is left out.
+    Of S_5, which has no circle, irrep stands in the place of frequency. The answers' own numbers;
+    what is null there is NaN. What a run does not have is left out. `pairs` is its answer's array.
     """
     np, xr = library("numpy"), library("xarray")
     modulus = about.task.modulus
@@ -37,18 +37,19 @@ def dataset(
     }
     found = xr.Dataset(_measures(trajectory), coords=places)
     if spectra is not None:
-        axis = ("frequency", np.array(spectra.frequencies), _FREQUENCY)
-        found = found.assign_coords(frequency=axis)
-        found["share"] = (("step", "frequency"), spectra.to_numpy(), _SHARE)
+        part = part_of(spectra)
+        axis = (part, np.array(spectra.frequencies), _PARTS[part])
+        found = found.assign_coords({part: axis})
+        shares = np.array([row.values for row in spectra.spectra], float)
+        found["share"] = (("step", part), shares, _SHARE)
     if coordinates is not None:
         residues = ("residue", np.array(coordinates.residues), {"long_name": "residue"})
         found = found.assign_coords(residue=residues, axis=("axis", ["x", "y"]))
         plane = {"long_name": f"residues in the plane of frequency {coordinates.frequency}"}
-        found["coordinates"] = (("step", "residue", "axis"), coordinates.to_numpy(), plane)
+        found["coordinates"] = (("step", "residue", "axis"), _points(coordinates), plane)
     if pairs is not None:
-        learnt = pairs.to_numpy()
         for place, name in enumerate(("learnt_step", "previous_step", "lost", "margin")):
-            found[name] = ("pair", learnt[:, place], _PAIRS[name])
+            found[name] = ("pair", pairs[:, place], _PAIRS[name])
     found.attrs = {
         "run": about.run,
         "created_at": about.created_at.isoformat(),
@@ -57,6 +58,24 @@ def dataset(
         "modulus": modulus,
     }
     return found
+
+
+def is_cyclic(spectra: SpectraAnswer) -> bool:
+    """Whether the group's parts are frequencies; else irreducible representations, by name."""
+    return not any(isinstance(part, str) for part in spectra.frequencies)
+
+
+def part_of(spectra: SpectraAnswer) -> str:
+    """The dimension of what a spectrum has an entry for."""
+    return "frequency" if is_cyclic(spectra) else "irrep"
+
+
+def _points(coordinates: CoordinatesAnswer) -> Any:
+    """The array of the answer: in float32, (steps, residues, 2)."""
+    np = library("numpy")
+    rows = [(row.x, row.y) for row in coordinates.coordinates]
+    shape = (len(rows), 2, len(coordinates.residues))
+    return np.array(rows, np.float32).reshape(shape).transpose(0, 2, 1)
 
 
 def _measures(trajectory: TrajectoryAnswer) -> dict[str, Any]:
@@ -77,7 +96,10 @@ def _measures(trajectory: TrajectoryAnswer) -> dict[str, Any]:
 
 
 _STEP = {"long_name": "optimiser steps before the checkpoint", "units": "1"}
-_FREQUENCY = {"long_name": "frequency k of the operation's group", "units": "1"}
+_PARTS = {
+    "frequency": {"long_name": "frequency k of the operation's group", "units": "1"},
+    "irrep": {"long_name": "irreducible representation of the operation's group"},
+}
 _SHARE = {"long_name": "share of the embedding's power without the constant", "units": SHARE_UNIT}
 _PAIRS = {
     "learnt_step": {"long_name": "step from which the pair is right up to the end", "units": "1"},

@@ -3,12 +3,11 @@
 import base64
 import hashlib
 import re
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
 
+from grokprobe.client.bars import bar
 from grokprobe.client.errors import Damaged
 
 SHOWN_BYTES = 2**20  # a download of more has a bar
@@ -63,24 +62,10 @@ class Part:
         self.path.replace(self._target)
 
 
-@contextmanager
-def progress(name: str, total: int | None, begun: int, bars: bool) -> Iterator[Any]:
-    """A function that is told of each piece's bytes; a bar where somebody looks."""
-    if not bars or total is None or total < SHOWN_BYTES or not watched():
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-    columns = (
-        *(TextColumn("{task.description}"), BarColumn()),
-        *(DownloadColumn(), TransferSpeedColumn()),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(name, total=total, completed=begun)
-        yield lambda count: bar.advance(task, count)
-
-
-def watched() -> bool:
-    """Whether there is a terminal or a notebook."""
-    return sys.stderr.isatty() or "ipykernel" in sys.modules
+def progress(
+    name: str, total: int | None, begun: int, bars: bool
+) -> AbstractContextManager[Callable[[int], None]]:
+    """What is told of each piece's bytes; a bar of a long download, where bars are wanted."""
+    if not bars or total is None or total < SHOWN_BYTES:
+        return nullcontext(lambda _: None)
+    return bar(name, total, begun, in_bytes=True)

@@ -1,39 +1,60 @@
-"""Every series of a run as one xarray.Dataset, and as the tables of the service."""
+"""Every series of a run as one xarray.Dataset, and as the tables of the service.
 
+Each is asked for in the one format that is kept of it.
+"""
+
+import io
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from grokprobe.analysis.series.neurons import COLUMNS
-from grokprobe.client.answers import Table, library
-from grokprobe.client.datasets import dataset
+from grokprobe.client.answers import library
+from grokprobe.client.datasets import dataset, part_of
 from grokprobe.client.errors import InvalidRequest, NotFound
 from grokprobe.client.synchronous.run import Run
 
-Asks = Mapping[str, Callable[[], Any]]
+T = TypeVar("T")
+Variable = tuple[tuple[str, ...], Any]
+ARRAYS = ("pairs", "neurons", "grids", "split", "updates", "path")
+SERIES = ("trajectory", "spectra", "coordinates", "drift", *ARRAYS)
 
 
-def asks_of(run: Run) -> Asks:
-    """What is asked for each series."""
-    measures = list(run.at("latest").about().measures)
-    return {
-        "trajectory": lambda: run.trajectory(measures),
+def tables_of(run: Run) -> dict[str, bytes]:
+    """Every series of the run as Parquet, by its name."""
+    query = {"trajectory": {"measures": _measures(run)}}
+    asks = {name: partial(_body, run, name, "parquet", query.get(name)) for name in SERIES}
+    return _answers(asks)[0]
+
+
+def dataset_of(run: Run) -> Any:
+    """The xarray.Dataset of `Run.to_xarray` with every stored measure and series."""
+    asks: dict[str, Callable[[], Any]] = {
+        "trajectory": partial(run.trajectory, _measures(run)),
         "spectra": run.spectra,
         "coordinates": run.coordinates,
-        "pairs": run.pairs,
-        "neurons": run.neurons,
-        "grids": run.grids,
-        "split": run.split,
-        "drift": run.drift,
-        "updates": run.updates,
-        "path": run.path,
+        "drift": partial(_body, run, "drift", "arrow"),
     }
+    found, absent = _answers(asks | {name: partial(_array, run, name) for name in ARRAYS})
+    others = (found.get(name) for name in ("spectra", "coordinates", "pairs"))
+    data = dataset(run.about, found["trajectory"], *others)
+    part = part_of(found["spectra"]) if "spectra" in found else "frequency"
+    for name, (dims, values) in _more(run, found, part).items():
+        data[name] = (dims, values)
+    data.attrs |= {"absent": "; ".join(f"{name}: {why}" for name, why in absent.items())}
+    return data
 
 
-def answers_of(run: Run) -> tuple[dict[str, Any], dict[str, str]]:
-    """Every series by its name, and why those that the run does not have are absent."""
-    found: dict[str, Any] = {}
+def _measures(run: Run) -> list[str]:
+    """Those that its checkpoints store."""
+    return list(run.at("latest").about().measures)
+
+
+def _answers(asks: Mapping[str, Callable[[], T]]) -> tuple[dict[str, T], dict[str, str]]:
+    """What is answered by name, and why those that the run does not have are absent."""
+    found: dict[str, T] = {}
     absent: dict[str, str] = {}
-    for name, ask in asks_of(run).items():
+    for name, ask in asks.items():
         try:
             found[name] = ask()
         except (InvalidRequest, NotFound) as error:  # as circles of s5, or a split nobody knows
@@ -41,43 +62,38 @@ def answers_of(run: Run) -> tuple[dict[str, Any], dict[str, str]]:
     return found, absent
 
 
-def dataset_of(run: Run) -> Any:
-    """The xarray.Dataset of `Run.to_xarray` with every stored measure and series."""
-    answers, absent = answers_of(run)
-    others = (answers.get(name) for name in ("spectra", "coordinates", "pairs"))
-    data = dataset(run.about, answers["trajectory"], *others)
-    for name, (dims, values) in _more(run, answers).items():
-        data[name] = (dims, values)
-    data.attrs |= {"absent": "; ".join(f"{name}: {why}" for name, why in absent.items())}
-    return data
+def _body(run: Run, name: str, form: str, query: Mapping[str, Any] | None = None) -> bytes:
+    """A series in one of its formats."""
+    asked = run._ask(f"GET /v1/runs/{{run}}/{name}", format=form, **(query or {}))
+    return run._connection.answer(asked).body
 
 
-def _more(run: Run, answers: Mapping[str, Table]) -> dict[str, tuple[tuple[str, ...], Any]]:
-    """Arrays beside those of `Run.to_xarray`."""
-    np = library("numpy")
-    found: dict[str, tuple[tuple[str, ...], Any]] = {}
-    pairs = run.about.task.modulus**2
-    if "grids" in answers:
-        found["predicted"] = (("step", "pair"), answers["grids"].to_numpy())
-    if "split" in answers:
-        bits = np.unpackbits(answers["split"].to_numpy())[:pairs]
-        found["train"] = (("pair",), bits.astype(bool))
-    if "neurons" in answers:
-        values = answers["neurons"].to_numpy()
+def _array(run: Run, name: str) -> Any:
+    return library("numpy").load(io.BytesIO(_body(run, name, "npy")), allow_pickle=False)
+
+
+def _more(run: Run, found: Mapping[str, Any], part: str) -> dict[str, Variable]:
+    """Arrays beside those of `Run.to_xarray`; `part` is what spectra have an entry for."""
+    known: dict[str, tuple[str, tuple[str, ...]]] = {
+        "grids": ("predicted", ("step", "pair")),
+        "path": ("path", ("step", "component")),
+        "updates": ("update_power", ("update", part)),
+    }
+    more: dict[str, Variable] = {
+        name: (dims, found[one]) for one, (name, dims) in known.items() if one in found
+    }
+    if "split" in found:
+        bits = library("numpy").unpackbits(found["split"])[: run.about.task.modulus**2]
+        more["train"] = (("pair",), bits.astype(bool))
+    if "neurons" in found:
         for place, column in enumerate(COLUMNS):
-            found[f"neuron_{column}"] = (("step", "neuron"), values[:, :, place])
-    if "path" in answers:
-        found["path"] = (("step", "component"), answers["path"].to_numpy())
-    if "updates" in answers:
-        found["update_power"] = (("update", "frequency"), answers["updates"].to_numpy())
-    if "drift" in answers:
-        found |= _drift(answers["drift"])
-    return found
+            more[f"neuron_{column}"] = (("step", "neuron"), found["neurons"][:, :, place])
+    return more | (_drift(found["drift"]) if "drift" in found else {})
 
 
-def _drift(answer: Table) -> dict[str, tuple[tuple[str, ...], Any]]:
+def _drift(body: bytes) -> dict[str, Variable]:
     """Each column of numbers of the drift from the first checkpoint."""
-    table = answer.to_arrow()
+    table = library("pyarrow.ipc").open_stream(body).read_all()
     types = library("pyarrow.types")
     return {
         f"drift_{name}": (("step",), table[name].to_numpy())

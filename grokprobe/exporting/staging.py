@@ -4,16 +4,16 @@ They lie in a folder beside what is exported until that is whole; the next expor
 """
 
 import shutil
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from grokprobe.client.bars import bar
 from grokprobe.client.synchronous.run import Run
+from grokprobe.exporting.alone import LOCK
 
 AT_ONCE = 4  # requests
 RUN = "run.json"
@@ -34,8 +34,11 @@ class Stage:
         """Fetch what is not there. Raises ClientError."""
         self._claim()
         missing = [step for step in self.steps if not self.path(step).exists()]
-        with ThreadPoolExecutor(AT_ONCE) as pool, bar("weights", len(self.steps)) as told:
-            told(len(self.steps) - len(missing))
+        total = len(self.steps)
+        with (
+            ThreadPoolExecutor(AT_ONCE) as pool,
+            bar("weights", total, total - len(missing)) as told,
+        ):
             try:
                 for _ in pool.map(self._fetch_one, missing):
                     told(1)
@@ -51,8 +54,11 @@ class Stage:
         record = self.folder / RUN
         ours = msgspec.json.encode({"created_at": self.run.about.created_at})
         if not record.exists() or record.read_bytes() != ours:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder.mkdir(parents=True)
+            for path in self.folder.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path)
+                elif path.name != LOCK:
+                    path.unlink()
             record.write_bytes(ours)
 
     def shapes(self) -> Mapping[str, tuple[tuple[int, ...], Any]]:
@@ -86,15 +92,3 @@ def _shapes(path: Path) -> dict[str, tuple[tuple[int, ...], Any]]:
     with safe_open(path, "np") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
-
-
-@contextmanager
-def bar(what: str, total: int) -> Iterator[Any]:
-    """A function that is told how many more are done; a bar where somebody looks."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not sys.stderr.isatty()) as shown:
-        task = shown.add_task(what, total=total)
-        yield lambda count: shown.advance(task, count)

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from grokprobe.client.answers import library
-from grokprobe.exporting.series import answers_of, dataset_of
+from grokprobe.exporting.series import dataset_of, tables_of
 from grokprobe.exporting.staging import Stage
 
 WEIGHTS = "weights"
@@ -92,10 +92,8 @@ def write_safetensors(stage: Stage, part: Path) -> None:
 
 def write_parquet(stage: Stage, part: Path) -> None:
     """A folder for each table, in it run=NAME: the service's tables, and one of weights."""
-    answers, _ = answers_of(stage.run)
-    for name, answer in answers.items():
-        if "parquet" in answer.source.formats:
-            _at(part, name, stage).write_bytes(answer.source.fetch(format="parquet"))
+    for name, table in tables_of(stage.run).items():
+        _at(part, name, stage).write_bytes(table)
     pa, parquet = library("pyarrow"), library("pyarrow.parquet")
     schema = pa.schema(
         [

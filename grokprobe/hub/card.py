@@ -17,7 +17,7 @@ tags:
 ---
 """
 LOAD = """\
-## Loading it
+## To load it
 
     grokprobe pull {address}                                   the whole run, into a store
     grokprobe pull {address} --revision generalised -o FOLDER  one checkpoint, as files
@@ -25,10 +25,6 @@ LOAD = """\
 A branch for every step (`{branch}`) has `model.onnx`, which runs in any ONNX runtime (input
 `pairs`, int64 (batch, 2); output `logits`), `model.safetensors` with the same weights, and
 `manifest.json` with the SHA-256 of the ONNX file, as it was published.
-
-## Citing it
-
-Name `{address}`, the run, the revision and the SHA-256 of its `run.json`, which is {digest}.
 """
 
 
@@ -44,25 +40,9 @@ def pictures(run: Run) -> dict[str, bytes]:
     return found
 
 
-def card(run: Run, address: str, digest: str, shown: dict[str, bytes]) -> bytes:
-    """README.md as bytes; `digest` is of run.json."""
-    about = run.about
-    task = about.task
-    lines = [
-        FRONT + f"# {about.run}",
-        f"A small network trained on `{task.operation}` modulo {task.modulus}, watched at "
-        f"{about.checkpoint_count} checkpoints up to step {about.latest_step}.",
-        *(f"![{name.partition('.')[0]}]({name})" for name in shown),
-        "\n".join(_emergence(run)),
-        LOAD.format(address=address, digest=digest, branch=f"step{about.latest_step}"),
-    ]
-    return "\n\n".join(lines).encode()
-
-
-def _emergence(run: Run) -> list[str]:
-    """The table of what happened when; dashes for what did not."""
-    emergence = run.emergence()
-    held = {"memorised": emergence.memorised, "generalised": emergence.generalised}
-    rows = [f"| {name} | {one.step if one else '-'} |" for name, one in held.items()]
-    keys = ", ".join(map(str, run.about.key_frequencies or [])) or "-"
-    return ["| what | step |", "|---|---|", *rows, "", f"Key frequencies: {keys}."]
+def card(run: Run, address: str, shown: dict[str, bytes]) -> bytes:
+    """README.md as bytes: the service's card of the run, in the hub's frame."""
+    title, _, rest = run.card().to_markdown().partition("\n\n")
+    images = "\n".join(f"![{name.partition('.')[0]}]({name})" for name in shown)
+    load = LOAD.format(address=address, branch=f"step{run.about.latest_step}")
+    return "\n\n".join((FRONT + title, images, rest.rstrip(), load)).encode()

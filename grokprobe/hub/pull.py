@@ -7,13 +7,15 @@ the next pull fetches the rest; a wrong digest removes it.
 import asyncio
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from obstore.store import LocalStore
 
+from grokprobe.client.bars import bar
 from grokprobe.errors import CatalogueUnavailable, CheckpointCorrupt, InvalidInput
+from grokprobe.files import put
 from grokprobe.hub import layout
 from grokprobe.hub.repository import Repository
 from grokprobe.settings import Settings
@@ -61,8 +63,7 @@ def _stage(settings: Settings, repository: Repository, folder: Path) -> tuple[st
     run = decode_record(of_run[layout.RUN], RunManifest, where).run
     asyncio.run(refuse_other(ArchiveReader(open_store(settings)), run, of_run[layout.RUN]))
     shutil.rmtree(staged, ignore_errors=True)
-    for name, data in of_run.items():
-        _write(staged / names.run_prefix(run) / name, data)
+    _put_all(staged / names.run_prefix(run), of_run)
     steps = [step for ref in refs if (step := layout.step_of(ref)) is not None]
 
     def fetch(step: int) -> None:
@@ -70,8 +71,7 @@ def _stage(settings: Settings, repository: Repository, folder: Path) -> tuple[st
         files = _sound(repository, branch, refs[branch], OF_A_STEP, cache)
         if layout.MANIFEST not in files:
             raise InvalidInput(repository.address, f"lacks the files of step {step}; push it again")
-        for name, data in files.items():
-            _write((staged / names.manifest_path(run, step)).with_name(name), data)
+        _put_all((staged / names.manifest_path(run, step)).parent, files)
 
     _in_turns(fetch, sorted(steps))
     return run, len(steps)
@@ -103,9 +103,7 @@ def pull_files(settings: Settings, repository: Repository, revision: str, to: Pa
     there = {path.name: path for path in to.iterdir()} if to.is_dir() else {}
     if any(name not in files or path.read_bytes() != files[name] for name, path in there.items()):
         raise InvalidInput(str(to), "holds other files; name a folder that is new or empty")
-    for name, data in files.items():
-        if name not in there:
-            _write(to / name, data)
+    _put_all(to, {name: data for name, data in files.items() if name not in there})
     shutil.rmtree(folder)
     return len(files)
 
@@ -122,27 +120,18 @@ def _commit(refs: dict[str, str], revision: str, repository: Repository) -> str:
     return refs[revision]
 
 
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    part.write_bytes(data)
-    part.replace(path)
+def _put_all(folder: Path, files: Mapping[str, bytes]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        put(folder / name, data)
 
 
-def _in_turns(fetch: Callable[[int], None], steps: Iterable[int]) -> None:
+def _in_turns(fetch: Callable[[int], None], steps: Sequence[int]) -> None:
     """Fetch some at once; the first error is the one that is told, and the rest is left."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console, steps = Console(file=sys.stderr), list(steps)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        done = pool.map(fetch, steps)
+    with ThreadPoolExecutor(AT_ONCE) as pool, bar("pulling", len(steps)) as told:
         try:
-            shown = track(
-                done, "pulling", len(steps), console=console, disable=not console.is_terminal
-            )
-            for _ in shown:
-                pass
+            for _ in pool.map(fetch, steps):
+                told(1)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

@@ -7,11 +7,11 @@ beginning whose repository this is.
 
 import asyncio
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from grokprobe import Client
+from grokprobe.client.bars import bar
 from grokprobe.client.synchronous.run import Run
 from grokprobe.errors import CheckpointCorrupt, InvalidInput
 from grokprobe.hub import layout
@@ -93,18 +93,16 @@ def refuse_identical(source: Source, steps: Sequence[int]) -> None:
 
 def push(source: Source, repository: Repository, steps: Sequence[int], private: bool) -> int:
     """Make the hub hold these steps; returns how many branches had to be changed."""
-    from rich.console import Console
-    from rich.progress import track
-
     repository.create(private)
     start = _claim(source, repository)
     there, changed = repository.refs(), 0
-    console = Console(file=sys.stderr)
-    for step in track(steps, "pushing", console=console, disable=not console.is_terminal):
-        branch = layout.branch_of(step)
-        if branch not in there:
-            repository.branch(branch, start)
-        changed += repository.put(branch, _digested(step_files(source, step)), f"step {step}")
+    with bar("pushing", len(steps)) as told:
+        for step in steps:
+            branch = layout.branch_of(step)
+            if branch not in there:
+                repository.branch(branch, start)
+            changed += repository.put(branch, _digested(step_files(source, step)), f"step {step}")
+            told(1)
     refs = repository.refs()
     for label, step in source.labels.items():
         if (commit := refs.get(layout.branch_of(step))) is not None:
@@ -155,7 +153,7 @@ def _main_files(source: Source, address: str) -> dict[str, bytes]:
     if mask is not None:
         files[layout.SPLIT] = encode_split(mask)
     files |= (shown := pictures(source.run))
-    files[layout.CARD] = card(source.run, address, source.contents.run.sha256, shown)
+    files[layout.CARD] = card(source.run, address, shown)
     return _digested(files)
 
 

@@ -21,6 +21,7 @@ LENGTH = struct.Struct("!I")
 HEAD = struct.Struct("!cI")  # of an answer: what it is, and its length
 DRAWN, REFUSED, FAILED = b"d", b"r", b"f"
 MOST_PIXELS = 2**25  # of a PNG: 128 MiB while it is drawn
+ID = re.compile(r'(?<=\bid=")(gradient_|clip)\d+(?=")|(?<=url\(#)(gradient_|clip)\d+(?=\))')
 SIZE = re.compile(r'<svg[^>]* width="([\d.]+)" height="([\d.]+)"')
 
 
@@ -36,7 +37,8 @@ def draw(work: dict[str, Any]) -> bytes:
     import vl_convert
 
     # No address is allowed: a specification carries its data.
-    svg = vl_convert.vegalite_to_svg(work["spec"], vl_version=VEGA_LITE, allowed_base_urls=[])
+    drawn = vl_convert.vegalite_to_svg(work["spec"], vl_version=VEGA_LITE, allowed_base_urls=[])
+    svg = renumbered(drawn)
     if work["format"] == "svg":
         return bytes(svg.encode())
     if work["format"] == "pdf":
@@ -49,6 +51,17 @@ def draw(work: dict[str, Any]) -> bytes:
     if width * height * scale**2 > MOST_PIXELS:
         raise TooLarge(f"{width * scale:.0f} x {height * scale:.0f}")
     return bytes(vl_convert.svg_to_png(svg, scale=scale))
+
+
+def renumbered(svg: str) -> str:
+    """The picture with its ids counted from 0: Vega counts on from picture to picture."""
+    known: dict[str, str] = {}
+
+    def number(found: re.Match[str]) -> str:
+        kind = found[1] or found[2]
+        return known.setdefault(found[0], f"{kind}{len(known)}")
+
+    return ID.sub(number, svg)
 
 
 def answer(work: dict[str, Any]) -> tuple[bytes, bytes]:

@@ -18,9 +18,9 @@ from grokprobe.agents.tools import Tools
 from grokprobe.settings import Settings
 from grokprobe.store.backends import open_backends
 from tests.cli.test_command import COMMAND, run
-from tests.support.assistants import ask, assistant, facts, text
+from tests.support.assistants import ask, assistant, facts, listening_assistant, text
 from tests.support.faulty import faulty
-from tests.support.served import Served, environment, free_port, serving, started
+from tests.support.served import Served, environment, free_port, serving
 from tests.support.tiny import tiny_run
 from tests.support.trained import Trained, settings_at
 
@@ -165,19 +165,15 @@ def test_a_service_of_its_own(trained: Trained, tmp_path: Path) -> None:
 
 def test_streamable_http_gives_the_same(served: Served, tmp_path: Path) -> None:
     """At /mcp of a port on loopback; not to a page of another host."""
-    words = ["mcp", "--url", served.url, "--http", str(port := free_port())]
-    settings, url = Settings(home=str(tmp_path)), f"http://127.0.0.1:{port}/mcp"
 
-    async def asking() -> Any:
+    async def asking(url: str) -> Any:
         async with McpClient(url) as client:
             return await client.call_tool("runs", {})
 
-    with started([*COMMAND, *words], settings, tmp_path, "Uvicorn running") as process:
-        found = asyncio.run(asking())
+    with listening_assistant(served.url, tmp_path) as url:
+        found = asyncio.run(asking(url))
         foreign = {"Host": "lab.example"}, {"Origin": "http://lab.example"}
         refused = [httpx.post(url, json={}, headers=one).status_code for one in foreign]
-        process.terminate()
-        process.communicate()
     [by_stdio] = ask(served.url, tmp_path, ("runs", {}))
     assert text(found) == text(by_stdio)
     assert refused == [421, 403]

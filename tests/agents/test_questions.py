@@ -4,7 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.support.assistants import Arguments, Call, ask, facts
+import pytest
+
+from tests.support.assistants import Arguments, Call, ask, ask_over_http, facts
 from tests.support.served import Quickstart
 
 Q: Arguments = {"run": "quickstart"}
@@ -107,8 +109,11 @@ QUESTIONS: list[tuple[str, Callable[[Arguments], Any], Callable[[Callable[[str],
 ]  # fmt: skip
 
 
-def test_twenty_questions(quickstart: Quickstart, tmp_path: Path) -> None:
-    """Each is answered by the outputs of tools alone, with the API's number."""
+@pytest.mark.parametrize("ask", [ask, ask_over_http])
+def test_twenty_questions(
+    quickstart: Quickstart, tmp_path: Path, ask: Callable[..., list[Any]]
+) -> None:
+    """Each is answered by outputs of tools alone, with the API's number, by either transport."""
     url, api_client = quickstart.served.url, quickstart.served.client
     found = ask(url, tmp_path, *CALLS.values())
     answers = {name: facts(one) for name, one in zip(CALLS, found, strict=True)}

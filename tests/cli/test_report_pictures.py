@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageSequence
 
+from grokprobe import Client
 from grokprobe.cli.reports.drawing import Circle, Story, frame, moments, percent, sheet
 from grokprobe.cli.reports.film import film, story_of
 from grokprobe.colours import THEMES
@@ -75,7 +76,8 @@ def test_a_moving_picture_and_a_sheet(trained: Trained, served: Served, tmp_path
 def test_what_is_drawn_is_what_the_api_answers(served: Served) -> None:
     """Coordinates, accuracies and what held when, at every step."""
     base = f"{served.url}/v1/runs/tiny"
-    story = story_of(f"{served.url}/v1", "tiny", 2)
+    with Client(served.url, cache=False) as client:
+        story = story_of(client, "tiny", 2)
     plane = httpx.get(f"{base}/coordinates?frequency=2").json()
     measured = httpx.get(f"{base}/trajectory?measures=train_accuracy,test_accuracy").json()
     facts = httpx.get(base).json()

@@ -1,12 +1,12 @@
-"""Whole runs in the formats of other tools: the API's numbers, whole or not at all."""
+"""Whole runs in the formats of other tools: the numbers of the API."""
 
 import io
 import json
-import signal
-import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import duckdb
 import numpy as np
@@ -17,14 +17,14 @@ from safetensors.numpy import load_file
 
 from grokprobe import Client
 from grokprobe.cli.reading.exporting import FORMATS
-from grokprobe.client.errors import Interrupted
 from grokprobe.errors import InvalidInput
 from grokprobe.exporting.export import ENDINGS, WRITERS, export
+from grokprobe.exporting.series import SERIES
 from grokprobe.exporting.writers import plain
 from tests.cli.test_command import COMMAND, run
 from tests.support.faulty import faulty
-from tests.support.served import Served, environment, eventually, serving
-from tests.support.trained import TINY, Trained, settings_at
+from tests.support.served import Served, serving
+from tests.support.trained import TINY, settings_at
 from trainer.config.schema import decode_config
 from trainer.jobs.training import start
 from trainer.reporting.progress import JsonReporter
@@ -91,6 +91,15 @@ def test_an_export_has_the_numbers_of_the_api(
     assert [one.name for one in (tmp_path / "to").iterdir()] == [f"tiny{ENDINGS.get(form, '')}"]
 
 
+@pytest.mark.parametrize("form", WRITERS)
+def test_each_series_is_asked_for_once(served: Served, tmp_path: Path, form: str) -> None:
+    """In the one format that is kept of it: those of many checkpoints are large."""
+    with faulty(served.url) as watched, Client(watched.url, cache=False) as client:
+        export(client.run("tiny"), form, tmp_path)
+    asked = Counter(urlsplit(path).path.rpartition("/")[2] for path in watched.paths)
+    assert {name: asked[name] for name in SERIES} == dict.fromkeys(SERIES, 1)
+
+
 def test_parquet_is_read_by_duckdb(served: Served, client: Client, tmp_path: Path) -> None:
     """One query over many runs, partitioned by `run`: the API's numbers; its weights too."""
     for name in client.runs().runs:
@@ -128,50 +137,16 @@ def test_a_network_of_another_form_is_exported(tmp_path: Path) -> None:
             xr.open_zarr(export(client.run(name), "zarr", tmp_path), consolidated=True)
             for name in ("group", "perceptron")
         )
+        data, spectra = client.run("group").to_xarray(), client.run("group").spectra()
+        shares = spectra.to_numpy()
+    assert data.share.dims == ("step", "irrep") == group.share.dims
+    assert data.irrep.values.tolist() == spectra.frequencies == group.irrep.values.tolist()
+    np.testing.assert_array_equal(data.share.values, shares)
+    np.testing.assert_array_equal(data.margin.values, group.margin.values)
     assert "coordinates: " in group.attrs["absent"]
     assert group.predicted.shape == (3, 14_400)
     assert "coordinates" not in group
     assert perceptron.predicted.shape == (3, 169)
-
-
-@pytest.mark.parametrize("form", WRITERS)
-def test_a_cut_export_leaves_nothing_half(served: Served, tmp_path: Path, form: str) -> None:
-    """Only what it goes on with, under a name of its own; then only files that lacked are asked."""
-    with faulty(served.url) as broken, Client(broken.url, cache=False, wait_s=0.1) as client:
-        tiny = client.run("tiny")
-        tiny.at("first").safetensors()
-        steps = len(tiny.checkpoints().checkpoints)
-        broken.faults = [*["pass"] * 6, *["cut"] * 500]
-        with pytest.raises(Interrupted):
-            export(tiny, form, tmp_path)
-        assert [one.name for one in tmp_path.iterdir()] == [".tiny.export"]
-        there = len(list((tmp_path / ".tiny.export").glob("0*.safetensors")))
-        broken.faults, before = [], len(broken.asked)
-        target = export(tiny, form, tmp_path)
-        asked = [path for path in broken.paths[before:] if "safetensors" in path]
-    assert 0 < there < steps
-    assert len(asked) == steps - there
-    assert target.exists()
-    assert not (tmp_path / ".tiny.export").exists()
-
-
-def test_a_killed_export_is_gone_on_with(trained: Trained, served: Served, tmp_path: Path) -> None:
-    """After kill -9 there is no export; the same command makes the one of an untroubled one."""
-    words = [*COMMAND, "export", "tiny", "--format", "npz", "-o", "to", "--url", served.url]
-    given = environment(trained.settings)
-    with faulty(served.url) as broken:
-        # After some files it is told to wait, so that it is killed in their middle.
-        broken.faults, broken.retry_after = [*["pass"] * 6, *[429] * 500], "200"
-        cut = [*words[:-1], broken.url]
-        with subprocess.Popen(cut, cwd=tmp_path, env=given) as process:
-            assert eventually(lambda: list(tmp_path.glob("to/.tiny.export/0*.safetensors")))
-            process.send_signal(signal.SIGKILL)
-    assert not (tmp_path / "to/tiny.npz").exists()
-    assert run(words, tmp_path).returncode == 0
-    words[words.index("to")] = "other"
-    assert run(words, tmp_path).returncode == 0
-    assert (tmp_path / "to/tiny.npz").read_bytes() == (tmp_path / "other/tiny.npz").read_bytes()
-    assert [one.name for one in (tmp_path / "to").iterdir()] == ["tiny.npz"]
 
 
 def test_a_taken_place_is_left_alone(client: Client, tmp_path: Path) -> None:

@@ -46,13 +46,16 @@ def test_tags_are_on_the_commits_of_their_steps(pushed: Hubbed) -> None:
 
 
 def test_the_card_says_how_to_load_it(pushed: Hubbed) -> None:
-    """Its front matter, its pictures, when it memorised, the address."""
+    """Front matter, pictures, the address; all else is the service's own card."""
     main = pushed.hub.repositories["org/tiny"].tree("main")
     card = main["README.md"].decode()
     assert card.startswith("---\nlibrary_name: grokprobe\n")
     assert "- mechanistic-interpretability\n" in card
     assert f"grokprobe pull {AT}" in card
-    assert "| memorised |" in card
+    told = pushed.served.client.get("/v1/runs/tiny/card", params={"format": "markdown"}).text
+    title, _, rest = told.partition("\n\n")
+    assert f"---\n{title}\n" in card
+    assert rest in card
     assert main["trajectory.png"].startswith(b"\x89PNG")
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -213,6 +214,21 @@ async def test_whoever_goes_away_leaves_it_in_order() -> None:
     await found.aclose()
     with pytest.raises(Stopping):
         await found.draw(Work(BARS, "svg"))
+
+
+@with_loop
+async def test_the_same_picture_has_the_same_bytes() -> None:
+    """Whatever the process drew before: gradients and clips are counted anew in each."""
+    color = {"field": "b", "type": "quantitative"}
+    mark = {"type": "rect", "clip": True}
+    heat = {**BARS, "mark": mark, "encoding": {**BARS["encoding"], "color": color}}
+    found = Renderer(Metrics(), 2**30)
+    for form in ("svg", "png"):
+        first, _, again = [await found.draw(Work(s, form)) for s in (heat, BARS, heat)]
+        assert again == first
+    ids = re.findall(rb'id="(\w+)"', await found.draw(Work(heat, "svg")))
+    assert len({re.sub(rb"\d", b"", one) for one in ids}) == len(ids) == 2
+    await found.aclose()
 
 
 @with_loop

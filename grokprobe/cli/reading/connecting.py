@@ -21,16 +21,17 @@ def asking(function: F) -> F:
     return click.option("--url", help="A service that runs; else one is started.")(function)
 
 
-def opened(command: str, url: str | None, key: str | None, bars: bool = True) -> "Client":
+def opened(command: str, url: str | None, key: str | None, **options: Any) -> "Client":
     """The service that is named, here or by GROKPROBE_CLIENT_URL; else one of our own.
 
-    Raises SettingError, InvalidInput where our own needs an extra, ClientError.
+    `options` are those of the client. Raises SettingError, InvalidInput where our own needs an
+    extra, ClientError.
     """
     from grokprobe import Client
 
     if _named(command, url):
-        return Client(url, key=key, bars=bars)
-    return Client.local(bars=bars)
+        return Client(url, key=key, **options)
+    return Client.local(**options)
 
 
 def opened_async(command: str, url: str | None, key: str | None, wait_s: float) -> "AsyncClient":

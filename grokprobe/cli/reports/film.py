@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
+from grokprobe import Client
 from grokprobe.cli.reports.asking import ask
 from grokprobe.cli.reports.drawing import MOST_FRAMES, Circle, Story, frame, moments, sheet
 from grokprobe.colours import THEMES
@@ -31,20 +32,22 @@ def check_kind(kind: str) -> None:
         raise InvalidInput("--output", f".mp4 needs ffmpeg, which is not on PATH; {advice}")
 
 
-def story_of(v1: str, run: str, frequency: int | None) -> Story:
-    """What is drawn of a run, from a service's answers. Raises InvalidInput, StoreUnavailable."""
-    base = f"{v1}/runs/{quote(run, safe='')}"
-    facts = _answer(base, "RUN")
+def story_of(client: Client, run: str, frequency: int | None) -> Story:
+    """What is drawn of a run, from a service's answers. Raises InvalidInput, ClientError."""
+    path = f"runs/{quote(run, safe='')}"
+    facts = _answer(client, path, "RUN")
     names = ("train_accuracy", "test_accuracy", "accuracy")
     plane = _answer(
-        f"{base}/coordinates" + ("" if frequency is None else f"?frequency={frequency}"),
+        client,
+        f"{path}/coordinates" + ("" if frequency is None else f"?frequency={frequency}"),
         "RUN" if frequency is None else "--frequency",
     )
     rows = {row["step"]: row for row in plane["coordinates"]}
     if not rows:
         raise InvalidInput("RUN", f"{run} has no checkpoint yet")
-    emergence = _answer(f"{base}/emergence", "RUN")
-    measured = _answer(f"{base}/trajectory?measures={','.join(names)}", "RUN")["trajectory"]
+    emergence = _answer(client, f"{path}/emergence", "RUN")
+    measures = f"{path}/trajectory?measures={','.join(names)}"
+    measured = _answer(client, measures, "RUN")["trajectory"]
     by_step = {row["step"]: row for row in measured if row["step"] in rows}
     steps = sorted(by_step)
     lines = {name: [by_step[step][name] for step in steps] for name in names}
@@ -93,10 +96,10 @@ def _known(line: list[float | None]) -> bool:
     return any(value is not None for value in line)
 
 
-def _answer(url: str, about: str) -> Any:
-    answer, why = ask(url)
+def _answer(client: Client, path: str, about: str) -> Any:
+    answer, why = ask(client, path)
     if answer is None:
-        advice = "; its page can be had of every run: -o NAME.html" if "coordinates" in url else ""
+        advice = "; its page can be had of every run: -o NAME.html" if "coordinates" in path else ""
         raise InvalidInput(about, f"{why}{advice}")
     return json.loads(answer)
 

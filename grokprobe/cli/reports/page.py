@@ -11,6 +11,7 @@ import json
 from typing import Any
 from urllib.parse import quote
 
+from grokprobe import Client
 from grokprobe.cli.programs import ROOT
 from grokprobe.cli.reports.asking import ask
 from grokprobe.errors import InvalidInput
@@ -33,10 +34,10 @@ POLICY = (
 )
 
 
-def answers_of(v1: str, run: str) -> dict[str, Any]:
+def answers_of(client: Client, run: str) -> dict[str, Any]:
     """What the page asks of a run, packed, by path; why it gets no more. Raises InvalidInput."""
     path = f"runs/{quote(run, safe='')}"
-    about, why = ask(f"{v1}/{path}")
+    about, why = ask(client, path)
     if about is None:
         raise InvalidInput("RUN", why)
     facts = json.loads(about)
@@ -49,7 +50,7 @@ def answers_of(v1: str, run: str) -> dict[str, Any]:
     lacking = {}
     keys = [f"/coordinates?frequency={k}" for k in facts["key_frequencies"] or ()]
     for of in (*SERIES, *keys):
-        answer, why = ask(f"{v1}/{path}{of}")
+        answer, why = ask(client, path + of)
         if answer is None:
             lacking[path + of] = why
         else:

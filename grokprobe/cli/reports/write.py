@@ -1,12 +1,12 @@
 """`grokprobe report`: what a run shows, in one file: a page, a moving picture or a sheet."""
 
-import contextlib
 import signal
 import sys
 from pathlib import Path
 
 from grokprobe.cli.files import check_place, write
-from grokprobe.cli.reports.asking import service
+from grokprobe.cli.reading.connecting import opened
+from grokprobe.cli.reports.asking import PATIENT
 from grokprobe.cli.reports.page import answers_of, page
 from grokprobe.errors import InvalidInput
 
@@ -19,7 +19,7 @@ def write_report(
 ) -> int:
     """Write the report of a run, of the kind that the file's name ends in.
 
-    `theme` and `frequency` are of pictures alone. Raises InvalidInput, StoreUnavailable.
+    `theme` and `frequency` are of pictures alone. Raises InvalidInput, ClientError.
     """
     kind = output.suffix.lower()
     if kind not in ENDINGS:
@@ -36,11 +36,11 @@ def write_report(
         from grokprobe.cli.reports.film import check_kind, film, story_of
 
         check_kind(kind)
-    with service() if url is None else contextlib.nullcontext(url.rstrip("/")) as base:
+    with opened("grokprobe report", url, None, cache=False, bars=False, **PATIENT) as client:
         if kind in PICTURES:
-            told = story_of(f"{base}/v1", run, frequency)
+            told = story_of(client, run, frequency)
         else:
-            found = answers_of(f"{base}/v1", run)
+            found = answers_of(client, run)
     data = film(told, kind, theme or "light") if kind in PICTURES else page(found).encode()
     write(output, data)
     print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")

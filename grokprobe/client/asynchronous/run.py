@@ -204,12 +204,13 @@ class AsyncRun(Resource):
 
     async def to_xarray(self) -> Any:
         """An xarray.Dataset: measures, spectra, coordinates and pairs with units and meanings."""
-        from grokprobe.client.datasets import dataset
+        from grokprobe.client.datasets import dataset, is_cyclic
 
+        spectra = await self.spectra()
         return dataset(
             self.about,
             await self.trajectory(),
-            await self.spectra(),
-            await self.coordinates(),
-            await self.pairs(),
+            spectra,
+            await self.coordinates() if is_cyclic(spectra) else None,
+            (await self._get_array(await self._ask("GET /v1/runs/{run}/pairs"))).to_numpy(),
         )

@@ -204,12 +204,13 @@ class Run(Resource):
 
     def to_xarray(self) -> Any:
         """An xarray.Dataset: measures, spectra, coordinates and pairs with units and meanings."""
-        from grokprobe.client.datasets import dataset
+        from grokprobe.client.datasets import dataset, is_cyclic
 
+        spectra = self.spectra()
         return dataset(
             self.about,
             self.trajectory(),
-            self.spectra(),
-            self.coordinates(),
-            self.pairs(),
+            spectra,
+            self.coordinates() if is_cyclic(spectra) else None,
+            (self._get_array(self._ask("GET /v1/runs/{run}/pairs"))).to_numpy(),
         )
