@@ -2,9 +2,11 @@
 
 The page's address is said first. Where there is a desktop it opens as soon as the run is there, so
 that the circle is seen to form. A second start serves the run, or resumes one that was stopped.
+Without torch, or if it is asked to, it serves the run that comes with the package in its stead.
 """
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -20,6 +22,8 @@ from typing import Any
 from grokprobe.addresses import listen
 from grokprobe.cli.desktop import has_desktop, open_page
 from grokprobe.cli.programs import command_line, environment
+from grokprobe.cli.shipped import RUN as SHIPPED
+from grokprobe.cli.shipped import publish_shipped
 from grokprobe.errors import GrokprobeError, SettingError
 from grokprobe.settings import Settings, read_settings, variable
 
@@ -42,6 +46,18 @@ Early on, the numbers lie anywhere; at the end they lie on circles. Try:
 
 The run's page: {page}
 The API, to read and to try: {base}/schema
+"""
+
+TRAINING = f"""
+training {RUN}: train accuracy rises first,
+test accuracy much later. Every checkpoint can be asked while training goes on.
+"""
+SHOWING = f"""
+{SHIPPED} was trained before and comes with this
+package: move the step, by slider or arrow keys, from the first to the last.
+"""
+TRAIN_NEXT = f"""
+To see {RUN} being trained, with torch: pip install 'grokprobe[demo,trainer-cpu]', grokprobe demo
 """
 
 
@@ -129,11 +145,10 @@ def train(v1: str, there: Callable[[], None]) -> int:
         return int(trainer.wait())
 
 
-def show(settings: Settings, browser: bool) -> int:
-    """Serve, train, print what to try, and wait."""
-    base = settings.url
-    v1 = f"{base}/v1/runs/{RUN}"
-    page = f"{base}/#/runs/{RUN}"
+def show(settings: Settings, browser: bool, trains: bool) -> int:
+    """Serve, train or publish what is shipped, print what to try, and wait."""
+    base, run = settings.url, RUN if trains else SHIPPED
+    v1, page = f"{base}/v1/runs/{run}", f"{base}/#/runs/{run}"
     check_free(settings)
     try:
         settings.home_path.mkdir(parents=True, exist_ok=True)
@@ -144,27 +159,36 @@ def show(settings: Settings, browser: bool) -> int:
         if not wait_until_live(base, service, log):
             return 2
         print(f"{page}  <- watch the circle form here")
-        print(f"serving on {base} (log: {log}); training {RUN}: train accuracy rises first,")
         print(
-            "test accuracy much later. Every checkpoint can be asked while training goes on.",
+            f"serving on {base} (log: {log}); {(TRAINING if trains else SHOWING).strip()}",
             flush=True,
         )
-        if code := train(v1, lambda: open_page(page) if browser else None):
+        there = functools.partial(open_page, page) if browser else lambda: None
+        if code := train(v1, there) if trains else publish(settings, there):
             return code
         print(CURLS.format(base=base, v1=v1, page=page))
+        print("" if trains else TRAIN_NEXT, end="")
         print("Ctrl-C stops everything; the next demo serves this run again.", flush=True)
         return int(service.wait())
 
 
-def demo(browser: bool) -> int:
+def publish(settings: Settings, there: Callable[[], object]) -> int:
+    """Publish the run that comes with the package; the exit code of success."""
+    publish_shipped(settings)
+    there()
+    return 0
+
+
+def demo(browser: bool, trains: bool) -> int:
     """Exit status 0 after Ctrl-C once the demo stands, the trainer's if training failed.
 
-    `browser` says whether the page may be opened.
+    `browser` says whether the page may be opened, `trains` whether a run is trained or the one
+    that comes with the package is shown.
     """
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, _stop)
     try:
-        return show(read_settings(), browser and has_desktop(os.environ))
+        return show(read_settings(), browser and has_desktop(os.environ), trains)
     except Stopped:
         return 0
     except (GrokprobeError, OSError) as error:

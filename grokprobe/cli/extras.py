@@ -31,15 +31,20 @@ MODULES = {
 
 def check_installed(command: str, *extras: str) -> None:
     """Raise InvalidInput if a module of the extras is not here; it says which pip brings it."""
-    lacking = {
-        extra: missing
-        for extra in extras
-        if (missing := [module for module in MODULES[extra] if find_spec(module) is None])
-    }
+    lacking = {extra: missing for extra in extras if (missing := _missing(extra))}
     if lacking:
         [first, *_] = next(iter(lacking.values()))
         advice = f"bring it by: pip install 'grokprobe[{','.join(_named(list(lacking)))}]'"
         raise InvalidInput(command, f"needs {first}, which is not installed; {advice}")
+
+
+def is_installed(extra: str) -> bool:
+    """Whether all modules of an extra are here."""
+    return not _missing(extra)
+
+
+def _missing(extra: str) -> list[str]:
+    return [module for module in MODULES[extra] if find_spec(module) is None]
 
 
 def _named(extras: list[str]) -> list[str]:

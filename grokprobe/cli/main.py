@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from grokprobe.cli.extras import check_installed
+from grokprobe.cli.extras import check_installed, is_installed
 from grokprobe.cli.programs import become
 from grokprobe.cli.reading import looking
 from grokprobe.cli.reading.agents import mcp
@@ -78,16 +78,18 @@ def commands() -> None:
 
 @commands.command()
 @click.option("--no-browser", is_flag=True, help="Do not open the page.")
+@click.option("--shipped", is_flag=True, help="Show the run that comes with the package at once.")
 @click.pass_context
-def demo(context: click.Context, no_browser: bool) -> int:
+def demo(context: click.Context, no_browser: bool, shipped: bool) -> int:
     """Serve, and train `quickstart` meanwhile, until Ctrl-C.
 
-    Where there is a desktop the run's page opens in the browser.
+    Without the extra `trainer`, as with --shipped, nothing is trained: there is a run to look at
+    within the package. Where there is a desktop the run's page opens in the browser.
     """
-    check_installed(context.command_path, "demo", "trainer")
+    check_installed(context.command_path, "demo")
     from grokprobe.cli.demo import demo
 
-    return demo(not no_browser)
+    return demo(not no_browser, not shipped and is_installed("trainer"))
 
 
 @commands.command()

@@ -6,7 +6,6 @@ the next pull fetches the rest; a wrong digest removes it.
 
 import asyncio
 import shutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,17 +13,17 @@ from pathlib import Path
 from obstore.store import LocalStore
 
 from grokprobe.client.bars import bar
-from grokprobe.errors import CatalogueUnavailable, CheckpointCorrupt, InvalidInput
+from grokprobe.errors import CheckpointCorrupt, InvalidInput
 from grokprobe.files import put
 from grokprobe.hub import layout
 from grokprobe.hub.repository import Repository
 from grokprobe.settings import Settings
+from grokprobe.store.adopting import adopt
 from grokprobe.store.archive import names
-from grokprobe.store.archive.copying import publish_copy, refuse_other
+from grokprobe.store.archive.copying import refuse_other
 from grokprobe.store.archive.opening import open_store
 from grokprobe.store.archive.reader import ArchiveReader
 from grokprobe.store.archive.verification import examine
-from grokprobe.store.backends import open_backends
 from grokprobe.store.decoding import decode_record
 from grokprobe.store.records import CheckpointManifest, RunManifest, sha256
 
@@ -47,7 +46,7 @@ def pull_run(settings: Settings, repository: Repository) -> tuple[str, int]:
     except CheckpointCorrupt:
         shutil.rmtree(folder, ignore_errors=True)  # what came wrong is not to be found again
         raise
-    asyncio.run(_publish(settings, source, run))
+    asyncio.run(adopt(settings, source, run))
     shutil.rmtree(folder)
     return run, count
 
@@ -142,16 +141,6 @@ async def _check(source: ArchiveReader, run: str, address: str) -> None:
     examined = await examine(source, run)
     if examined.problems:
         raise CheckpointCorrupt(f"{address}: {examined.problems[0]}; nothing was published")
-
-
-async def _publish(settings: Settings, source: ArchiveReader, run: str) -> None:
-    """Publish what was checked, and index it; a Redis that is away is told and no error."""
-    async with open_backends(settings) as backends:
-        await publish_copy(source, backends.archive, run, settings.max_model_bytes)
-        try:
-            await backends.catalogue.reconcile(backends.archive, run)
-        except CatalogueUnavailable as error:
-            print(f"warning: {error.told}; `grokprobe reindex` indexes it later", file=sys.stderr)
 
 
 def _check_files(files: dict[str, bytes], where: str) -> None:

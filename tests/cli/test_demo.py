@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from grokprobe.cli.desktop import has_desktop
+from grokprobe.cli.shipped import RUN
+from grokprobe.client import Client
 from grokprobe.settings import Settings
 from tests.support.served import PATIENCE_S, environment, eventually, free_port
 from tests.support.trained import settings_at, tiny_config
@@ -159,6 +161,29 @@ def test_it_stays_closed(
     with demo(finished, tmp_path, *options, **changes) as (process, note):
         assert "/#/runs/quickstart" in until(process, "Ctrl-C stops")[0]
     assert not note.exists()
+
+
+def test_the_run_that_comes_with_the_package(tmp_path: Path) -> None:
+    """It is there without a training, opens, and a second demo of the same HOME shows it again."""
+    settings = settings_at(tmp_path / "home")
+    for _ in range(2):
+        with demo(settings, tmp_path, "--shipped") as (process, note):
+            lines = until(process, "Ctrl-C stops")
+            with Client(lines[0].partition("/#")[0]) as client:
+                assert [run.name for run in client.runs()] == [RUN]
+                assert client.run(RUN).at("generalised").predict([(1, 5)]).predictions[0].correct
+            assert eventually(lambda: note.exists() and note.read_text().endswith(f'/{RUN}"]'))
+            note.unlink()
+        assert any("grokprobe[demo,trainer-cpu]" in line for line in lines)
+
+
+def test_another_run_of_its_name_is_left_alone(tmp_path: Path) -> None:
+    """The demo says so, and ends."""
+    settings = settings_at(tmp_path)
+    assert start(settings, tiny_config(training={"steps": 2}), RUN, JsonReporter()) == 0
+    done = run(["-m", "grokprobe", "demo", "--shipped"], settings)
+    assert done.returncode == 2
+    assert "another run of that name" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What only a GPU shows: that a captured step learns as the CPU does, and that runs go on there."""
 
 import asyncio
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,20 @@ def test_an_ensemble_goes_on_from_its_members_states(optimiser: dict[str, Any]) 
         snapshot.wait()
         second.restore(number, snapshot)
     np.testing.assert_allclose(second.advance(20), whole.advance(20), rtol=1e-3)
+
+
+def test_a_learner_that_is_gone_does_not_spoil_the_next() -> None:
+    """As in a sweep: its graph is freed when garbage is collected, which may be at any time."""
+    before = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        for seed in range(20):
+            grid = draw(tiny_config().task)
+            gone = Learner([tiny_config(training={"seed": seed})], [grid], torch.device("cuda"))
+            assert len(gone.advance(5)) == 5
+            gone.itself = gone  # type: ignore[attr-defined]
+    finally:
+        gc.set_threshold(*before)
 
 
 def test_a_snapshot_is_of_its_step_though_the_gpu_goes_on() -> None:

@@ -6,6 +6,7 @@ replayed. What a step reads and writes must stay where it is. Recording does no 
 is one step, the first ones too.
 """
 
+import gc
 import os
 import shutil
 import warnings
@@ -63,6 +64,8 @@ class Captured:
         if self._calls <= WARM_UPS:
             return self._apart()
         if self._graph is None:
+            # The graph of a learner that is gone, freed while this one is recorded, would spoil it.
+            gc.collect()
             graph = torch.cuda.CUDAGraph()
             # The publisher's thread may wait for a copy meanwhile, which "global" would forbid.
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):

@@ -8,6 +8,7 @@ import { hrefOf, parameter, setParameters } from '../state';
 import { formula, percent, whole } from '../words';
 
 const FILTERS = ['operation', 'modulus', 'status', 'group'] as const;
+const DEMOS = ['quickstart', 'narrow']; // runs of `grokprobe demo`: trained, or shipped
 const PAGE = 100;
 const AGAIN_MS = 3000;
 
@@ -105,14 +106,15 @@ export function Runs() {
   const options = choices(runs?.runs.value ?? []);
   const next = runs?.next.value ?? null;
   const words = runs?.words.value ?? null;
+  const toured = DEMOS.find((name) => runs?.runs.value.some(({ run }) => run === name));
   const filtered = asked.some(([, value]) => value.value) || search.value;
   return (
     <main class="list">
       <h1>Runs</h1>
       <p class="lead">Small networks that learn to compute in modular arithmetic: first by heart, then by a rule. Pick one and drag through its training.</p>
-      {runs?.runs.value.some(({ run }) => run === 'quickstart') && (
+      {toured && (
         <p class="lead">
-          New here? <a href={hrefOf('quickstart', { tour: 1 })}>Take the tour of quickstart</a>: seven sentences.
+          New here? <a href={hrefOf(toured, { tour: 1 })}>Take the tour of {toured}</a>: seven sentences.
         </p>
       )}
       <form class="filters" role="search" onSubmit={(event) => event.preventDefault()}>
