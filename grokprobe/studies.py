@@ -4,6 +4,7 @@ Measures by request are in no manifest: those of each run lie in a file under ho
 of its models, so that nothing is computed twice.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +12,6 @@ import msgspec
 
 from grokprobe.analysis import ANALYSIS_VERSION
 from grokprobe.analysis.precursors.members import NAMES, Member, member
-from grokprobe.files import put
 from grokprobe.store.archive.contents import Contents
 from grokprobe.store.records import CheckpointManifest, status_of
 
@@ -65,7 +65,9 @@ def write_requested(home: Path, contents: Contents, requested: Requested) -> Non
     """Keep this of a run; whoever reads meanwhile sees all of it or what was there before."""
     path = _path(home, contents)
     path.parent.mkdir(parents=True, exist_ok=True)
-    put(path, msgspec.json.encode(_Kept(ANALYSIS_VERSION, requested)))
+    new = path.with_suffix(f".{os.getpid()}")
+    new.write_bytes(msgspec.json.encode(_Kept(ANALYSIS_VERSION, requested)))
+    new.replace(path)
 
 
 def _path(home: Path, contents: Contents) -> Path:

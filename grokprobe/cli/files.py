@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 from grokprobe.errors import InvalidInput
-from grokprobe.files import put
 
 
 def check_place(output: Path) -> None:
@@ -23,3 +22,13 @@ def write(output: Path, data: bytes) -> None:
         put(output, data)
     except OSError as error:
         raise InvalidInput("--output", f"{output} cannot be written: {error.strerror}") from None
+
+
+def put(path: Path, data: bytes) -> None:
+    """Write a file beside its place and put it there at once. Raises OSError."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

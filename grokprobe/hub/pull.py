@@ -12,9 +12,9 @@ from pathlib import Path
 
 from obstore.store import LocalStore
 
+from grokprobe.cli.files import put
 from grokprobe.client.bars import bar
 from grokprobe.errors import CheckpointCorrupt, InvalidInput
-from grokprobe.files import put
 from grokprobe.hub import layout
 from grokprobe.hub.repository import Repository
 from grokprobe.settings import Settings

@@ -3,7 +3,6 @@
 import asyncio
 import re
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -21,12 +20,12 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What is packed."""
     folder = tmp_path_factory.mktemp("shipped")
     with zipfile.ZipFile(PACKED) as packed:
         packed.extractall(folder)
-    yield folder
+    return folder
 
 
 def test_it_is_small(folder: Path) -> None:
