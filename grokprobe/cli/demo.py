@@ -21,6 +21,7 @@ from typing import Any
 
 from grokprobe.addresses import listen
 from grokprobe.cli.desktop import has_desktop, open_page
+from grokprobe.cli.extras import pip_install
 from grokprobe.cli.programs import command_line, environment
 from grokprobe.cli.shipped import RUN as SHIPPED
 from grokprobe.cli.shipped import publish_shipped
@@ -48,17 +49,10 @@ The run's page: {page}
 The API, to read and to try: {base}/schema
 """
 
-TRAINING = f"""
-training {RUN}: train accuracy rises first,
-test accuracy much later. Every checkpoint can be asked while training goes on.
-"""
-SHOWING = f"""
-{SHIPPED} was trained before and comes with this
-package: move the step, by slider or arrow keys, from the first to the last.
-"""
-TRAIN_NEXT = f"""
-To see {RUN} being trained, with torch: pip install 'grokprobe[demo,trainer-cpu]', grokprobe demo
-"""
+TRAINING = f"""training {RUN}: train accuracy rises first,
+test accuracy much later. Every checkpoint can be asked while training goes on."""
+SHOWING = f"""{SHIPPED} was trained before and comes with
+the package: move the step, by slider or arrow keys, from the first to the last."""
 
 
 class Stopped(Exception):
@@ -160,14 +154,15 @@ def show(settings: Settings, browser: bool, trains: bool) -> int:
             return 2
         print(f"{page}  <- watch the circle form here")
         print(
-            f"serving on {base} (log: {log}); {(TRAINING if trains else SHOWING).strip()}",
+            f"serving on {base} (log: {log}); {TRAINING if trains else SHOWING}",
             flush=True,
         )
         there = functools.partial(open_page, page) if browser else lambda: None
         if code := train(v1, there) if trains else publish(settings, there):
             return code
         print(CURLS.format(base=base, v1=v1, page=page))
-        print("" if trains else TRAIN_NEXT, end="")
+        if not trains:
+            print(f"To see {RUN} being trained: {pip_install('demo', 'trainer')}, grokprobe demo")
         print("Ctrl-C stops everything; the next demo serves this run again.", flush=True)
         return int(service.wait())
 

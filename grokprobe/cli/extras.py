@@ -34,7 +34,7 @@ def check_installed(command: str, *extras: str) -> None:
     lacking = {extra: missing for extra in extras if (missing := _missing(extra))}
     if lacking:
         [first, *_] = next(iter(lacking.values()))
-        advice = f"bring it by: pip install 'grokprobe[{','.join(_named(list(lacking)))}]'"
+        advice = f"bring it by: {pip_install(*lacking)}"
         raise InvalidInput(command, f"needs {first}, which is not installed; {advice}")
 
 
@@ -47,11 +47,11 @@ def _missing(extra: str) -> list[str]:
     return [module for module in MODULES[extra] if find_spec(module) is None]
 
 
-def _named(extras: list[str]) -> list[str]:
-    """The extras by the names that bring no second ONNX Runtime beside the first."""
+def pip_install(*extras: str) -> str:
+    """The line that brings extras, by the names that bring no second ONNX Runtime."""
     here = runtimes()
-    if here == ["onnxruntime"] or ("demo" in extras and not here):
+    if here == ["onnxruntime"]:
         names = {"service": "service-cpu", "trainer": "trainer-cpu"}
     else:
         names = {"demo": "service"} if here else {}
-    return [names.get(extra, extra) for extra in extras]
+    return f"pip install 'grokprobe[{','.join(names.get(extra, extra) for extra in extras)}]'"

@@ -19,12 +19,9 @@ from trainer.__main__ import PREPARE
 ROOT = Path(__file__).parents[2]
 # The names of extras that keep the one ONNX Runtime that is here.
 NAMED_WITH = {
-    None: {"demo,trainer": "demo,trainer-cpu"},
-    "onnxruntime": {
-        **{name: f"{name}-cpu" for name in ("service", "trainer")},
-        "demo,trainer": "demo,trainer-cpu",
-    },
-    "onnxruntime-gpu": {"demo,trainer": "service,trainer"},
+    None: {},
+    "onnxruntime": {name: f"{name}-cpu" for name in ("service", "trainer")},
+    "onnxruntime-gpu": {"demo": "service"},
 }
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # As the installed script does, `-P` leaves the current folder out of what is imported.
@@ -130,8 +127,7 @@ def test_a_namesake_in_the_folder_is_not_started(tmp_path: Path) -> None:
         ("serve", ["obstore"], "service"),
         ("train", ["torch"], "trainer"),
         ("train", ["einops"], "trainer"),
-        ("demo", ["torch"], "trainer"),
-        ("demo", ["uvicorn", "torch"], "demo,trainer"),
+        ("demo", ["uvicorn", "torch"], "demo"),
         ("report x -o x.html", ["pyarrow"], "service"),
         ("study x --with all", ["onnx"], "service"),
         ("export x --format npz -o x", ["zarr"], "export"),

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from grokprobe.cli.desktop import has_desktop
+from grokprobe.cli.extras import pip_install
 from grokprobe.cli.shipped import RUN
 from grokprobe.client import Client
 from grokprobe.settings import Settings
@@ -86,7 +87,7 @@ DESKTOP = {"DISPLAY": ":0", "CI": "", "SSH_CONNECTION": "", "WAYLAND_DISPLAY": "
 
 @contextmanager
 def demo(
-    settings: Settings, folder: Path, *options: str, **changes: str
+    settings: Settings, folder: Path, *options: str, program: str | None = None, **changes: str
 ) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
     """The real command, its output line by line, and where its browser notes the address."""
     note = folder / "opened.json"
@@ -94,7 +95,7 @@ def demo(
     stand_in.write_text(BROWSER.format(note=str(note)))
     browser = f"{shlex.quote(sys.executable)} {shlex.quote(str(stand_in))} %s"
     with subprocess.Popen(
-        [sys.executable, "-m", "grokprobe", "demo", *options],
+        [sys.executable, *(["-c", program] if program else ["-m", "grokprobe"]), "demo", *options],
         env=environment(settings, **{**DESKTOP, "BROWSER": browser, **changes}),
         cwd=ROOT,
         stdout=subprocess.PIPE,
@@ -170,11 +171,21 @@ def test_the_run_that_comes_with_the_package(tmp_path: Path) -> None:
         with demo(settings, tmp_path, "--shipped") as (process, note):
             lines = until(process, "Ctrl-C stops")
             with Client(lines[0].partition("/#")[0]) as client:
-                assert [run.name for run in client.runs()] == [RUN]
+                assert [run.run for run in client.runs().runs] == [RUN]
                 assert client.run(RUN).at("generalised").predict([(1, 5)]).predictions[0].correct
             assert eventually(lambda: note.exists() and note.read_text().endswith(f'/{RUN}"]'))
             note.unlink()
-        assert any("grokprobe[demo,trainer-cpu]" in line for line in lines)
+        assert any(pip_install("demo", "trainer") in line for line in lines)
+
+
+def test_without_torch_that_run_is_shown(tmp_path: Path) -> None:
+    """As where the extra `trainer` is not installed; its first module is hidden."""
+    hidden = "import sys; sys.modules['torch'] = None; from grokprobe.cli.main import main; main()"
+    with demo(settings_at(tmp_path / "home"), tmp_path, "--no-browser", program=hidden) as (
+        process,
+        _,
+    ):
+        assert f"/#/runs/{RUN}" in until(process, "Ctrl-C stops")[0]
 
 
 def test_another_run_of_its_name_is_left_alone(tmp_path: Path) -> None:
