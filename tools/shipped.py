@@ -21,19 +21,22 @@ FIXED = (1980, 1, 1, 0, 0, 0)  # the earliest time of the format
 def train(home: Path) -> None:
     """Train it, under a HOME."""
     command = [sys.executable, "-m", "trainer", "train", "--preset", RUN, "--run", RUN]
-    subprocess.run(command, check=True, env=os.environ | {variable("home"): str(home)})
+    others = {
+        name: value for name, value in os.environ.items() if not name.startswith("GROKPROBE_")
+    }
+    subprocess.run(command, check=True, env=others | {variable("home"): str(home)})
 
 
 def pack(store: Path, to: Path = PACKED) -> None:
     """Write the objects of the run, but for the state that training would go on from."""
     files = sorted(path for path in (store / "runs" / RUN).rglob("*") if path.is_file())
-    with zipfile.ZipFile(to, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    if not files:
+        raise SystemExit(f"error: {store} has no run {RUN}")
+    with zipfile.ZipFile(to, "w") as archive:  # stored: wheels deflate, each zlib to other bytes
         for path in files:
             name = path.relative_to(store)
             if "state" not in name.parts:
-                info = zipfile.ZipInfo(name.as_posix(), FIXED)
-                info.compress_type = zipfile.ZIP_DEFLATED
-                archive.writestr(info, path.read_bytes(), compresslevel=9)
+                archive.writestr(zipfile.ZipInfo(name.as_posix(), FIXED), path.read_bytes())
 
 
 def main() -> None:

@@ -21,10 +21,9 @@ from typing import Any
 
 from grokprobe.addresses import listen
 from grokprobe.cli.desktop import has_desktop, open_page
-from grokprobe.cli.extras import pip_install
+from grokprobe.cli.extras import is_installed, pip_install
 from grokprobe.cli.programs import command_line, environment
 from grokprobe.cli.shipped import RUN as SHIPPED
-from grokprobe.cli.shipped import publish_shipped
 from grokprobe.errors import GrokprobeError, SettingError
 from grokprobe.settings import Settings, read_settings, variable
 
@@ -139,6 +138,17 @@ def train(v1: str, there: Callable[[], None]) -> int:
         return int(trainer.wait())
 
 
+def publish(v1: str, there: Callable[[], None]) -> int:
+    """Publish the run that comes with the package, or leave one that is complete; an exit code."""
+    known = get(v1)
+    if not known or known["status"] != "complete":
+        with running("grokprobe.cli.shipped") as publisher:
+            if publisher.wait():
+                return 2
+    there()
+    return 0
+
+
 def show(settings: Settings, browser: bool, trains: bool) -> int:
     """Serve, train or publish what is shipped, print what to try, and wait."""
     base, run = settings.url, RUN if trains else SHIPPED
@@ -153,25 +163,16 @@ def show(settings: Settings, browser: bool, trains: bool) -> int:
         if not wait_until_live(base, service, log):
             return 2
         print(f"{page}  <- watch the circle form here")
-        print(
-            f"serving on {base} (log: {log}); {TRAINING if trains else SHOWING}",
-            flush=True,
-        )
+        print(f"serving on {base} (log: {log}); {TRAINING if trains else SHOWING}", flush=True)
         there = functools.partial(open_page, page) if browser else lambda: None
-        if code := train(v1, there) if trains else publish(settings, there):
+        if code := (train if trains else publish)(v1, there):
             return code
         print(CURLS.format(base=base, v1=v1, page=page))
         if not trains:
-            print(f"To see {RUN} being trained: {pip_install('demo', 'trainer')}, grokprobe demo")
+            first = "" if is_installed("trainer") else f"{pip_install('demo', 'trainer')}, then "
+            print(f"To see {RUN} being trained: {first}grokprobe demo")
         print("Ctrl-C stops everything; the next demo serves this run again.", flush=True)
         return int(service.wait())
-
-
-def publish(settings: Settings, there: Callable[[], object]) -> int:
-    """Publish the run that comes with the package; the exit code of success."""
-    publish_shipped(settings)
-    there()
-    return 0
 
 
 def demo(browser: bool, trains: bool) -> int:

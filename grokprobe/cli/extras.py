@@ -50,7 +50,7 @@ def _missing(extra: str) -> list[str]:
 def pip_install(*extras: str) -> str:
     """The line that brings extras, by the names that bring no second ONNX Runtime."""
     here = runtimes()
-    if here == ["onnxruntime"]:
+    if here == ["onnxruntime"] or ("demo" in extras and not here):
         names = {"service": "service-cpu", "trainer": "trainer-cpu"}
     else:
         names = {"demo": "service"} if here else {}

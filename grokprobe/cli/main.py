@@ -8,12 +8,13 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
 
-from grokprobe.cli.extras import check_installed, is_installed
+from grokprobe.cli.extras import check_installed
 from grokprobe.cli.programs import become
 from grokprobe.cli.reading import looking
 from grokprobe.cli.reading.agents import mcp
@@ -83,13 +84,14 @@ def commands() -> None:
 def demo(context: click.Context, no_browser: bool, shipped: bool) -> int:
     """Serve, and train `quickstart` meanwhile, until Ctrl-C.
 
-    Without the extra `trainer`, as with --shipped, nothing is trained: there is a run to look at
-    within the package. Where there is a desktop the run's page opens in the browser.
+    Without torch, as with --shipped, nothing is trained: there is a run to look at within the
+    package. Where there is a desktop the run's page opens in the browser.
     """
-    check_installed(context.command_path, "demo")
+    trains = not shipped and find_spec("torch") is not None
+    check_installed(context.command_path, "demo", *(["trainer"] if trains else []))
     from grokprobe.cli.demo import demo
 
-    return demo(not no_browser, not shipped and is_installed("trainer"))
+    return demo(not no_browser, trains)
 
 
 @commands.command()

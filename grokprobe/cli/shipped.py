@@ -1,13 +1,19 @@
-"""The run that comes with the package: it is there at once, so that nobody waits for a training."""
+"""The run that comes with the package: it is there at once, so that nobody waits for a training.
+
+`python -m grokprobe.cli.shipped` publishes it; a process of its own, since Ctrl-C ends a child
+wherever it is, and what is cut there the next one goes on with.
+"""
 
 import asyncio
+import sys
 import tempfile
 import zipfile
 from pathlib import Path
 
 from obstore.store import LocalStore
 
-from grokprobe.settings import Settings
+from grokprobe.errors import GrokprobeError, RunDeleted, SettingError
+from grokprobe.settings import Settings, read_settings, variable
 from grokprobe.store.adopting import adopt
 from grokprobe.store.archive.reader import ArchiveReader
 
@@ -18,8 +24,24 @@ PACKED = Path(__file__).parents[1] / "shipped" / f"{RUN}.zip"  # made by tools/s
 def publish_shipped(settings: Settings) -> None:
     """Publish it in the storage of the settings, where it is not there yet.
 
-    Raises InvalidInput where another run has its name, RunDeleted where its name is taken for ever.
+    Raises SettingError where nothing would be kept or its name is taken for ever, and as `adopt`.
     """
+    if settings.store_url.startswith("memory://"):
+        message = "a run in memory would be gone when this program ends; choose a store that stays"
+        raise SettingError(variable("store_url"), message)
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(PACKED) as packed:
         packed.extractall(folder)
-        asyncio.run(adopt(settings, ArchiveReader(LocalStore(folder)), RUN))
+        try:
+            asyncio.run(adopt(settings, ArchiveReader(LocalStore(folder)), RUN))
+        except RunDeleted:
+            message = f"its run {RUN} was deleted, for ever; name another folder"
+            raise SettingError(variable("home"), message) from None
+
+
+if __name__ == "__main__":
+    try:
+        publish_shipped(read_settings())
+    except (GrokprobeError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

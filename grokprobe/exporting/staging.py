@@ -3,7 +3,6 @@
 They lie in a folder beside what is exported until that is whole; the next export goes on with them.
 """
 
-import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +12,7 @@ import msgspec
 
 from grokprobe.client.bars import bar
 from grokprobe.client.synchronous.run import Run
-from grokprobe.exporting.alone import LOCK
+from grokprobe.exporting.alone import empty, remove
 
 AT_ONCE = 4  # requests
 RUN = "run.json"
@@ -54,11 +53,7 @@ class Stage:
         record = self.folder / RUN
         ours = msgspec.json.encode({"created_at": self.run.about.created_at})
         if not record.exists() or record.read_bytes() != ours:
-            for path in self.folder.iterdir():
-                if path.is_dir():
-                    shutil.rmtree(path)
-                elif path.name != LOCK:
-                    path.unlink()
+            empty(self.folder)
             record.write_bytes(ours)
 
     def shapes(self) -> Mapping[str, tuple[tuple[int, ...], Any]]:
@@ -83,7 +78,7 @@ class Stage:
 
     def remove(self) -> None:
         """What was fetched is not needed any more."""
-        shutil.rmtree(self.folder)
+        remove(self.folder)
 
 
 def _shapes(path: Path) -> dict[str, tuple[tuple[int, ...], Any]]:

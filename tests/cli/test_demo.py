@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from grokprobe.cli.desktop import has_desktop
-from grokprobe.cli.extras import pip_install
-from grokprobe.cli.shipped import RUN
+from grokprobe.cli.shipped import RUN, publish_shipped
 from grokprobe.client import Client
 from grokprobe.settings import Settings
 from tests.support.served import PATIENCE_S, environment, eventually, free_port
@@ -175,26 +175,61 @@ def test_the_run_that_comes_with_the_package(tmp_path: Path) -> None:
                 assert client.run(RUN).at("generalised").predict([(1, 5)]).predictions[0].correct
             assert eventually(lambda: note.exists() and note.read_text().endswith(f'/{RUN}"]'))
             note.unlink()
-        assert any(pip_install("demo", "trainer") in line for line in lines)
+        assert any("being trained: grokprobe demo" in line for line in lines)
 
 
 def test_without_torch_that_run_is_shown(tmp_path: Path) -> None:
     """As where the extra `trainer` is not installed; its first module is hidden."""
-    hidden = "import sys; sys.modules['torch'] = None; from grokprobe.cli.main import main; main()"
+    hidden = (
+        "import sys; sys.modules['torch'] = None;"
+        "from grokprobe.cli.main import main; sys.exit(main())"
+    )
     with demo(settings_at(tmp_path / "home"), tmp_path, "--no-browser", program=hidden) as (
         process,
         _,
     ):
-        assert f"/#/runs/{RUN}" in until(process, "Ctrl-C stops")[0]
+        lines = until(process, "Ctrl-C stops")
+    assert f"/#/runs/{RUN}" in lines[0]
+    assert any("being trained: pip install 'grokprobe[" in line for line in lines)
 
 
-def test_another_run_of_its_name_is_left_alone(tmp_path: Path) -> None:
-    """The demo says so, and ends."""
-    settings = settings_at(tmp_path)
+def test_a_complete_run_of_its_name_is_shown_as_it_is(tmp_path: Path) -> None:
+    """As after `grokprobe train --preset narrow --run narrow`: nothing is published over it."""
+    settings = settings_at(tmp_path / "home")
     assert start(settings, tiny_config(training={"steps": 2}), RUN, JsonReporter()) == 0
+    with demo(settings, tmp_path, "--shipped", "--no-browser") as (process, _):
+        lines = until(process, "Ctrl-C stops")
+        with Client(lines[0].partition("/#")[0]) as client:
+            assert client.run(RUN).about.latest_step == 2
+
+
+def test_a_run_that_was_deleted(tmp_path: Path) -> None:
+    """Its name is taken for ever, so another HOME is asked for; exit status 2."""
+    settings = settings_at(tmp_path)
+    publish_shipped(settings)
+    assert run(["-m", "grokprobe", "delete", "--yes", RUN], settings).returncode == 0
     done = run(["-m", "grokprobe", "demo", "--shipped"], settings)
     assert done.returncode == 2
-    assert "another run of that name" in done.stderr
+    assert done.stderr.startswith("error: GROKPROBE_HOME: its run narrow was deleted")
+
+
+def test_memory_keeps_no_run_to_be_shown(tmp_path: Path) -> None:
+    """Another process would not see it: refused as a training is."""
+    settings = Settings(home=str(tmp_path), store_url="memory://")
+    done = run(["-m", "grokprobe", "demo", "--shipped"], settings)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: GROKPROBE_STORE_URL: ")
+
+
+def test_ctrl_c_at_any_time(tmp_path: Path) -> None:
+    """Between the address and the run too: exit status 0, and the next demo goes on."""
+    settings = settings_at(tmp_path / "home")
+    for wait_s in (0.0, 0.2, 0.4, 0.8, 1.6):  # no bound is tried: each is some moment
+        with demo(settings, tmp_path, "--shipped", "--no-browser") as (process, _):
+            until(process, "serving on")
+            time.sleep(wait_s)
+    with demo(settings, tmp_path, "--shipped", "--no-browser") as (process, _):
+        until(process, "Ctrl-C stops")
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,9 @@ def test_an_unknown_preset_lists_the_presets() -> None:
     """Whoever mistypes a preset learns which ones there are."""
     with pytest.raises(InvalidInput, match="did you mean quickstart"):
         preset("quikstart")
-    with pytest.raises(InvalidInput, match="known: gromov, mainline, narrow, pizza, power, quickstart"):
+    with pytest.raises(
+        InvalidInput, match="known: gromov, mainline, narrow, pizza, power, quickstart"
+    ):
         preset("xyz")
 
 
