@@ -3,6 +3,7 @@
 import copy
 import os
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,12 @@ def kernel(folder: Path) -> AsyncKernelManager:
 
 def execute(notebook: Any, url: str, folder: Path) -> None:
     """Run all its cells, and stop the kernel; an error in a cell is one here."""
-    manager = kernel(folder)
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # a socket has a short path
+        run_by(kernel(Path(short)), notebook, url, folder)
+
+
+def run_by(manager: AsyncKernelManager, notebook: Any, url: str, folder: Path) -> None:
+    """By a kernel that is not yet started."""
     client = NotebookClient(notebook, manager, timeout=PATIENCE_S, startup_timeout=PATIENCE_S)
     places = dict.fromkeys(("XDG_CACHE_HOME", "IPYTHONDIR", "JUPYTER_CONFIG_DIR"), str(folder))
     env = {**os.environ, **places, "PYTHONPATH": str(ROOT), "GROKPROBE_CLIENT_URL": url}

@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     RECORD.parent.mkdir(exist_ok=True)
-    record = {"base": base, "digest_known": "@sha256:" in base, "images": built}
+    record = {"by": program, "base": base, "digest_known": "@sha256:" in base, "images": built}
     RECORD.write_text(json.dumps(record, indent=1) + "\n")
     print(f"{RECORD.relative_to(ROOT)}: {', '.join(image['image'] for image in built)} on {base}")
     return 0

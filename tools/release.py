@@ -49,8 +49,9 @@ def uploads(folder: Path) -> Iterator[str]:
     ours = [folder / f"grokprobe-{version()}{end}" for end in ("-py3-none-any.whl", ".tar.gz")]
     yield f"twine upload {' '.join(str(path.relative_to(ROOT)) for path in ours)}"
     record = folder / RECORD.name
-    for image in json.loads(record.read_text())["images"] if record.exists() else []:
-        yield f"podman push {image['image']} REGISTRY/{image['image']}"
+    built = json.loads(record.read_text()) if record.exists() else {"images": []}
+    for name in (image["image"] for image in built["images"]):
+        yield f"{built['by']} tag {name} REGISTRY/{name} && {built['by']} push REGISTRY/{name}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for lacking in release.left_out:
         print(f"left out: {lacking}")
     if "unreleased" in changes()[1]:
-        print(f"before the upload: CHANGELOG.md calls {version()} unreleased; write its day there")
+        print(f"CHANGELOG.md calls {version()} unreleased: write its day, commit, release again")
     print(f"{folder.relative_to(ROOT)} is built, nothing is uploaded; to upload it:")
     print(*(f"  {line}" for line in uploads(folder)), sep="\n")
     return 0

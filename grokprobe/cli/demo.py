@@ -154,11 +154,12 @@ def show(settings: Settings, browser: bool, trains: bool) -> int:
     base, run = settings.url, RUN if trains else SHIPPED
     v1, page = f"{base}/v1/runs/{run}", f"{base}/#/runs/{run}"
     check_free(settings)
-    try:
-        settings.home_path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingError("GROKPROBE_HOME", f"cannot be made: {error.strerror}") from None
     log = settings.home_path / "service.log"
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.touch()
+    except OSError as error:
+        raise SettingError("GROKPROBE_HOME", f"cannot be written: {error.strerror}") from None
     with running("service", log=log) as service:
         if not wait_until_live(base, service, log):
             return 2

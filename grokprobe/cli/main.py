@@ -18,6 +18,7 @@ from grokprobe.cli.extras import check_installed
 from grokprobe.cli.programs import become
 from grokprobe.cli.reading import looking
 from grokprobe.cli.reading.agents import mcp
+from grokprobe.cli.reading.connecting import asking
 from grokprobe.cli.reading.exporting import export
 from grokprobe.cli.reading.hub import pull, push
 from grokprobe.client.errors import ClientError
@@ -162,7 +163,7 @@ for reads in (*LOOKING, export, push, pull, mcp):
     type=click.Path(path_type=Path),
     help="NAME.html, .gif, .png or .mp4",
 )
-@click.option("--url", help="A service that runs; else one is started.")
+@asking
 @click.option("--theme", type=click.Choice(["light", "dark"]), help="Of a picture.")
 @click.option(
     "--frequency", type=int, help="Of a picture's circle; the strongest, if none is named."
@@ -173,6 +174,7 @@ def report(
     run: str,
     output: Path,
     url: str | None,
+    key: str | None,
     theme: str | None,
     frequency: int | None,
 ) -> int:
@@ -180,7 +182,7 @@ def report(
     check_installed(context.command_path, "service")
     from grokprobe.cli.reports.write import write_report
 
-    return write_report(run, output, url, theme, frequency)
+    return write_report(run, output, (url, key), theme, frequency)
 
 
 @commands.command()

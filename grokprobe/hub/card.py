@@ -25,6 +25,8 @@ LOAD = """\
 A branch for every step (`{branch}`) has `model.onnx`, which runs in any ONNX runtime (input
 `pairs`, int64 (batch, 2); output `logits`), `model.safetensors` with the same weights, and
 `manifest.json` with the SHA-256 of the ONNX file, as it was published.
+
+To cite this copy, give {address} beside the digest above.
 """
 
 

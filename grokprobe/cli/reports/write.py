@@ -15,11 +15,16 @@ ENDINGS = (".html", *PICTURES)
 
 
 def write_report(
-    run: str, output: Path, url: str | None, theme: str | None, frequency: int | None
+    run: str,
+    output: Path,
+    service: tuple[str | None, str | None],
+    theme: str | None,
+    frequency: int | None,
 ) -> int:
     """Write the report of a run, of the kind that the file's name ends in.
 
-    `theme` and `frequency` are of pictures alone. Raises InvalidInput, ClientError.
+    `service` is an address and the key for it; `theme` and `frequency` are of pictures alone.
+    Raises InvalidInput, ClientError.
     """
     kind = output.suffix.lower()
     if kind not in ENDINGS:
@@ -36,7 +41,8 @@ def write_report(
         from grokprobe.cli.reports.film import check_kind, film, story_of
 
         check_kind(kind)
-    with opened("grokprobe report", url, None, cache=False, bars=False, **PATIENT) as client:
+    url, key = service
+    with opened("grokprobe report", url, key, cache=False, bars=False, **PATIENT) as client:
         if kind in PICTURES:
             told = story_of(client, run, frequency)
         else:
