@@ -9,8 +9,9 @@ import pytest
 
 from grokprobe.cli.reports.page import MEASURES, SERIES
 from grokprobe.settings import Settings
+from grokprobe.store.records import sha256
 from tests.support.chromium import chromium, needs_chromium
-from tests.support.served import PATIENCE_S, Served, environment, eventually
+from tests.support.served import PATIENCE_S, Served, environment, eventually, serving
 from tests.support.trained import TINY_STEPS, Trained
 
 ROOT = Path(__file__).parents[2]
@@ -78,6 +79,19 @@ def test_a_service_that_runs(trained: Trained, served: Served, tmp_path: Path) -
     assert (done.returncode, done.stderr) == (0, "")
     assert report(trained.settings, "tiny", "-o", str(files[1])).returncode == 0
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_service_that_asks_for_a_key(trained: Trained, tmp_path: Path) -> None:
+    """With it the report is written; without, one line says where a key goes."""
+    keys = tmp_path / "keys"
+    keys.write_text(f"ann {sha256(b'a-key')}\n")
+    given = ("tiny", "-o", str(tmp_path / "a.html"), "--url")
+    with serving(trained.settings, tmp_path, GROKPROBE_API_KEYS_FILE=str(keys)) as served:
+        without = report(trained.settings, *given, served.url)
+        assert report(trained.settings, *given, served.url, "--key", "a-key").returncode == 0
+    assert without.returncode == 2
+    assert "give it as" in without.stderr
+    assert "--key" in without.stderr
 
 
 @pytest.mark.parametrize(
