@@ -74,8 +74,8 @@ def test_a_download_goes_on_where_it_was_cut(
     whole = served.client.get("/v1/runs/tiny/checkpoints/latest/model.onnx").content
     assert path.read_bytes() == whole
     ranges = [headers.get("Range") for _, headers in broken.asked[1:]]
-    half = len(whole) // 2
-    assert ranges == [None, f"bytes={half}-", f"bytes={half + (len(whole) - half) // 2}-"]
+    first = len(whole) // 2 - 1  # the last byte that is there is asked for again
+    assert ranges == [None, f"bytes={first}-", f"bytes={first + (len(whole) - first) // 2 - 1}-"]
     assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"]
 
 
@@ -90,6 +90,17 @@ def test_a_download_that_was_given_up_is_gone_on_with(broken: Faulty, tmp_path: 
         path = last.model(tmp_path / "model.onnx")
         assert path.read_bytes() == last.model()
     assert broken.asked[2][1]["Range"].startswith("bytes=")
+
+
+def test_a_part_that_was_whole_is_put_in_its_place(served: Served, tmp_path: Path) -> None:
+    """As where a process ended between its last byte and the file's name."""
+    with Client(served.url, cache=False) as client:
+        last = client.run("tiny").at(-1)
+        reply = served.client.get("/v1/runs/tiny/checkpoints/latest/model.onnx")
+        (tmp_path / ".model.onnx.part").write_bytes(reply.content)
+        (tmp_path / ".model.onnx.etag").write_text(reply.headers["ETag"])
+        assert last.model(tmp_path / "model.onnx").read_bytes() == reply.content
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
 
 def test_a_part_that_was_damaged_is_thrown_away(broken: Faulty, tmp_path: Path) -> None:

@@ -229,6 +229,7 @@ def test_help_and_tour(page: Page, served: Served) -> None:
     press(page, "Enter")
     for number in range(1, 8):
         page.get_by_text(f"{number} of 7.").wait_for()
+        page.locator(".tour :focus").wait_for()  # a frame after its words
         press(page, "Enter")
     page.locator(".tour").wait_for(state="detached")
 

@@ -116,7 +116,9 @@ class Connection:
 
     def _receive(self, reply: httpx.Response, part: Part, name: str) -> None:
         part.promise(reply.headers)
-        if reply.status_code != 206:
+        if reply.status_code == 206:
+            part.go_on()
+        else:
             part.begin(reply.headers.get("ETag", ""))
         length = reply.headers.get("Content-Length")
         total = part.size + int(length) if length else None
