@@ -158,3 +158,10 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         expected = message.partition(", got")[0].lower().replace("`bool`", "true or false")
         allowed = ALLOWED.get(name, expected)
         raise SettingError(name, f"{allowed}, got {given[name]!r}") from None
+
+
+def refuse_memory(settings: Settings) -> None:
+    """Raise SettingError where what a program publishes would be gone when it ends."""
+    if settings.store_url.startswith("memory:"):
+        message = "a run in memory would be gone when this program ends; choose a store that stays"
+        raise SettingError(variable("store_url"), message)

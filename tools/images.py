@@ -27,9 +27,9 @@ class CannotBuild(Exception):
     """One sentence: what is lacking and what to do."""
 
 
-def output(*command: str) -> str:
-    """What a command prints. Raises CannotBuild with its last line if it fails."""
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+def output(*command: str, folder: Path = ROOT) -> str:
+    """What a command prints in a folder. Raises CannotBuild with its last line if it fails."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["no reason given"]
         raise CannotBuild(f"{' '.join(command[:3])}: {lines[-1]}")

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from grokprobe.errors import GrokprobeError, SettingError
+from grokprobe.errors import GrokprobeError
 from grokprobe.runtimes import check_runtime
-from grokprobe.settings import Settings, read_settings
+from grokprobe.settings import Settings, read_settings, refuse_memory
 from grokprobe.store.records import check_group_name, check_run_name
 from trainer.arguments import parse_arguments
 from trainer.config import ensemble
@@ -134,9 +134,7 @@ def work(arguments: argparse.Namespace) -> int:
         for path in arguments.files:
             print(*inspect_file(path, settings.max_model_bytes), sep="\n")
         return 0
-    if settings.store_url.startswith("memory:"):
-        message = "a run in memory would be gone when this program ends; choose a store that stays"
-        raise SettingError("GROKPROBE_STORE_URL", message)
+    refuse_memory(settings)
     if arguments.command == "sweep" and not _one_cell(arguments):
         return sweep_here(arguments, settings)
     act = PREPARE[arguments.command](arguments, settings)

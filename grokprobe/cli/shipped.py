@@ -13,7 +13,7 @@ from pathlib import Path
 from obstore.store import LocalStore
 
 from grokprobe.errors import GrokprobeError, RunDeleted, SettingError
-from grokprobe.settings import Settings, read_settings, variable
+from grokprobe.settings import Settings, read_settings, refuse_memory, variable
 from grokprobe.store.adopting import adopt
 from grokprobe.store.archive.reader import ArchiveReader
 
@@ -26,9 +26,7 @@ def publish_shipped(settings: Settings) -> None:
 
     Raises SettingError where nothing would be kept or its name is taken for ever, and as `adopt`.
     """
-    if settings.store_url.startswith("memory://"):
-        message = "a run in memory would be gone when this program ends; choose a store that stays"
-        raise SettingError(variable("store_url"), message)
+    refuse_memory(settings)
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(PACKED) as packed:
         packed.extractall(folder)
         try:

@@ -2,8 +2,8 @@
 
 import json
 import re
-import subprocess
 
+from tools import images
 from tools.version import ROOT, repeated, repeating, version
 
 SECTION = re.compile(r"^## (\S+)(.*)\n((?:(?!## ).*\n?)*)", re.MULTILINE)
@@ -15,12 +15,10 @@ class CannotRelease(Exception):
 
 def git(*arguments: str) -> str:
     """What git says of this repository. Raises CannotRelease with its last line if it fails."""
-    command = ["git", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["no reason given"]
-        raise CannotRelease(f"git {arguments[0]}: {lines[-1]}")
-    return done.stdout.strip()
+    try:
+        return images.output("git", *arguments, folder=ROOT)
+    except images.CannotBuild as error:
+        raise CannotRelease(str(error)) from None
 
 
 def check_tree() -> None:
