@@ -30,7 +30,7 @@ from grokprobe.settings import Settings, read_settings, variable
 RUN = "quickstart"
 START_S = 30
 STOP_S = 30
-LOOK_S = 0.3  # between two looks whether the run is there
+LOOK_S = 0.3  # between two looks: has a child ended, is the run there, shall the demo stop
 
 CURLS = """
 Early on, the numbers lie anywhere; at the end they lie on circles. Try:
@@ -54,14 +54,31 @@ SHOWING = f"""{SHIPPED} was trained before and comes with
 the package: move the step, by slider or arrow keys, from the first to the last."""
 
 
+asked: list[int] = []  # the signals that have come
+
+
 class Stopped(Exception):
     """Ctrl-C or SIGTERM has come: the demo stops."""
 
 
-def _stop(_signum: int, _frame: object) -> None:
-    for again in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(again, signal.SIG_IGN)  # the children are being stopped, each in its time
-    raise Stopped
+def _note(signum: int, _frame: object) -> None:
+    """No more than a note: what is raised here is lost if a library ignores errors just there."""
+    asked.append(signum)
+
+
+def has_ended(child: Any, after: float = LOOK_S) -> bool:
+    """Whether a child has ended, a moment from now. Raises Stopped if that is asked for."""
+    time.sleep(after)
+    if asked:
+        raise Stopped
+    return child.poll() is not None
+
+
+def end_of(child: Any) -> int:
+    """Its exit status, once it has ended. Raises Stopped if that is asked for first."""
+    while not has_ended(child):
+        pass
+    return int(child.returncode)
 
 
 def get(url: str) -> Any:
@@ -108,10 +125,9 @@ def check_free(settings: Settings) -> None:
 def wait_until_live(base: str, service: Any, log: Path) -> bool:
     """True once the service answers; False, with its own words, if it stopped instead."""
     deadline = time.monotonic() + START_S
-    while service.poll() is None and time.monotonic() < deadline:
+    while not has_ended(service, 0.1) and time.monotonic() < deadline:
         if get(f"{base}/livez"):
             return True
-        time.sleep(0.1)
     print((log.read_text().splitlines() or ["error: it did not start"])[-1], file=sys.stderr)
     return False
 
@@ -129,13 +145,12 @@ def train(v1: str, there: Callable[[], None]) -> int:
         return 0
     preset = ("--preset", "quickstart", "--run", RUN, "--resume")
     with running("trainer", "train", *preset) as trainer:
-        while not known and trainer.poll() is None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                trainer.wait(LOOK_S)
-            known = get(v1)
-            if known:
+        ended = False
+        while not ended:
+            ended = has_ended(trainer)
+            if not known and (known := get(v1)):
                 there()
-        return int(trainer.wait())
+        return int(trainer.returncode)
 
 
 def publish(v1: str, there: Callable[[], None]) -> int:
@@ -143,7 +158,7 @@ def publish(v1: str, there: Callable[[], None]) -> int:
     known = get(v1)
     if not known or known["status"] != "complete":
         with running("grokprobe.cli.shipped") as publisher:
-            if publisher.wait():
+            if end_of(publisher):
                 return 2
     there()
     return 0
@@ -173,7 +188,7 @@ def show(settings: Settings, browser: bool, trains: bool) -> int:
             first = "" if is_installed("trainer") else f"{pip_install('demo', 'trainer')}, then "
             print(f"To see {RUN} being trained: {first}grokprobe demo")
         print("Ctrl-C stops everything; the next demo serves this run again.", flush=True)
-        return int(service.wait())
+        return end_of(service)
 
 
 def demo(browser: bool, trains: bool) -> int:
@@ -183,7 +198,7 @@ def demo(browser: bool, trains: bool) -> int:
     that comes with the package is shown.
     """
     for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, _stop)
+        signal.signal(signum, _note)
     try:
         return show(read_settings(), browser and has_desktop(os.environ), trains)
     except Stopped:

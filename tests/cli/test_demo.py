@@ -232,6 +232,36 @@ def test_ctrl_c_at_any_time(tmp_path: Path) -> None:
         until(process, "Ctrl-C stops")
 
 
+SWALLOWED = """
+import os, signal, sys, time
+sys.modules["torch"] = None
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "onnxscript" and signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+            print("a signal comes", flush=True)
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.1)
+            except BaseException:
+                print("an error is ignored", flush=True)
+
+sys.meta_path.insert(0, Finder())
+from grokprobe.cli.main import main
+sys.exit(main())
+"""
+
+
+def test_a_signal_that_comes_where_errors_are_ignored(tmp_path: Path) -> None:
+    """One is enough wherever it comes, as in a library that ignores what is raised just there."""
+    with demo(settings_at(tmp_path / "home"), tmp_path, "--no-browser", program=SWALLOWED) as (
+        process,
+        _,
+    ):
+        until(process, "a signal comes")
+        assert process.wait(PATIENCE_S) == 0
+
+
 @pytest.mark.parametrize(
     ("environ", "platform", "expected"),
     [
