@@ -25,7 +25,7 @@ import torch
 from rich.console import Console
 
 from benchmarks.servers import how_quiet
-from grokprobe.cpus import allowed_cpus
+from grokprobe.machine.cpus import allowed_cpus
 from trainer.config.schema import load_config, preset
 from trainer.jobs.threads import settle_threads
 from trainer.learning.data import draw

@@ -15,7 +15,7 @@ import msgspec
 
 from grokprobe.addresses import http_url, is_loopback, parse_host
 from grokprobe.errors import SettingError
-from grokprobe.memory import share_of_memory
+from grokprobe.machine.memory import share_of_memory
 
 PREFIX = "GROKPROBE_"
 

@@ -18,8 +18,8 @@ from typing import Any
 import msgspec
 
 from grokprobe.addresses import listen
-from grokprobe.cpus import allowed_cpus
 from grokprobe.errors import GrokprobeError
+from grokprobe.machine.cpus import allowed_cpus
 from grokprobe.runtimes import check_runtime
 from grokprobe.settings import Settings, read_settings, variable
 from grokprobe.store.archive.opening import READING

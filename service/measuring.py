@@ -13,8 +13,8 @@ from grokprobe.analysis.measuring import requested
 from grokprobe.analysis.measuring.definitions import Value
 from grokprobe.analysis.probe import Probe
 from grokprobe.analysis.readings import OUTPUT_OF
-from grokprobe.cpus import allowed_cpus
 from grokprobe.errors import GrokprobeError
+from grokprobe.machine.cpus import allowed_cpus
 from grokprobe.settings import Settings, read_settings
 from grokprobe.store.archive.contents import read_contents
 from grokprobe.store.archive.opening import open_store

@@ -11,11 +11,12 @@ Source: docs/maths.md, "Other operations and their basis".
 """
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from grokprobe.cached import cached_property
 from grokprobe.errors import InvalidInput
 from grokprobe.task import Task, check_prime, check_task
 

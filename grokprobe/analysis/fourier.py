@@ -13,12 +13,13 @@ frequencies of Nanda et al. 2023, section 4, are read off this spectrum.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from grokprobe.cached import cached_property
 from grokprobe.errors import InvalidInput
 
 Array = NDArray[np.float64]

@@ -13,7 +13,6 @@ sqrt(n^3). That is the spectrum of the (n, 1) matrix G / n. Source: docs/maths.m
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 from math import sqrt
 from typing import Any
 
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grokprobe.analysis.fourier import NEGLIGIBLE, Array, Spectrum, spectrum
+from grokprobe.cached import cached_property
 
 
 def answer_row(i: int, n: int, direction: str) -> NDArray[np.int64]:

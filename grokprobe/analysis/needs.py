@@ -18,9 +18,9 @@ SMALL = 2**20  # whatever is not an array of p^2 numbers or more
 def block_bytes(p: int, widths: Mapping[str, int], rows: int, ahead: int) -> int:
     """Outputs of `rows` pairs at a time, `ahead` blocks of them made before they are read.
 
-    The block that is read, and what the one before has left of an a, are put together.
+    The block that is read, the one before while it has begun an a, and that a put together.
     """
-    return SINGLE * sum(widths.values()) * ((2 + ahead) * rows + 2 * p)
+    return SINGLE * sum(widths.values()) * ((2 + ahead) * rows + p)
 
 
 def reading_bytes(
@@ -37,16 +37,19 @@ def reading_bytes(
     `widths` are those of the outputs by pair; `keys` how many key frequencies there are;
     `train_pairs` matters where their rows are held. Not counted is what inference itself takes.
     """
-    square, block = p * p, (rows + p) * p
+    square, block = p * p, max(rows, p) * p  # some whole a
+    of_block = of_keys = 0  # not at the same time: keys come when all has been read
     total = SMALL + block_bytes(p, widths, rows, ahead)
     total += 10 * DOUBLE * square  # pairs, answers, masks
     if "figures" in readings:
         # Loss, hit and collapse of each pair, and those of a part of the split; of one block the
         # known rows and train rows in float32, and exponentials in either precision.
-        total += 4 * DOUBLE * square + (2 * DOUBLE + 3 * SINGLE) * block
+        total += 4 * DOUBLE * square
+        of_block += (2 * DOUBLE + 3 * SINGLE) * block
     if "answers" in readings:
         # Prediction and margin of each pair; of one block the known rows.
-        total += DOUBLE * square + (SINGLE + DOUBLE) * block
+        total += DOUBLE * square
+        of_block += (SINGLE + DOUBLE) * block
     if "sums" in readings:
         total += 12 * DOUBLE * square  # two sums, the basis, and one a centred and squared
     if "neurons" in readings:
@@ -54,12 +57,12 @@ def reading_bytes(
     if "gram" in readings:
         # Products of the columns, those of a block, centred, and what their eigenvalues take.
         total += 6 * DOUBLE * widths.get("neurons", 0) ** 2
-        total += 2 * DOUBLE * (rows + p) * widths.get("neurons", 0)
+        total += 2 * DOUBLE * max(rows, p) * widths.get("neurons", 0)
     if keys:
-        total += (14 * square + 8 * keys * p) * DOUBLE
+        of_keys = (14 * square + 8 * keys * p) * DOUBLE
     if "train_rows" in readings:
         total += train_rows_bytes(p, train_pairs)
-    return total
+    return total + max(of_block, of_keys)
 
 
 def train_rows_bytes(p: int, train_pairs: int) -> int:

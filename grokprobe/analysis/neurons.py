@@ -8,7 +8,6 @@ neuron's, or rounding error. Source: docs/maths.md, "Neurons"; Nanda et al. 2023
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from grokprobe.analysis.fourier import NEGLIGIBLE, Array, basis, first_largest, frequencies
 from grokprobe.analysis.logits import add_by_answer
+from grokprobe.cached import cached_property
 
 CLUSTERED = 0.85
 DEAD = 1e-12
@@ -79,11 +79,13 @@ class NeuronSums:
             self._sums = np.zeros((*self._sums.shape[:2], values.shape[1]))
             self._energy = np.zeros(values.shape[1])
         of_a, of_b, of_sums, of_differences = self._sums
-        of_a[i] = values.sum(axis=0, dtype=np.float64)
-        of_b += values
-        add_by_answer(of_sums, values, i, "sum")
-        add_by_answer(of_differences, values, i, "difference")
-        self._energy += np.square(values - of_a[i] / len(values)).sum(axis=0)
+        rows = values.astype(np.float64)
+        of_a[i] = rows.sum(axis=0)
+        of_b += rows
+        add_by_answer(of_sums, rows, i, "sum")
+        add_by_answer(of_differences, rows, i, "difference")
+        rows -= of_a[i] / len(rows)
+        self._energy += np.einsum("ij,ij->j", rows, rows)
 
     @property
     def means(self) -> Array:

@@ -51,11 +51,20 @@ class WholeOutputs:
 def slabs(
     outputs: PairOutputs, names: Sequence[str], p: int
 ) -> Iterator[tuple[int, list[Outputs]]]:
-    """The named outputs by whole a: the first of them, and arrays (some a, p, width)."""
+    """The named outputs by whole a: the first of them, and arrays (some a, p, width).
+
+    Views of the blocks, but for an a that one block begins and the next ones complete.
+    """
     first, rest = 0, [np.empty((0, 0), np.float32)] * len(names)
     for block in outputs.blocks(names):
-        rows = [np.concatenate(of) if len(of[0]) else of[1] for of in zip(rest, block, strict=True)]
+        rows = list(block)
+        if begun := len(rest[0]):
+            rest = [np.concatenate((r, of[: p - begun])) for r, of in zip(rest, rows, strict=True)]
+            if len(rest[0]) < p:
+                continue
+            yield first, [one.reshape(1, p, -1) for one in rest]
+            first, rows = first + 1, [of[p - begun :] for of in rows]
         count = len(rows[0]) // p
         if count:
-            yield first, [part[: count * p].reshape(count, p, -1) for part in rows]
-        first, rest = first + count, [part[count * p :] for part in rows]
+            yield first, [of[: count * p].reshape(count, p, -1) for of in rows]
+        first, rest = first + count, [of[count * p :] for of in rows]

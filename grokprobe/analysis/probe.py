@@ -9,7 +9,6 @@ What the operation, the split or the model's outputs do not admit is None.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +27,7 @@ from grokprobe.analysis.ranks import Gram
 from grokprobe.analysis.readings import EVERYTHING, OUTPUT_OF, Reading, TrainRows, by_element, sweep
 from grokprobe.analysis.spectra import spectrum_of
 from grokprobe.analysis.waves.reading import Waves, read_waves
+from grokprobe.cached import cached_property
 from grokprobe.task import UNDEFINED, Mask, Residues, Task, answers
 
 Part = Literal["train", "test"]  # of the split

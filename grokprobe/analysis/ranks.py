@@ -10,7 +10,6 @@ Source: docs/maths.md, "Effective ranks".
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -19,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from grokprobe.analysis.fourier import NEGLIGIBLE, Array
 from grokprobe.analysis.outputs import Outputs
+from grokprobe.cached import cached_property
 
 MOST_MATRICES = 1_000  # of one file
 LARGEST_SIDE = 2_048  # the shorter one: its singular values take seconds

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import inspect
 
-from grokprobe.cpus import allowed_cpus
+from grokprobe.machine.cpus import allowed_cpus
 from service.formats.tables import AnyArray, Block, Columns
 
 pa.set_cpu_count(allowed_cpus())  # else one thread for each CPU of the machine

@@ -10,13 +10,14 @@ import asyncio
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
+from grokprobe.cached import cached_property
 from grokprobe.errors import CatalogueUnavailable, CheckpointCorrupt
 from grokprobe.safety.bounds import Bounds
 from grokprobe.safety.check import check_finite

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from grokprobe.cpus import allowed_cpus
+from grokprobe.machine.cpus import allowed_cpus
 from grokprobe.settings import Settings
 from grokprobe.spans import span
 from grokprobe.task import Residues, pairs

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import onnxruntime as ort
 
-from grokprobe.cpus import allowed_cpus
+from grokprobe.machine.cpus import allowed_cpus
 from service.errors import InferenceTooLong, Overloaded
 from service.telemetry.metrics import Metrics
 

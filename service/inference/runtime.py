@@ -2,7 +2,6 @@
 
 import threading
 from dataclasses import dataclass
-from functools import cached_property
 from hashlib import blake2b
 from importlib.metadata import version
 from typing import Any
@@ -12,6 +11,7 @@ import onnxruntime as ort
 import threadpoolctl
 from onnx import TensorProto, helper
 
+from grokprobe.cached import cached_property
 from grokprobe.errors import CheckpointCorrupt
 from grokprobe.safety.bounds import Bounds
 from grokprobe.safety.check import check_model

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from functools import partial
 
 from grokprobe.analysis.outputs import Outputs
-from grokprobe.cpus import allowed_cpus
+from grokprobe.machine.cpus import allowed_cpus
 from grokprobe.task import pairs
 from service.inference.batching import BatchRun, run_timed
 from service.inference.checkpoints import Checkpoint

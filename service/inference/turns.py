@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from grokprobe.cpus import allowed_cpus
+from grokprobe.machine.cpus import allowed_cpus
 from service.errors import Overloaded, WorkTooLong
 from service.inference.guarded import SHARE
 from service.telemetry.metrics import Metrics

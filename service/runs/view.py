@@ -3,12 +3,12 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import NamedTuple
 
 from grokprobe.analysis.emergence import Held, held
 from grokprobe.analysis.fourier import shares
 from grokprobe.analysis.measures_table import KEY_MEASURES
+from grokprobe.cached import cached_property
 from grokprobe.errors import CheckpointCorrupt, LabelNotReached, StepNotFound
 from grokprobe.store.archive import names
 from grokprobe.store.archive.contents import Contents, read_contents

@@ -1,7 +1,6 @@
 """What there is to compare of two checkpoints that are loaded, computed once for all who ask."""
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Literal, TypeVar
 
 import msgspec
@@ -24,6 +23,7 @@ from grokprobe.analysis.comparing.weights import (
 )
 from grokprobe.analysis.fourier import Array
 from grokprobe.analysis.outputs import Outputs
+from grokprobe.cached import cached_property
 from grokprobe.errors import CheckpointCorrupt
 from grokprobe.weights import Weights
 from service.context import Context

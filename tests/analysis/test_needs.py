@@ -52,6 +52,7 @@ def peak(task: Task, outputs: Drawn, readings: Sequence[Reading], keys: list[int
     train: NDArray[np.bool_] = np.arange(outputs.p**2) % 3 == 0
     basis_of(task)
     basis.cache_clear()
+    assert np.ma  # a module that numpy imports when it is first needed
     tracemalloc.start()
     try:
         probe = Probe(task, train, outputs, together=readings)

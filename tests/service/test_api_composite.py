@@ -7,7 +7,6 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from grokprobe.analysis.coordinates import frequency_plane
 from grokprobe.analysis.fourier import Array
+from grokprobe.cached import cached_property
 from grokprobe.task import Task, pairs, split
 from tests.service.test_api import get
 from tests.support.reference_maths import (

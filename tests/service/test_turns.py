@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from grokprobe.cpus import allowed_cpus
+from grokprobe.machine.cpus import allowed_cpus
 from service.errors import Overloaded, WorkTooLong
 from service.inference.guarded import SHARE
 from service.inference.turns import Limit, Turns

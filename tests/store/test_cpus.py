@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from grokprobe.cpus import allowed_cpus, most_threads, quotas
+from grokprobe.machine.cpus import allowed_cpus, most_threads, quotas
 
 ROOT = Path(__file__).parents[2]
 V2 = "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup rw,nsdelegate\n"
@@ -100,4 +100,4 @@ def test_nobody_else_counts_cpus() -> None:
     folders = ("grokprobe", "trainer", "service")
     paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     asking = [path for path in paths if re.search(r"\bcpu_count\(", path.read_text())]
-    assert asking == [ROOT / "grokprobe/cpus.py"]
+    assert asking == [ROOT / "grokprobe/machine/cpus.py"]

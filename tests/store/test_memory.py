@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from grokprobe.memory import ASSUMED, UNLIMITED, allowed_memory, limits, share_of_memory
+from grokprobe.machine.memory import ASSUMED, UNLIMITED, allowed_memory, limits, share_of_memory
 from grokprobe.settings import Settings
 from tests.store.test_cpus import V2, group, system
 

@@ -16,8 +16,8 @@ from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import Iterator
 from contextlib import suppress
 
-from grokprobe.cpus import allowed_cpus, most_threads
 from grokprobe.errors import SettingError
+from grokprobe.machine.cpus import allowed_cpus, most_threads
 from grokprobe.settings import Settings, variable
 from trainer.config.sweep import Sweep
 from trainer.jobs.existing import standing

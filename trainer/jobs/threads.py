@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import torch
 
-from grokprobe.cpus import most_threads
+from grokprobe.machine.cpus import most_threads
 from trainer.config.schema import Config
 from trainer.learning.data import Grid
 from trainer.learning.learner import Learner

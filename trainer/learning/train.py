@@ -9,8 +9,8 @@ from typing import Protocol
 import torch
 from torch.utils import deterministic
 
-from grokprobe.cpus import most_threads
 from grokprobe.errors import InvalidInput
+from grokprobe.machine.cpus import most_threads
 from trainer.config.schema import TrainingSection
 from trainer.learning.learner import Learner
 

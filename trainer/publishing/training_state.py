@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
-from grokprobe.cgroups import lines
+from grokprobe.machine.cgroups import lines
 from trainer.learning.snapshot import Snapshot
 
 LOGITS = "sample_logits"

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from grokprobe.analysis import progress
 from grokprobe.analysis.fourier import key_share
 from grokprobe.analysis.probe import Probe
+from grokprobe.cached import cached_property
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ the threshold or beyond it: in (previous_step, step], by the known checkpoint be
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 import msgspec
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from grokprobe.analysis.fourier import Array
 from grokprobe.analysis.lasting import Turn, intervals
 from grokprobe.analysis.measures_table import MEASURES
+from grokprobe.cached import cached_property
 
 GENERALISATION = "test_accuracy"
 NAMES = tuple(measure.name for measure in MEASURES)

@@ -4,7 +4,6 @@ Conventions: phases.py, harmonics.py.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from grokprobe.analysis.fourier import Array, frequencies
 from grokprobe.analysis.neurons import Neurons, NeuronSums
 from grokprobe.analysis.waves.harmonics import Harmonics, read_harmonics
 from grokprobe.analysis.waves.phases import Wave, wave
+from grokprobe.cached import cached_property
 
 SIGNS = {"sum": 1.0, "difference": -1.0, None: np.nan}  # of phi_b, by the answer's direction
 MULTIPLES = (1, 2, 3, 4)  # of the phases that are to be spread evenly

@@ -5,8 +5,8 @@ What cannot be read hides nothing else: a checkpoint whose manifest is broken is
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 
+from grokprobe.cached import cached_property
 from grokprobe.errors import CheckpointCorrupt, StepNotFound
 from grokprobe.store.archive import names
 from grokprobe.store.archive.objects import gather

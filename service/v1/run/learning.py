@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from grokprobe.analysis.pairs.learning import LearningOrder, bracket
 from grokprobe.analysis.pairs.mirrors import MirrorCounts, Mirrors, mirror
 from grokprobe.analysis.pairs.sums import PairSum, sum_pairs
+from grokprobe.cached import cached_property
 from grokprobe.store.archive.predictions import Predicted
 from grokprobe.task import UNDEFINED, Mask, pairs
 from service.context import Context

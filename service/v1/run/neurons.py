@@ -1,5 +1,6 @@
 """Which frequency each neuron computes with, and its waves there, at every checkpoint."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from grokprobe.analysis.fourier import Array
 from grokprobe.analysis.series.neurons import COLUMNS, Input
 from grokprobe.analysis.series.rounding import singles
 from grokprobe.errors import InvalidInput
+from grokprobe.store.archive.objects import gather
 from grokprobe.store.records import CheckpointManifest, task_of
 from service.context import Context, FromContext
 from service.formats.registry import TABLE_OF_NUMBERS
@@ -25,6 +27,8 @@ from service.v1.basis import BasisAnswer, describe_basis
 from service.v1.probing import input_of, neurons_of
 from service.v1.run.matrices import NUMBER_BYTES, check_offered
 from service.v1.run.progress import unfinished_after
+
+AT_ONCE = 2  # checkpoints: one is loaded or summed up, in one thread, while pairs of the other run
 
 
 class NeuronsOfStep(msgspec.Struct):
@@ -103,13 +107,17 @@ async def _each(
     context: Context, request: SettledRequest, checkpoints: Sequence[CheckpointManifest]
 ) -> list[Array]:
     """The neurons of each checkpoint, (neurons, columns). Raises Overloaded, Unfinished."""
-    found = []
+    turn = asyncio.Semaphore(AT_ONCE)
     async with unfinished_after(request, len(checkpoints), "read") as count:
-        for checkpoint in checkpoints:
-            with context.inference.permit():
-                found.append(await neurons_of(context, request.target.view, checkpoint.step))
+
+        async def one(checkpoint: CheckpointManifest) -> Array:
+            async with turn:
+                with context.inference.permit():
+                    found = await neurons_of(context, request.target.view, checkpoint.step)
             count()
-    return found
+            return found
+
+        return await gather(one, checkpoints)
 
 
 def _check_alike(checkpoints: Sequence[CheckpointManifest], found: Sequence[Array]) -> None:

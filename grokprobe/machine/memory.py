@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from grokprobe.cgroups import ROOT, folders, lines
+from grokprobe.machine.cgroups import ROOT, folders, lines
 
 UNLIMITED = 2**40  # bytes from which on a limit of a cgroup of version 1 is none: it writes 2^63
 ASSUMED = 4 * 2**30  # bytes of a process that nobody limits: others live on its machine too

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from math import ceil
 from pathlib import Path
 
-from grokprobe.cgroups import ROOT, folders, lines
+from grokprobe.machine.cgroups import ROOT, folders, lines
 
 
 def allowed_cpus(root: Path = ROOT) -> int:
