@@ -106,11 +106,15 @@ def _row(
         shape_a=None if a is None else list(a.shape),
         shape_b=None if b is None else list(b.shape),
         identical=a is not None and b is not None and same_array(a, b),
-        norm_a=None if a is None else weight_norm(a),
-        norm_b=None if b is None else weight_norm(b),
+        norm_a=sqrt(found.aa) if found else _norm(a),
+        norm_b=sqrt(found.bb) if found else _norm(b),
         distance=found.distance if found else None,
         cosine=found.cosine if found else None,
     )
+
+
+def _norm(weight: NDArray[Any] | None) -> float | None:
+    return None if weight is None else weight_norm(weight)
 
 
 def weight_norm(weight: NDArray[Any]) -> float | None:

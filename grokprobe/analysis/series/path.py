@@ -49,10 +49,11 @@ def update_products(a: NDArray[Any], b: NDArray[Any]) -> Array:
     """d_s . d_t of two stretches of vectors (n + 1, width), (m + 1, width), in float64: (n, m)."""
     found = np.zeros((len(a) - 1, len(b) - 1))
     for start in range(0, a.shape[1], AT_ONCE):
-        parts = (x[:, start : start + AT_ONCE].astype(np.float64) for x in (a, b))
+        part = slice(start, start + AT_ONCE)
         with np.errstate(over="ignore", invalid="ignore"):
-            A, B = (np.diff(part, axis=0) for part in parts)
-            found += A @ (A if a is b else B).T
+            A = np.diff(a[:, part].astype(np.float64), axis=0)
+            B = A if a is b else np.diff(b[:, part].astype(np.float64), axis=0)
+            found += A @ B.T
     return found
 
 

@@ -1,5 +1,6 @@
 """Reads of object storage. They honour tombstones and believe nothing that fails its digest."""
 
+from asyncio import to_thread
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -143,8 +144,7 @@ class ArchiveReader:
     async def stored_run(self, run: str) -> Stored[RunManifest]:
         """`run.json`. Raises RunNotFound, CheckpointCorrupt."""
         await self._refuse_unseen(run)
-        found = await self.stored(names.run_path(run), RunManifest, run=run)
-        if found is None:
+        if (found := await self.stored(names.run_path(run), RunManifest, run=run)) is None:
             raise RunNotFound(run)
         return found
 
@@ -157,8 +157,7 @@ class ArchiveReader:
         if task.split_sha256 is None:
             return None
         path = names.split_path(run)
-        data = await self.objects.read(path, SPLIT_MAX_BYTES)
-        if data is None:
+        if (data := await self.objects.read(path, SPLIT_MAX_BYTES)) is None:
             raise CheckpointCorrupt(f"{path} is missing, though its run is published")
         mask = decode_split(data, path)
         if mask.shape != (task.modulus**2,) or split_sha256(mask) != task.split_sha256:
@@ -213,7 +212,8 @@ class ArchiveReader:
         if model is None:
             await self._refuse_unseen(manifest.run)  # deleted since the manifest was read
             raise CheckpointCorrupt(f"{path} is missing, though its manifest is published")
-        if (len(model), sha256(model)) != (size, manifest.model.sha256):
+        digest = await to_thread(sha256, model)  # of the largest it takes a good part of a second
+        if (len(model), digest) != (size, manifest.model.sha256):
             raise CheckpointCorrupt(f"{path} is not the model that its manifest records")
         return model
 

@@ -52,30 +52,32 @@ async def get_safetensors(
     view, number = request.target.view, request.target.number
     with context.inference.permit():
         data = await read_model(context, view, number)
-        body = await context.inference.apart(lambda: _file(data, view.manifest, number, names))
-    digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+        body, digest = await context.inference.apart(
+            lambda: _file(data, view.manifest, number, names)
+        )
     ending = "" if names == "grokprobe" else f".{names}"
     headers = {
-        "Repr-Digest": f"sha-256=:{digest}:",
+        "Repr-Digest": digest,
         "Content-Disposition": f'attachment; filename="{run}-{number}{ending}.safetensors"',
     }
     return send(request.reply, body, MEDIA_TYPE, headers)
 
 
-def _file(data: bytes, manifest: RunManifest, step: int, names: Names) -> bytes:
-    """The file. Raises CheckpointCorrupt, NamesMissing."""
+def _file(data: bytes, manifest: RunManifest, step: int, names: Names) -> tuple[bytes, str]:
+    """The file, and its digest as a header has it. Raises CheckpointCorrupt, NamesMissing."""
     found = read_weights(data, f"run {manifest.run!r} step {step}", manifest.task.modulus)
     try:
         weights, config = _named(found, manifest.architecture, names)
-        about = {"run": manifest.run, "step": str(step), "names": names}
-        about["onnx_sha256"] = hashlib.sha256(data).hexdigest()
-        about["config"] = msgspec.json.encode(config).decode()
-        return to_safetensors(weights, about)
     except NamesMissing as error:
         advice = "" if names == "grokprobe" else "; names=grokprobe gives its weights as they are"
         raise NamesMissing(
             f"run {manifest.run!r} has no names of {names}: {error}{advice}"
         ) from None
+    about = {"run": manifest.run, "step": str(step), "names": names}
+    about["onnx_sha256"] = hashlib.sha256(data).hexdigest()
+    about["config"] = msgspec.json.encode(config).decode()
+    body = to_safetensors(weights, about)
+    return body, f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
 
 
 def _named(
