@@ -52,7 +52,7 @@ TRAINING = f"""training {RUN}: train accuracy rises first,
 test accuracy much later. Every checkpoint can be asked while training goes on."""
 SHOWING = f"""{SHIPPED} was trained before and comes with
 the package: move the step, by slider or arrow keys, from the first to the last."""
-
+KEYS = "asks everybody for a key, the demo has none; unset it, or start grokprobe serve and train"
 
 asked: list[int] = []  # the signals that have come
 
@@ -169,6 +169,8 @@ def show(settings: Settings, browser: bool, trains: bool) -> int:
     base, run = settings.url, RUN if trains else SHIPPED
     v1, page = f"{base}/v1/runs/{run}", f"{base}/#/runs/{run}"
     check_free(settings)
+    if settings.api_keys_file:
+        raise SettingError(variable("api_keys_file"), KEYS)
     log = settings.home_path / "service.log"
     try:
         log.parent.mkdir(parents=True, exist_ok=True)

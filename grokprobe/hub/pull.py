@@ -17,7 +17,7 @@ from grokprobe.client.bars import bar
 from grokprobe.errors import CheckpointCorrupt, InvalidInput
 from grokprobe.hub import layout
 from grokprobe.hub.repository import Repository
-from grokprobe.settings import Settings
+from grokprobe.settings import Settings, refuse_memory
 from grokprobe.store.adopting import adopt
 from grokprobe.store.archive import names
 from grokprobe.store.archive.copying import refuse_other
@@ -36,8 +36,9 @@ def pull_run(settings: Settings, repository: Repository) -> tuple[str, int]:
     """Publish a whole run in the object storage of the settings: its name and checkpoints.
 
     Raises CheckpointCorrupt for what is not as its digests say, InvalidInput where another run has
-    the name or the hub lacks a part.
+    the name or the hub lacks a part, SettingError where nothing would be kept.
     """
+    refuse_memory(settings)
     folder = _folder(settings, repository)
     try:
         run, count = _stage(settings, repository, folder)

@@ -73,7 +73,7 @@ def _facts(path: str, found: Any) -> Iterable[tuple[str, Any]]:
         inside = ((one.get("statistic", i), one) for i, one in enumerate(found))
     for name, value in inside:
         yield from _facts(f"{path} {name}".strip(), value)
-    if not inside and found not in ({}, []):
+    if not inside and found not in ({}, [], ""):
         yield path or "it", found
 
 

@@ -59,6 +59,15 @@ def test_a_home_that_cannot_be(tmp_path: Path) -> None:
     assert done.stderr.startswith("error: GROKPROBE_HOME: ")
 
 
+def test_a_service_that_asks_for_keys(tmp_path: Path) -> None:
+    """The demo would be refused by it: said before anything starts."""
+    settings = Settings(home=str(tmp_path / "home"), port=free_port())
+    done = run(["-m", "grokprobe", "demo"], settings, GROKPROBE_API_KEYS_FILE="keys")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: GROKPROBE_API_KEYS_FILE: ")
+    assert not (tmp_path / "home").exists()
+
+
 @pytest.mark.parametrize("arguments", [["train", "--preset", "quickstart"], ["resume", "x"]])
 def test_training_into_memory_is_refused(tmp_path: Path, arguments: list[str]) -> None:
     """What would be gone when training ends is not trained."""

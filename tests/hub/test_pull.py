@@ -126,6 +126,13 @@ def test_a_model_above_the_limit_is_not_fetched(pushed: Hubbed, tmp_path: Path) 
     assert not any(path.endswith(".onnx") for path in pushed.hub.fetched)
 
 
+def test_memory_keeps_nothing(pushed: Hubbed, tmp_path: Path) -> None:
+    """A run that would be gone when the command ends is not fetched."""
+    found = pushed.pull(tmp_path, GROKPROBE_STORE_URL="memory://")
+    assert (found.returncode, pushed.hub.fetched) == (2, [])
+    assert found.stderr.startswith("error: GROKPROBE_STORE_URL: a run in memory would be gone")
+
+
 def test_another_run_of_that_name_is_left(pushed: Hubbed, home: Path) -> None:
     """It is refused before anything comes; the same run is a success."""
     assert pushed.pull(home).returncode == 0

@@ -43,6 +43,12 @@ def test_markdown_says_the_same(client: httpx.Client, asked: Mapping[str, Any]) 
     assert again.status_code == 304
 
 
+def test_markdown_has_no_empty_line_of_a_list(client: httpx.Client) -> None:
+    """A fact without a word is left out, such as the reason of an end that is as it should be."""
+    lines = client.get(f"{RUN}/card", params={"format": "markdown"}).text.splitlines()
+    assert [line for line in lines if line.startswith("- ") and line.rstrip().endswith(":")] == []
+
+
 def test_what_is_null_is_explained(client: httpx.Client) -> None:
     """A command or a citation that is not there has its reason in `absent`."""
     card = get(client, f"{RUN}/card")
