@@ -1,5 +1,6 @@
 """Reading a whole checkpoint: its outputs over all pairs, its keys, what is measured with keys."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -178,16 +179,22 @@ async def measured_with(
     return await context.derived.get(identity, what, dict[str, Measure], compute)
 
 
-async def neurons_of(context: Context, view: RunView, step: int) -> Array:
+async def neurons_of(
+    context: Context, view: RunView, step: int, alone: asyncio.Lock | None = None
+) -> Array:
     """Frequency, fve and waves of the neurons of a checkpoint (analysis.series.neurons), once.
 
-    Raises OutputMissing, CheckpointCorrupt, StoreUnavailable, NeverFits, MemoryBusy.
+    It is loaded first, then read while nobody else holds `alone`. Raises OutputMissing,
+    CheckpointCorrupt, StoreUnavailable, NeverFits, MemoryBusy.
     """
 
     async def compute() -> bytes:
         checkpoint = await context.checkpoints.get(view, step)
         checkpoint.check(["neurons"])
-        async with open_probe(context, checkpoint, ("neurons",), matrices=OF_NEURONS) as analyse:
+        async with (
+            alone or asyncio.Lock(),
+            open_probe(context, checkpoint, ("neurons",), matrices=OF_NEURONS) as analyse,
+        ):
             return npy_bytes(await analyse(read_neurons))
 
     identity = checkpoint_identity(view.identity, view.checkpoints[step])

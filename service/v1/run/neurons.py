@@ -28,7 +28,7 @@ from service.v1.probing import input_of, neurons_of
 from service.v1.run.matrices import NUMBER_BYTES, check_offered
 from service.v1.run.progress import unfinished_after
 
-AT_ONCE = 2  # checkpoints: one is loaded or summed up, in one thread, while pairs of the other run
+AT_ONCE = 2  # checkpoints: one is loaded while the other is read, which takes the memory
 
 
 class NeuronsOfStep(msgspec.Struct):
@@ -107,13 +107,13 @@ async def _each(
     context: Context, request: SettledRequest, checkpoints: Sequence[CheckpointManifest]
 ) -> list[Array]:
     """The neurons of each checkpoint, (neurons, columns). Raises Overloaded, Unfinished."""
-    turn = asyncio.Semaphore(AT_ONCE)
+    turn, alone, view = asyncio.Semaphore(AT_ONCE), asyncio.Lock(), request.target.view
     async with unfinished_after(request, len(checkpoints), "read") as count:
 
         async def one(checkpoint: CheckpointManifest) -> Array:
             async with turn:
                 with context.inference.permit():
-                    found = await neurons_of(context, request.target.view, checkpoint.step)
+                    found = await neurons_of(context, view, checkpoint.step, alone)
             count()
             return found
 
