@@ -18,6 +18,7 @@ from trainer.config.schema import preset
 from trainer.config.sweep import INDEX_VARIABLE, index_from, listing, load_sweep
 from trainer.importing.layout import LayoutTask, load_layout
 from trainer.importing.layouts.ours import OURS, layout_of
+from trainer.jobs.signals import leave
 from trainer.reporting.exit_status import exit_status
 
 if TYPE_CHECKING:
@@ -163,5 +164,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 if __name__ == "__main__":
     # Before training has a handler of its own: PID 1 of a container ignores SIGTERM without one.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGTERM, leave)
     sys.exit(main())

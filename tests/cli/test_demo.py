@@ -17,6 +17,7 @@ from grokprobe.cli.desktop import has_desktop
 from grokprobe.cli.shipped import RUN, publish_shipped
 from grokprobe.client import Client
 from grokprobe.settings import Settings
+from tests.support.ignoring import ignoring
 from tests.support.served import PATIENCE_S, environment, eventually, free_port
 from tests.support.trained import settings_at, tiny_config
 from trainer.jobs.training import start
@@ -187,13 +188,17 @@ def test_the_run_that_comes_with_the_package(tmp_path: Path) -> None:
         assert any("being trained: grokprobe demo" in line for line in lines)
 
 
+HIDDEN = """
+import sys
+sys.modules["torch"] = None
+from grokprobe.cli.main import main
+sys.exit(main())
+"""
+
+
 def test_without_torch_that_run_is_shown(tmp_path: Path) -> None:
     """As where the extra `trainer` is not installed; its first module is hidden."""
-    hidden = (
-        "import sys; sys.modules['torch'] = None;"
-        "from grokprobe.cli.main import main; sys.exit(main())"
-    )
-    with demo(settings_at(tmp_path / "home"), tmp_path, "--no-browser", program=hidden) as (
+    with demo(settings_at(tmp_path / "home"), tmp_path, "--no-browser", program=HIDDEN) as (
         process,
         _,
     ):
@@ -241,29 +246,10 @@ def test_ctrl_c_at_any_time(tmp_path: Path) -> None:
         until(process, "Ctrl-C stops")
 
 
-SWALLOWED = """
-import os, signal, sys, time
-sys.modules["torch"] = None
-
-class Finder:
-    def find_spec(self, name, path=None, target=None):
-        if name == "onnxscript" and signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-            print("a signal comes", flush=True)
-            try:
-                os.kill(os.getpid(), signal.SIGTERM)
-                time.sleep(0.1)
-            except BaseException:
-                print("an error is ignored", flush=True)
-
-sys.meta_path.insert(0, Finder())
-from grokprobe.cli.main import main
-sys.exit(main())
-"""
-
-
 def test_a_signal_that_comes_where_errors_are_ignored(tmp_path: Path) -> None:
-    """One is enough wherever it comes, as in a library that ignores what is raised just there."""
-    with demo(settings_at(tmp_path / "home"), tmp_path, "--no-browser", program=SWALLOWED) as (
+    """One is enough wherever it comes: here while the demo looks for what training needs."""
+    program = ignoring("onnxscript") + HIDDEN
+    with demo(settings_at(tmp_path / "home"), tmp_path, "--no-browser", program=program) as (
         process,
         _,
     ):

@@ -21,6 +21,7 @@ from grokprobe.store.archive.publisher import ArchivePublisher
 from grokprobe.store.archive.verification import problems
 from grokprobe.store.backends import open_backends
 from grokprobe.store.catalogue.events import BEGINNING
+from tests.support.ignoring import ignoring
 from tests.support.mortal import killed
 from tests.support.trained import (
     TINY,
@@ -101,6 +102,21 @@ def test_a_signal_ends_training_cleanly(
     assert last < 20_000
     assert published == published_steps(tiny_config().checkpoints, 20_000)[: len(published)]
     assert last - 20 < published[-1] <= last
+
+
+def test_a_signal_that_is_lost_before_training_ends_it(tmp_path: Path) -> None:
+    """What is raised for it may be ignored by what is being imported: it is remembered."""
+    begin = "import runpy; runpy.run_module('trainer', run_name='__main__', alter_sys=True)"
+    train = ["train", "--config", configured(tmp_path), "--set", "training.steps=20000"]
+    done = subprocess.run(
+        [sys.executable, "-c", ignoring("torch") + begin, *train],
+        env={**os.environ, "GROKPROBE_HOME": str(tmp_path)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines() == ["a signal comes", "an error is ignored"]
+    assert (done.returncode, done.stderr) == (143, "")
 
 
 def test_a_reader_that_goes_away_does_not_stop_training(tmp_path: Path) -> None:

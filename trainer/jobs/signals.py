@@ -2,9 +2,22 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
+
+early: list[int] = []  # that came before there was training to end
+
+
+def leave(number: int, _frame: FrameType | None) -> NoReturn:
+    """Handle a signal before training: exit, by an exception that a library may ignore.
+
+    It is noted for that: then training, or the sweep, ends as if it came now.
+    """
+    early.append(number)
+    sys.exit(128 + number)
 
 
 class Interruption:
@@ -12,7 +25,7 @@ class Interruption:
 
     def __init__(self, last_act: Callable[[], None]) -> None:
         """Take `last_act`, which is called before a second SIGINT ends the process."""
-        self.signal = 0  # the first one that came
+        self.signal = next(iter(early), 0)  # the first one that came
         self._last_act = last_act
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:

@@ -21,6 +21,7 @@ from grokprobe.machine.cpus import allowed_cpus, most_threads
 from grokprobe.settings import Settings, variable
 from trainer.config.sweep import Sweep
 from trainer.jobs.existing import standing
+from trainer.jobs.signals import early
 from trainer.reporting.exit_status import Exit, common_status
 from trainer.reporting.sweep_board import Row, SweepBoard, make_board, parse_event
 
@@ -37,7 +38,7 @@ class SweepProcesses:
         self._sweep, self._settings, self._board = sweep, settings, board
         self._waiting: Iterator[Row] = iter([row for row in rows if row.status == "waiting"])
         self._children: set[Process] = set()
-        self.signal = 0  # the first one that came
+        self.signal = next(iter(early), 0)  # the first one that came
 
     async def train(self, jobs: int) -> None:
         """Train all, `jobs` at once; every process has ended when this returns or raises."""
