@@ -1,10 +1,12 @@
 """A question to the service, before and after it was asked."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 from urllib.parse import quote
 
 import msgspec
+
+from grokprobe.client.errors import ClientError
 
 Parameter = str | int | float | None
 PICTURES = ("vega-lite", "svg", "png", "pdf")
@@ -47,9 +49,12 @@ def ask(
     identity: str = "",
     body: Mapping[str, Any] | None = None,
 ) -> Ask:
-    """The question of a route."""
+    """The question of a route. Raises ClientError for a name that no address can have."""
+    for kind, name in names.items():
+        if not isinstance(name, str) or name in ("", ".", ".."):
+            raise ClientError(f"expected the name of a {kind}, got {name!r}")
     path = route.partition(" ")[2].format_map({n: quote(v, safe="") for n, v in names.items()})
-    sent = None if body is None else msgspec.json.encode(body)
+    sent = None if body is None else msgspec.json.encode(body, enc_hook=_plain)
     return Ask(route, path, given(query or {}), sent, identity)
 
 
@@ -61,9 +66,30 @@ def given(query: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 def _word(value: Any) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, list | tuple):
-        return ",".join(map(str, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    value = _plain(value)
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    """Numbers and rows of numpy and its like as those of Python; other rows as lists."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return list(value) if isinstance(value, Iterable) else value
+
+
+def whole_pairs(pairs: Iterable[Iterable[Any]]) -> list[list[int]]:
+    """Pairs of residues, rows of any kind. Raises ClientError for what is no whole number."""
+    try:
+        rows = [list(pair) for pair in pairs]
+        found = [[int(number) for number in row] for row in rows]
+    except (TypeError, ValueError, OverflowError):
+        raise ClientError(f"expected pairs such as [(1, 5)], got {pairs!r:.80}") from None
+    for row, numbers in zip(rows, found, strict=True):
+        if row != numbers:
+            raise ClientError(f"expected pairs of whole numbers, got {tuple(row)!r}")
+    return found
 
 
 class Source(Protocol):

@@ -1,6 +1,7 @@
 """A file being downloaded: beside its place until it is whole, so that it can be gone on with."""
 
 import base64
+import errno
 import hashlib
 import os
 import re
@@ -18,6 +19,11 @@ class Part:
     """What there is of a file, and the SHA-256 that the whole must have, once a reply said it."""
 
     def __init__(self, target: Path) -> None:
+        """Raise IsADirectoryError where a file cannot be put."""
+        if target.is_dir():
+            raise IsADirectoryError(
+                errno.EISDIR, "a file is to be named, not a folder", str(target)
+            )
         self._target = target
         self.path = target.with_name(f".{target.name}.part")
         self._note = target.with_name(f".{target.name}.etag")

@@ -51,15 +51,28 @@ def address(url: str | None, key: str | None) -> tuple[str, str | None]:
     """
     if url is None and (url := os.environ.get("GROKPROBE_CLIENT_URL")):
         key = key or os.environ.get("GROKPROBE_CLIENT_KEY")
-    return checked(url or "http://127.0.0.1:8000"), key
+    return checked(url or "http://127.0.0.1:8000"), checked_key(key)
+
+
+def checked_key(key: str | None) -> str | None:
+    """A key as a header can have it, as from a file that ends with a line. Raises ClientError."""
+    key = (key or "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ClientError("a key holds printable ASCII characters alone, this one does not")
+    return key or None
 
 
 def checked(url: str) -> str:
-    """An address without its last slash. Raises ClientError for what is none."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    """An address without its last slash; a page's is one too. Raises ClientError for others."""
+    url = url.strip()
+    try:
+        parts = urlsplit(url)
+        is_one = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # as a port beyond 65535
+        is_one = False
+    if not is_one or "?" in url.partition("#")[0] or any(map(str.isspace, url)):
         raise ClientError(
             f"expected an address such as http://127.0.0.1:8000, got {url!r}; "
             "Client.local(PATH) opens a folder or a bucket"
         )
-    return url.rstrip("/").removesuffix("/v1")
+    return url.partition("#")[0].rstrip("/").removesuffix("/v1")

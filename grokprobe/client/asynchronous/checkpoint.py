@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 from grokprobe.client.answers import Array
-from grokprobe.client.asking import Ask
+from grokprobe.client.asking import Ask, whole_pairs
 from grokprobe.client.asynchronous.connection import AsyncConnection
 from grokprobe.client.asynchronous.resource import Resource
 from grokprobe.client.asynchronous.steps import numbered
@@ -115,7 +115,7 @@ class AsyncCheckpoint(Resource):
     ) -> PredictionAnswer:
         """What it says of pairs (a, b), with the `top` residues and what `include` names."""
         route = "POST /v1/runs/{run}/checkpoints/{step}/predictions"
-        body: dict[str, Any] = {"pairs": [list(map(int, pair)) for pair in pairs]}
+        body: dict[str, Any] = {"pairs": whole_pairs(pairs)}
         body |= {} if top is None else {"top": top}
         body |= {} if include is None else {"include": list(include)}
         return await self._get(PredictionAnswer, route, body=body)

@@ -11,8 +11,9 @@ from grokprobe.client.asynchronous.connection import AsyncConnection
 from grokprobe.client.asynchronous.group import AsyncGroup
 from grokprobe.client.asynchronous.resource import Resource
 from grokprobe.client.asynchronous.run import AsyncRun
+from grokprobe.client.errors import ClientError
 from grokprobe.client.local import Child, started
-from grokprobe.client.place import TIMEOUT_S, WAIT_S, Place, address, cache_of
+from grokprobe.client.place import TIMEOUT_S, WAIT_S, Place, address, cache_of, checked_key
 from grokprobe.client.records import CompareAnswer, RunAnswer, RunList
 
 PAGE = 1000
@@ -41,7 +42,7 @@ class AsyncClient(Resource):
         _child: Child | None = None,
     ) -> None:
         self._child = _child
-        base, key = ("http://localhost", key) if _child else address(url, key)
+        base, key = ("http://localhost", checked_key(key)) if _child else address(url, key)
         place = Place(
             base,
             _child.scope if _child else base,
@@ -119,7 +120,7 @@ class AsyncClient(Resource):
         *,
         table: Literal["parts", "weights", "keys", "pairs"] | None = None,
     ) -> CompareAnswer:
-        """Two checkpoints of one task: `run.at(60)`, or RUN/STEP; `table` is what tables hold."""
+        """Two checkpoints of one task: `run.at(60)`, or RUN@STEP; `table` is what tables hold."""
         first, second = await self._checkpoint(a), await self._checkpoint(b)
         both = Resource(self._connection, {}, first.identity + second.identity)
         return await both._get(
@@ -133,7 +134,9 @@ class AsyncClient(Resource):
     async def _checkpoint(self, given: str | AsyncCheckpoint) -> AsyncCheckpoint:
         if isinstance(given, AsyncCheckpoint):
             return given
-        name, _, step = given.rpartition("/")
+        name, found, step = str(given).replace("/", "@").rpartition("@")
+        if not found:
+            raise ClientError(f"expected RUN@STEP, such as quickstart@generalised, got {given!r}")
         return (await self.run(name)).at(step)
 
     async def read(self, answers: Sequence[Answer], form: str) -> None:

@@ -10,7 +10,7 @@ from tenacity import Retrying, retry_if_exception_type
 from grokprobe.client.asking import Ask
 from grokprobe.client.cache import Kept
 from grokprobe.client.downloads import Part, progress
-from grokprobe.client.errors import Damaged
+from grokprobe.client.errors import ClientError, Damaged
 from grokprobe.client.place import Place
 from grokprobe.client.replies import AGAIN, enough, failed, pause, problem
 
@@ -84,6 +84,8 @@ class Connection:
     @contextmanager
     def opened(self, ask: Ask, headers: dict[str, str]) -> Iterator[httpx.Response]:
         """The reply, its body still to be read. Raises what its status means."""
+        if self.http.is_closed:
+            raise ClientError(f"this client of {self.place.scope} is closed; make another")
         request = self.http.build_request(
             ask.method,
             ask.path,
