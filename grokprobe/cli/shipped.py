@@ -6,11 +6,10 @@ wherever it is, and what is cut there the next one goes on with.
 
 import asyncio
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
 
-from obstore.store import LocalStore
+from obstore.store import MemoryStore
 
 from grokprobe.errors import GrokprobeError, RunDeleted, SettingError
 from grokprobe.settings import Settings, read_settings, refuse_memory, variable
@@ -27,13 +26,15 @@ def publish_shipped(settings: Settings) -> None:
     Raises SettingError where nothing would be kept or its name is taken for ever, and as `adopt`.
     """
     refuse_memory(settings)
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(PACKED) as packed:
-        packed.extractall(folder)
-        try:
-            asyncio.run(adopt(settings, ArchiveReader(LocalStore(folder)), RUN))
-        except RunDeleted:
-            message = f"its run {RUN} was deleted, for ever; name another folder"
-            raise SettingError(variable("home"), message) from None
+    unpacked = MemoryStore()  # what is cut leaves no folder behind
+    with zipfile.ZipFile(PACKED) as packed:
+        for name in packed.namelist():
+            unpacked.put(name, packed.read(name))
+    try:
+        asyncio.run(adopt(settings, ArchiveReader(unpacked), RUN))
+    except RunDeleted:
+        message = f"its run {RUN} was deleted, for ever; name another folder"
+        raise SettingError(variable("home"), message) from None
 
 
 if __name__ == "__main__":
