@@ -44,7 +44,7 @@ class Table:
 
     def to_json(self) -> bytes:
         """The service's own JSON."""
-        return self._source().fetch()
+        return self._source().fetch(format="json")
 
     def to_arrow(self) -> Any:
         """The table, as a pyarrow.Table with typed columns."""

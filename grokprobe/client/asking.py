@@ -51,11 +51,17 @@ def ask(
 ) -> Ask:
     """The question of a route. Raises ClientError for a name that no address can have."""
     for kind, name in names.items():
-        if not isinstance(name, str) or name in ("", ".", ".."):
-            raise ClientError(f"expected the name of a {kind}, got {name!r}")
+        check_name(kind, name)
     path = route.partition(" ")[2].format_map({n: quote(v, safe="") for n, v in names.items()})
     sent = None if body is None else msgspec.json.encode(body, enc_hook=_plain)
     return Ask(route, path, given(query or {}), sent, identity)
+
+
+def check_name(kind: str, name: Any) -> None:
+    """Raise ClientError for a name that no address can have, or that no text holds."""
+    is_text = isinstance(name, str) and not any("\ud800" <= c <= "\udfff" for c in name)
+    if not is_text or name in ("", ".", ".."):
+        raise ClientError(f"expected the name of a {kind}, got {name!r}")
 
 
 def given(query: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

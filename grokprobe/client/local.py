@@ -7,6 +7,7 @@ import atexit
 import contextlib
 import importlib.util
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -31,13 +32,13 @@ class Child:
     def __init__(self, where: str | Path | None) -> None:
         if importlib.util.find_spec("litestar") is None:
             raise NotHere("a local service needs an extra: pip install 'grokprobe[service-cpu]'")
-        self._folder = tempfile.TemporaryDirectory(prefix="grokprobe-", ignore_cleanup_errors=True)
-        folder = Path(self._folder.name)
+        self._owner = os.getpid()
+        self._folder = folder = Path(tempfile.mkdtemp(prefix="grokprobe-"))
         self.socket, self._log = folder / "service.socket", folder / "service.log"
         try:
             self.scope, given = settings_of(where, folder)
         except NotHere:
-            self._folder.cleanup()
+            shutil.rmtree(folder)
             raise
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
@@ -69,7 +70,9 @@ class Child:
         return self._process.pid
 
     def stop(self) -> None:
-        """End it and remove its folder; a second time does nothing."""
+        """End it and remove its folder; a second time, or in a fork, does nothing."""
+        if self._owner != os.getpid():
+            return
         atexit.unregister(self.stop)
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
@@ -80,7 +83,7 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._folder.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def started(where: str | Path | None) -> Child:

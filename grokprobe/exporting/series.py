@@ -15,29 +15,33 @@ from grokprobe.client.errors import InvalidRequest, NotFound
 from grokprobe.client.synchronous.run import Run
 
 T = TypeVar("T")
+Until = Mapping[str, Any]  # the query of a last step
 Variable = tuple[tuple[str, ...], Any]
 ARRAYS = ("pairs", "neurons", "grids", "split", "updates", "path")
 SERIES = ("trajectory", "spectra", "coordinates", "drift", *ARRAYS)
 
 
-def tables_of(run: Run) -> dict[str, bytes]:
-    """Every series of the run as Parquet, by its name."""
-    query = {"trajectory": {"measures": _measures(run)}}
+def tables_of(run: Run, until: Until) -> dict[str, bytes]:
+    """Every series of the run as Parquet, by its name; `until` is a last step, or nothing."""
+    query = {name: dict(until) for name in SERIES if name != "split"}
+    query["trajectory"] |= {"measures": _measures(run)}
     asks = {name: partial(_body, run, name, "parquet", query.get(name)) for name in SERIES}
     return _answers(asks)[0]
 
 
-def dataset_of(run: Run) -> Any:
+def dataset_of(run: Run, until: Until) -> Any:
     """The xarray.Dataset of `Run.to_xarray` with every stored measure and series."""
     asks: dict[str, Callable[[], Any]] = {
-        "trajectory": partial(run.trajectory, _measures(run)),
-        "spectra": run.spectra,
-        "coordinates": run.coordinates,
-        "drift": partial(_body, run, "drift", "arrow"),
+        "trajectory": partial(run.trajectory, _measures(run), **until),
+        "spectra": partial(run.spectra, **until),
+        "coordinates": partial(run.coordinates, **until),
+        "drift": partial(_body, run, "drift", "arrow", until),
+        "split": partial(_array, run, "split", {}),
     }
-    found, absent = _answers(asks | {name: partial(_array, run, name) for name in ARRAYS})
-    others = (found.get(name) for name in ("spectra", "coordinates", "pairs"))
-    data = dataset(run.about, found["trajectory"], *others)
+    others = (name for name in ARRAYS if name != "split")
+    found, absent = _answers(asks | {name: partial(_array, run, name, until) for name in others})
+    parts = (found.get(name) for name in ("spectra", "coordinates", "pairs"))
+    data = dataset(run.about, found["trajectory"], *parts)
     part = part_of(found["spectra"]) if "spectra" in found else "frequency"
     for name, (dims, values) in _more(run, found, part).items():
         data[name] = (dims, values)
@@ -68,8 +72,8 @@ def _body(run: Run, name: str, form: str, query: Mapping[str, Any] | None = None
     return run._connection.answer(asked).body
 
 
-def _array(run: Run, name: str) -> Any:
-    return library("numpy").load(io.BytesIO(_body(run, name, "npy")), allow_pickle=False)
+def _array(run: Run, name: str, until: Until) -> Any:
+    return library("numpy").load(io.BytesIO(_body(run, name, "npy", until)), allow_pickle=False)
 
 
 def _more(run: Run, found: Mapping[str, Any], part: str) -> dict[str, Variable]:

@@ -24,6 +24,9 @@ class Stage:
     def __init__(self, run: Run, folder: Path) -> None:
         self.run, self.folder = run, folder / f".{run.name}.export"
         self.steps = [row.step for row in run.checkpoints().checkpoints]
+        # What a run that is being trained gains from now on is in none of the series.
+        running = run.about.status == "running" and self.steps
+        self.until: dict[str, int] = {"to_step": self.steps[-1]} if running else {}
 
     def path(self, step: int) -> Path:
         """Where the weights of a step are."""

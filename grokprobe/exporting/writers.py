@@ -27,7 +27,7 @@ def write_zarr(stage: Stage, part: Path) -> None:
     Of zarr's second format, whose consolidated metadata and texts every reader knows.
     """
     zarr = library("zarr")
-    dataset_of(stage.run).to_zarr(part, consolidated=False, zarr_format=FORMAT)
+    dataset_of(stage.run, stage.until).to_zarr(part, consolidated=False, zarr_format=FORMAT)
     group = zarr.open_group(part, mode="a").create_group(WEIGHTS)
     steps = group.create_array("step", shape=(len(stage.steps),), dtype="int64", fill_value=None)
     steps[:] = stage.steps
@@ -70,7 +70,7 @@ def write_npz(stage: Stage, part: Path) -> None:
 
 
 def _arrays(stage: Stage) -> Iterator[tuple[str, Any]]:
-    for name, variable in dataset_of(stage.run).variables.items():
+    for name, variable in dataset_of(stage.run, stage.until).variables.items():
         values = variable.to_numpy()
         yield str(name), values.astype(str) if values.dtype.kind in "OT" else values
 
@@ -85,14 +85,17 @@ def write_safetensors(stage: Stage, part: Path) -> None:
         for name, values in _arrays(stage)
         if values.dtype.kind in "biuf"
     }
-    save(numbers, part / "series.safetensors", {"run": stage.run.about.to_json().decode()})
+    try:
+        save(numbers, part / "series.safetensors", {"run": stage.run.about.to_json().decode()})
+    except library("safetensors").SafetensorError as error:  # of a full disk too
+        raise OSError(str(error)) from None
     for step in stage.steps:
         (part / stage.path(step).name).hardlink_to(stage.path(step))
 
 
 def write_parquet(stage: Stage, part: Path) -> None:
     """A folder for each table, in it run=NAME: the service's tables, and one of weights."""
-    for name, table in tables_of(stage.run).items():
+    for name, table in tables_of(stage.run, stage.until).items():
         _at(part, name, stage).write_bytes(table)
     pa, parquet = library("pyarrow"), library("pyarrow.parquet")
     schema = pa.schema(

@@ -207,3 +207,13 @@ def test_the_shell_completes(tmp_path: Path) -> None:
     typed = {"COMP_WORDS": "grokprobe re", "COMP_CWORD": "1"}
     done = run(COMMAND, tmp_path, _GROKPROBE_COMPLETE="bash_complete", **typed)
     assert done.stdout.split() == ["plain,resume", "plain,report", "plain,reindex"]
+
+
+@pytest.mark.parametrize("name", ["nörrow", "\udcff", ""])
+def test_a_name_that_cannot_be_shown_or_sent(tmp_path: Path, name: str) -> None:
+    """One line all the same, on a terminal of ASCII too."""
+    for words in (["show", name, "--url", "http://127.0.0.1:1"], ["report", name, "-o", "r.html"]):
+        done = run([*COMMAND, *words], tmp_path, PYTHONIOENCODING="ascii")
+        assert done.returncode == 2, done.stderr
+        assert len(done.stderr.splitlines()) == 1
+        assert done.stderr.startswith("error: ")

@@ -8,6 +8,7 @@ from grokprobe.cli.files import check_place, write
 from grokprobe.cli.reading.connecting import opened
 from grokprobe.cli.reports.asking import PATIENT
 from grokprobe.cli.reports.page import answers_of, page
+from grokprobe.client.asking import check_name
 from grokprobe.errors import InvalidInput
 
 PICTURES = (".gif", ".png", ".mp4")
@@ -26,6 +27,7 @@ def write_report(
     `service` is an address and the key for it; `theme` and `frequency` are of pictures alone.
     Raises InvalidInput, ClientError.
     """
+    check_name("run", run)
     kind = output.suffix.lower()
     if kind not in ENDINGS:
         wanted = f"a name that ends in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"

@@ -134,8 +134,8 @@ class AsyncClient(Resource):
     async def _checkpoint(self, given: str | AsyncCheckpoint) -> AsyncCheckpoint:
         if isinstance(given, AsyncCheckpoint):
             return given
-        name, found, step = str(given).replace("/", "@").rpartition("@")
-        if not found:
+        name, _, step = str(given).replace("/", "@").rpartition("@")
+        if not (name and step):
             raise ClientError(f"expected RUN@STEP, such as quickstart@generalised, got {given!r}")
         return (await self.run(name)).at(step)
 

@@ -1,5 +1,6 @@
 """Questions over HTTP: asked again where that helps, kept where that is right."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,13 +19,24 @@ from grokprobe.client.replies import AGAIN, enough, failed, pause, problem
 class AsyncConnection:
     """One service, asked by httpx."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, is_known: bool = False) -> None:
         self.place = place
-        self._answered = False  # so that somebody listens there, or will again
+        self._answered = is_known  # so that somebody listens there, or will again
+        self._http, self._process = self._new(), os.getpid()
+
+    def _new(self) -> httpx.AsyncClient:
+        place = self.place
         socket = httpx.AsyncHTTPTransport(uds=place.socket) if place.socket else None
-        self.http = httpx.AsyncClient(
+        return httpx.AsyncClient(
             base_url=place.url, headers=place.headers, timeout=place.timeout_s, transport=socket
         )
+
+    @property
+    def http(self) -> httpx.AsyncClient:
+        """The connections of this process: on those that a fork shares, answers go to either."""
+        if self._process != os.getpid():
+            self._http, self._process = self._new(), os.getpid()
+        return self._http
 
     async def aclose(self) -> None:
         """Close what is open."""

@@ -206,11 +206,15 @@ class AsyncRun(Resource):
         """An xarray.Dataset: measures, spectra, coordinates and pairs with units and meanings."""
         from grokprobe.client.datasets import dataset, is_cyclic
 
-        spectra = await self.spectra()
+        # Up to one step: a run that is being trained gains others meanwhile.
+        running = self.about.status == "running"
+        last = (await self.refresh()).latest_step if running else None
+        spectra = await self.spectra(to_step=last)
+        pairs = await self._ask("GET /v1/runs/{run}/pairs", to_step=last)
         return dataset(
             self.about,
-            await self.trajectory(),
+            await self.trajectory(to_step=last),
             spectra,
-            await self.coordinates() if is_cyclic(spectra) else None,
-            (await self._get_array(await self._ask("GET /v1/runs/{run}/pairs"))).to_numpy(),
+            await self.coordinates(to_step=last) if is_cyclic(spectra) else None,
+            (await self._get_array(pairs)).to_numpy(),
         )

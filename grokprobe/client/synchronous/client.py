@@ -134,8 +134,8 @@ class Client(Resource):
     def _checkpoint(self, given: str | Checkpoint) -> Checkpoint:
         if isinstance(given, Checkpoint):
             return given
-        name, found, step = str(given).replace("/", "@").rpartition("@")
-        if not found:
+        name, _, step = str(given).replace("/", "@").rpartition("@")
+        if not (name and step):
             raise ClientError(f"expected RUN@STEP, such as quickstart@generalised, got {given!r}")
         return (self.run(name)).at(step)
 

@@ -1,5 +1,6 @@
 """Questions over HTTP: asked again where that helps, kept where that is right."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,13 +19,24 @@ from grokprobe.client.replies import AGAIN, enough, failed, pause, problem
 class Connection:
     """One service, asked by httpx."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, is_known: bool = False) -> None:
         self.place = place
-        self._answered = False  # so that somebody listens there, or will again
+        self._answered = is_known  # so that somebody listens there, or will again
+        self._http, self._process = self._new(), os.getpid()
+
+    def _new(self) -> httpx.Client:
+        place = self.place
         socket = httpx.HTTPTransport(uds=place.socket) if place.socket else None
-        self.http = httpx.Client(
+        return httpx.Client(
             base_url=place.url, headers=place.headers, timeout=place.timeout_s, transport=socket
         )
+
+    @property
+    def http(self) -> httpx.Client:
+        """The connections of this process: on those that a fork shares, answers go to either."""
+        if self._process != os.getpid():
+            self._http, self._process = self._new(), os.getpid()
+        return self._http
 
     def close(self) -> None:
         """Close what is open."""

@@ -206,11 +206,15 @@ class Run(Resource):
         """An xarray.Dataset: measures, spectra, coordinates and pairs with units and meanings."""
         from grokprobe.client.datasets import dataset, is_cyclic
 
-        spectra = self.spectra()
+        # Up to one step: a run that is being trained gains others meanwhile.
+        running = self.about.status == "running"
+        last = (self.refresh()).latest_step if running else None
+        spectra = self.spectra(to_step=last)
+        pairs = self._ask("GET /v1/runs/{run}/pairs", to_step=last)
         return dataset(
             self.about,
-            self.trajectory(),
+            self.trajectory(to_step=last),
             spectra,
-            self.coordinates() if is_cyclic(spectra) else None,
-            (self._get_array(self._ask("GET /v1/runs/{run}/pairs"))).to_numpy(),
+            self.coordinates(to_step=last) if is_cyclic(spectra) else None,
+            (self._get_array(pairs)).to_numpy(),
         )
