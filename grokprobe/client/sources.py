@@ -1,8 +1,12 @@
 """Where an answer came from, asked for it in other formats."""
 
+from collections.abc import Sequence
+from typing import Any
 from urllib.parse import urlencode
 
+from grokprobe.client.answers import library
 from grokprobe.client.asking import Ask, Parameter, given
+from grokprobe.client.errors import ClientError
 from grokprobe.client.place import Place
 from grokprobe.client.records import FORMATS
 from grokprobe.client.synchronous.connection import Connection
@@ -41,3 +45,31 @@ class Asked:
             finally:
                 connection.close()
         return self.known[key]
+
+
+class Pages(Asked):
+    """The questions of a list that came in several pages, whose tables are put together."""
+
+    def __init__(self, pages: Sequence[Asked]) -> None:
+        super().__init__(pages[0].ask, pages[0]._place)
+        self._pages = pages
+
+    def fetch(self, **query: Parameter) -> bytes:
+        """The pages as one Arrow table. Raises ClientError for any other format."""
+        if query.get("format") != "arrow":
+            message = f"a list of {len(self._pages)} pages is a record or a table, not one {query}"
+            raise ClientError(message)
+        ipc, pa = library("pyarrow.ipc"), library("pyarrow")
+        tables = [ipc.open_stream(page.fetch(**query)).read_all() for page in self._pages]
+        sink = pa.BufferOutputStream()
+        table = pa.concat_tables(tables, promote_options="permissive")
+        with ipc.new_stream(sink, table.schema) as stream:
+            stream.write_table(table)
+        body: bytes = sink.getvalue().to_pybytes()
+        return body
+
+
+def join(first: Any, pages: Sequence[Any]) -> None:
+    """Let the record of a first page, which holds the rows of all, have their tables too."""
+    if pages:
+        first.__dict__["source"] = Pages([one.__dict__["source"] for one in (first, *pages)])

@@ -199,3 +199,18 @@ def test_a_dataset(reader: Client) -> None:
         "long_name": "`loss` over the train pairs",
         "units": "nat",
     }
+
+
+def test_a_list_of_several_pages_is_one_table(
+    reader: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As its record, whatever a page holds; as JSON it is the record alone."""
+    run = reader.run("tiny")
+    whole = run.checkpoints().to_pandas()
+    monkeypatch.setattr("grokprobe.client.synchronous.steps.PAGE", 5)
+    found = run.checkpoints()
+    assert len(found.checkpoints) == len(whole) > 5
+    assert found.to_pandas().equals(whole)
+    assert found.to_polars()["step"].to_list() == [row.step for row in found.checkpoints]
+    with pytest.raises(errors.ClientError, match="pages"):
+        found.to_json()

@@ -10,6 +10,7 @@ from grokprobe.client.errors import ClientError
 from grokprobe.client.local import Child, started
 from grokprobe.client.place import TIMEOUT_S, WAIT_S, Place, address, cache_of, checked_key
 from grokprobe.client.records import CompareAnswer, RunAnswer, RunList
+from grokprobe.client.sources import join
 from grokprobe.client.synchronous.checkpoint import Checkpoint
 from grokprobe.client.synchronous.connection import Connection
 from grokprobe.client.synchronous.group import Group
@@ -98,10 +99,13 @@ class Client(Resource):
         query: dict[str, Any] = {"operation": operation, "modulus": modulus, "status": status}
         query |= {"group": group, "limit": PAGE}
         found = self._get(RunList, route, **query)
+        pages = []
         while found.next:
             page = self._get(RunList, route, after=found.next, **query)
+            pages.append(page)
             found.runs += page.runs
             found.next = page.next
+        join(found, pages)
         return found
 
     def run(self, name: str) -> Run:

@@ -2,6 +2,7 @@
 
 from grokprobe.client.errors import ClientError
 from grokprobe.client.records import CheckpointList
+from grokprobe.client.sources import join
 from grokprobe.client.synchronous.connection import Connection
 from grokprobe.client.synchronous.resource import Resource
 
@@ -15,10 +16,13 @@ def all_checkpoints(
     route = "GET /v1/runs/{run}/checkpoints"
     query = {"from_step": from_step, "to_step": to_step, "limit": PAGE}
     found = run._get(CheckpointList, route, **query)
+    pages = []
     while found.next is not None:
         page = run._get(CheckpointList, route, after=found.next, **query)
+        pages.append(page)
         found.checkpoints += page.checkpoints
         found.next = page.next
+    join(found, pages)
     return found
 
 
