@@ -64,15 +64,15 @@ def checked_key(key: str | None) -> str | None:
 
 def checked(url: str) -> str:
     """An address without its last slash; a page's is one too. Raises ClientError for others."""
-    url = url.strip()
+    base = url.strip().partition("#")[0]
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(base)
         is_one = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:  # as a port beyond 65535
         is_one = False
-    if not is_one or "?" in url.partition("#")[0] or any(map(str.isspace, url)):
+    if not is_one or "?" in base or any(map(str.isspace, base)):
         raise ClientError(
             f"expected an address such as http://127.0.0.1:8000, got {url!r}; "
             "Client.local(PATH) opens a folder or a bucket"
         )
-    return url.partition("#")[0].rstrip("/").removesuffix("/v1")
+    return base.rstrip("/").removesuffix("/v1")

@@ -1,7 +1,6 @@
 """Where an answer came from, asked for it in other formats."""
 
 from collections.abc import Sequence
-from typing import Any
 from urllib.parse import urlencode
 
 from grokprobe.client.answers import library
@@ -67,9 +66,3 @@ class Pages(Asked):
             stream.write_table(table)
         body: bytes = sink.getvalue().to_pybytes()
         return body
-
-
-def join(first: Any, pages: Sequence[Any]) -> None:
-    """Let the record of a first page, which holds the rows of all, have their tables too."""
-    if pages:
-        first.__dict__["source"] = Pages([one.__dict__["source"] for one in (first, *pages)])

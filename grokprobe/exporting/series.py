@@ -23,9 +23,11 @@ SERIES = ("trajectory", "spectra", "coordinates", "drift", *ARRAYS)
 
 def tables_of(run: Run, until: Until) -> dict[str, bytes]:
     """Every series of the run as Parquet, by its name; `until` is a last step, or nothing."""
-    query = {name: dict(until) for name in SERIES if name != "split"}
-    query["trajectory"] |= {"measures": _measures(run)}
-    asks = {name: partial(_body, run, name, "parquet", query.get(name)) for name in SERIES}
+    query = {"trajectory": {"measures": _measures(run)}}
+    asks = {
+        name: partial(_body, run, name, "parquet", {**until, **query.get(name, {})})
+        for name in SERIES
+    }
     return _answers(asks)[0]
 
 
@@ -36,12 +38,10 @@ def dataset_of(run: Run, until: Until) -> Any:
         "spectra": partial(run.spectra, **until),
         "coordinates": partial(run.coordinates, **until),
         "drift": partial(_body, run, "drift", "arrow", until),
-        "split": partial(_array, run, "split", {}),
     }
-    others = (name for name in ARRAYS if name != "split")
-    found, absent = _answers(asks | {name: partial(_array, run, name, until) for name in others})
-    parts = (found.get(name) for name in ("spectra", "coordinates", "pairs"))
-    data = dataset(run.about, found["trajectory"], *parts)
+    found, absent = _answers(asks | {name: partial(_array, run, name, until) for name in ARRAYS})
+    others = (found.get(name) for name in ("spectra", "coordinates", "pairs"))
+    data = dataset(run.about, found["trajectory"], *others)
     part = part_of(found["spectra"]) if "spectra" in found else "frequency"
     for name, (dims, values) in _more(run, found, part).items():
         data[name] = (dims, values)
@@ -66,9 +66,11 @@ def _answers(asks: Mapping[str, Callable[[], T]]) -> tuple[dict[str, T], dict[st
     return found, absent
 
 
-def _body(run: Run, name: str, form: str, query: Mapping[str, Any] | None = None) -> bytes:
-    """A series in one of its formats."""
-    asked = run._ask(f"GET /v1/runs/{{run}}/{name}", format=form, **(query or {}))
+def _body(run: Run, name: str, form: str, query: Mapping[str, Any]) -> bytes:
+    """A series in one of its formats; the split, which has no steps, by no query."""
+    asked = run._ask(
+        f"GET /v1/runs/{{run}}/{name}", format=form, **({} if name == "split" else query)
+    )
     return run._connection.answer(asked).body
 
 

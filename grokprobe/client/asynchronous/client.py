@@ -15,7 +15,6 @@ from grokprobe.client.errors import ClientError
 from grokprobe.client.local import Child, started
 from grokprobe.client.place import TIMEOUT_S, WAIT_S, Place, address, cache_of, checked_key
 from grokprobe.client.records import CompareAnswer, RunAnswer, RunList
-from grokprobe.client.sources import join
 
 PAGE = 1000
 Status = Literal["running", "complete", "stopped", "failed"]
@@ -98,15 +97,7 @@ class AsyncClient(Resource):
         route = "GET /v1/runs"
         query: dict[str, Any] = {"operation": operation, "modulus": modulus, "status": status}
         query |= {"group": group, "limit": PAGE}
-        found = await self._get(RunList, route, **query)
-        pages = []
-        while found.next:
-            page = await self._get(RunList, route, after=found.next, **query)
-            pages.append(page)
-            found.runs += page.runs
-            found.next = page.next
-        join(found, pages)
-        return found
+        return await self._get_pages(RunList, route, "runs", **query)
 
     async def run(self, name: str) -> AsyncRun:
         """One run. Raises NotFound, which names the nearest."""

@@ -9,7 +9,7 @@ from grokprobe.client.answers import Answer, Array
 from grokprobe.client.asking import Ask, ask
 from grokprobe.client.asynchronous.connection import AsyncConnection
 from grokprobe.client.errors import Damaged
-from grokprobe.client.sources import Asked
+from grokprobe.client.sources import Asked, Pages
 
 A = TypeVar("A", bound=Answer)
 
@@ -34,6 +34,19 @@ class Resource:
         asked = await self._ask(route, **query)
         body = (await self._connection.answer(asked)).body
         return self._read(kind, asked, body)
+
+    async def _get_pages(self, kind: type[A], route: str, rows: str, **query: Any) -> A:
+        """A list of all pages: the first one's record, to whose `rows` those of the others come."""
+        found: Any = await self._get(kind, route, **query)
+        pages = [found]
+        while pages[-1].next is not None:
+            pages.append(await self._get(kind, route, after=pages[-1].next, **query))
+        for page in pages[1:]:
+            getattr(found, rows).extend(getattr(page, rows))
+        found.next = None
+        if len(pages) > 1:
+            found.__dict__["source"] = Pages([page.__dict__["source"] for page in pages])
+        return found  # type: ignore[no-any-return]
 
     async def _get_array(self, asked: Ask) -> Array:
         kept = await self._connection.answer(asked.at(format="npy"))

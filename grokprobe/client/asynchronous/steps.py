@@ -4,7 +4,6 @@ from grokprobe.client.asynchronous.connection import AsyncConnection
 from grokprobe.client.asynchronous.resource import Resource
 from grokprobe.client.errors import ClientError
 from grokprobe.client.records import CheckpointList
-from grokprobe.client.sources import join
 
 PAGE = 1000
 
@@ -15,15 +14,7 @@ async def all_checkpoints(
     """The checkpoints of all pages."""
     route = "GET /v1/runs/{run}/checkpoints"
     query = {"from_step": from_step, "to_step": to_step, "limit": PAGE}
-    found = await run._get(CheckpointList, route, **query)
-    pages = []
-    while found.next is not None:
-        page = await run._get(CheckpointList, route, after=found.next, **query)
-        pages.append(page)
-        found.checkpoints += page.checkpoints
-        found.next = page.next
-    join(found, pages)
-    return found
+    return await run._get_pages(CheckpointList, route, "checkpoints", **query)
 
 
 async def numbered(connection: AsyncConnection, run: str, identity: str, place: int) -> str:

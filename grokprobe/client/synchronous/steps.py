@@ -2,7 +2,6 @@
 
 from grokprobe.client.errors import ClientError
 from grokprobe.client.records import CheckpointList
-from grokprobe.client.sources import join
 from grokprobe.client.synchronous.connection import Connection
 from grokprobe.client.synchronous.resource import Resource
 
@@ -15,15 +14,7 @@ def all_checkpoints(
     """The checkpoints of all pages."""
     route = "GET /v1/runs/{run}/checkpoints"
     query = {"from_step": from_step, "to_step": to_step, "limit": PAGE}
-    found = run._get(CheckpointList, route, **query)
-    pages = []
-    while found.next is not None:
-        page = run._get(CheckpointList, route, after=found.next, **query)
-        pages.append(page)
-        found.checkpoints += page.checkpoints
-        found.next = page.next
-    join(found, pages)
-    return found
+    return run._get_pages(CheckpointList, route, "checkpoints", **query)
 
 
 def numbered(connection: Connection, run: str, identity: str, place: int) -> str:
