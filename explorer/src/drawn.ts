@@ -1,4 +1,5 @@
-// What the page draws, in numbers: `window.grokprobe.drawn[panel]`, for tests and for the curious.
+// What the page draws, in numbers: `window.grokprobe.drawn[panel]`, for tests and for the curious; and
+// how much it waits for: `window.grokprobe.asking`.
 
 /** The numbers of a panel's picture, as it is now. */
 export type Drawn = Record<string, unknown>;
@@ -7,10 +8,10 @@ const all: Record<string, Drawn> = {};
 
 declare global {
   interface Window {
-    grokprobe: { drawn: Record<string, Drawn>; link?: unknown };
+    grokprobe: { drawn: Record<string, Drawn>; asking: number; link?: unknown };
   }
 }
-window.grokprobe = { drawn: all };
+window.grokprobe = { drawn: all, asking: 0 };
 
 /** Say what a panel has drawn; null when it is gone. */
 export function drew(panel: string, numbers: Drawn | null): void {

@@ -33,57 +33,55 @@ class Child:
         if importlib.util.find_spec("litestar") is None:
             raise NotHere("a local service needs an extra: pip install 'grokprobe[service-cpu]'")
         self._owner = os.getpid()
-        self._folder = folder = Path(tempfile.mkdtemp(prefix="grokprobe-"))
-        self.socket, self._log = folder / "service.socket", folder / "service.log"
+        self.process: subprocess.Popen[bytes] | None = None
+        self._folder: Path | None = None
         try:
+            atexit.register(self.stop)
+            self._folder = folder = Path(tempfile.mkdtemp(prefix="grokprobe-"))
+            self.socket, self._log = folder / "service.socket", folder / "service.log"
             self.scope, given = settings_of(where, folder)
-        except NotHere:
-            shutil.rmtree(folder)
+            with self._log.open("wb") as output:
+                self.process = subprocess.Popen(
+                    command_line("service", "--socket", str(self.socket)),
+                    stdin=subprocess.PIPE,
+                    stdout=output,
+                    stderr=output,
+                    env={**environment(), **given} if where is None else {**clean(), **given},
+                    process_group=0,  # Ctrl-C is for whoever asks
+                )
+            self._wait(self.process)
+        except BaseException:  # Ctrl-C, too, wherever it comes
+            self.stop()
             raise
-        with self._log.open("wb") as output:
-            self._process = subprocess.Popen(
-                command_line("service", "--socket", str(self.socket)),
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                env={**environment(), **given} if where is None else {**clean(), **given},
-                process_group=0,  # Ctrl-C is for whoever asks
-            )
-        atexit.register(self.stop)
-        self._wait()
 
-    def _wait(self) -> None:
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
         """Return once it listens. Raises NotHere, with its own words, if it does not."""
         deadline = time.monotonic() + START_S
-        while self._process.poll() is None and time.monotonic() < deadline:
+        while process.poll() is None and time.monotonic() < deadline:
             with socket.socket(socket.AF_UNIX) as knocking, contextlib.suppress(OSError):
                 knocking.connect(str(self.socket))
                 return
             time.sleep(0.05)
         said = self._log.read_text(errors="replace").strip().splitlines()
-        self.stop()
         raise NotHere(f"no service for {self.scope}: {said[-1] if said else 'it did not start'}")
-
-    @property
-    def pid(self) -> int:
-        """The process."""
-        return self._process.pid
 
     def stop(self) -> None:
         """End it and remove its folder; a second time, or in a fork, does nothing."""
         if self._owner != os.getpid():
             return
-        atexit.unregister(self.stop)
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
-        if self._process.stdin:
-            self._process.stdin.close()
-        try:
-            self._process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if process := self.process:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+            if process.stdin:
+                process.stdin.close()
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        atexit.unregister(self.stop)  # last: what Ctrl-C cuts is done at the exit
 
 
 def started(where: str | Path | None) -> Child:

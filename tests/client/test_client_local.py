@@ -3,12 +3,15 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
 from grokprobe import Client
-from grokprobe.client import errors
+from grokprobe.client import errors, local
 from tests.support.served import eventually
 
 
@@ -29,8 +32,9 @@ def test_a_folder_is_opened(home: Path, tmp_path: Path, part: str) -> None:
         assert client.run("tiny").at(0).spectrum().to_arrow().num_rows > 0
         child = client._child
         assert child
-        assert is_there(child.pid)
-    assert not is_there(child.pid)
+        assert child.process
+        assert is_there(child.process.pid)
+    assert not is_there(child.process.pid)
     assert not child.socket.parent.exists()
 
 
@@ -63,9 +67,46 @@ def test_the_service_ends_with_its_parent(home: Path, end: str) -> None:
     program = (
         "import os, sys; from grokprobe import Client\n"
         f"client = Client.local({str(home)!r}, cache=False)\n"
-        f"print(client._child.pid, flush=True); {end}"
+        f"print(client._child.process.pid, flush=True); {end}"
     )
     command = [sys.executable, "-c", program]
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert eventually(lambda: not is_there(int(done.stdout)))
+
+
+def test_interrupted_anywhere_it_leaves_nothing(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At any line of the start: neither the folder nor a service."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    passed, processes = set[int](), list[int]()
+
+    def interrupt(frame: FrameType, event: str, _: object) -> Any:
+        code = frame.f_code
+        if code.co_filename != local.__file__ or code.co_name == "stop":
+            return None
+        if event == "line" and frame.f_lineno not in passed:
+            sys.settrace(None)
+            passed.add(frame.f_lineno)
+            process = getattr(frame.f_locals.get("self"), "process", None)
+            processes.extend([process.pid] if process else [])
+            raise KeyboardInterrupt
+        return interrupt
+
+    before, cut = sys.gettrace(), -1
+    while cut < len(passed):
+        cut = len(passed)
+        sys.settrace(interrupt)
+        try:
+            local.started(home).stop()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(before)
+        assert list(scratch.iterdir()) == []
+    assert len(passed) > 10
+    assert processes
+    assert not any(map(is_there, processes))

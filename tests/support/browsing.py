@@ -24,6 +24,10 @@ HOLDS = """([panel, wanted]) => {
   return !!drawn && Object.entries(wanted).every(
     ([name, value]) => JSON.stringify(drawn[name] ?? null) === JSON.stringify(value));
 }"""
+SETTLED = """quiet => {
+  quiet.frames = globalThis.grokprobe?.asking ? 0 : quiet.frames + 1;
+  return quiet.frames > 3;
+}"""
 REPORT = """addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) =>
   violated(`${violatedDirective} forbids ${blockedURI}`));"""
 
@@ -69,7 +73,7 @@ class Tab:
         self.page.goto(f"{self.root}/{address}")
 
     def drawn(self, panel: str) -> dict[str, Any]:
-        """The numbers that a panel draws now."""
+        """The numbers that a panel draws once the page waits for nothing."""
         found: dict[str, Any] = drawn(self.page, panel)
         return found
 
@@ -112,7 +116,10 @@ def new_tab(browser: Browser, root: str, folder: Path, **options: Any) -> Iterat
 
 
 def drawn(page: Page, panel: str) -> Any:
-    """What a panel draws now, typed arrays as lists; None where it is not there."""
+    """What a panel draws once the page waits for nothing, typed arrays as lists; None if it is not
+    there.
+    """
+    page.wait_for_function(SETTLED, arg={"frames": 0})
     return page.evaluate(DRAWN, panel)
 
 

@@ -79,6 +79,7 @@ export class Resource<T> {
       if (state !== 'here' && (state !== 'lacking' || words !== null)) set({ state: 'waiting', words });
     };
     waiting(null);
+    window.grokprobe.asking++;
     try {
       set({ state: 'here', value: await load({ signal: stop.signal, waiting }) });
     } catch (error) {
@@ -87,6 +88,8 @@ export class Resource<T> {
         set({ state: 'lacking', words: NO_ANSWER, status: 0 });
         console.warn(error); // what could not be read in it
       }
+    } finally {
+      window.grokprobe.asking--;
     }
   }
 
