@@ -64,7 +64,7 @@ def problem(detail: str) -> bytes:
 def whole(tab: Tab) -> None:
     """All panels draw."""
     for panel in PANELS:
-        tab.wait_for(panel, step=400)
+        tab.comes(panel, step=400)
     tab.page.get_by_text("Ask again", exact=True).wait_for(state="detached")
 
 
@@ -92,7 +92,7 @@ def test_what_passes_is_asked_again(tiny: Any, between: Meddler, name: str, of: 
     if of == "spectra":
         tab.page.locator("#panel-spectrum").get_by_text(words).wait_for()
         for panel in ("trajectory", "circle", "grid"):
-            tab.wait_for(panel, step=400)
+            tab.comes(panel, step=400)
     else:
         tab.page.get_by_text(words).wait_for()
     between.heal()
@@ -107,7 +107,7 @@ def test_an_answer_that_breaks_off(tiny: Any, between: Meddler, after: int) -> N
     tab = tiny()
     for panel in ("spectrum", "grid"):
         tab.page.locator(f"#panel-{panel}").get_by_text("The answer broke off.").wait_for()
-    tab.wait_for("circle", step=400)
+    tab.comes("circle", step=400)
     between.heal()
     whole(tab)
 

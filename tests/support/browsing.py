@@ -78,9 +78,13 @@ class Tab:
         return found
 
     def wait_for(self, panel: str, **numbers: Any) -> dict[str, Any]:
-        """The numbers of a panel once some of them are these."""
-        self.page.wait_for_function(HOLDS, arg=[panel, numbers])
+        """The numbers of a panel once some of them are these, and the page waits for nothing."""
+        self.comes(panel, **numbers)
         return self.drawn(panel)
+
+    def comes(self, panel: str, **numbers: Any) -> None:
+        """Wait until some numbers of a panel are these, whatever else the page waits for."""
+        self.page.wait_for_function(HOLDS, arg=[panel, numbers])
 
     def says(self, panel: str) -> str:
         """The words of a panel."""
