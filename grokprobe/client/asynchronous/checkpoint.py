@@ -207,7 +207,7 @@ class AsyncCheckpoint(Resource):
 
     async def _file(self, asked: Ask, to: str | Path | None) -> bytes | Path:
         if to is not None:
-            return await self._connection.download(asked, Path(to))
+            return await self._connection.download(asked, to)
         with tempfile.TemporaryDirectory() as folder:
             path = await self._connection.download(asked, Path(folder) / "file")
             return path.read_bytes()

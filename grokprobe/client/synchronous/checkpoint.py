@@ -207,7 +207,7 @@ class Checkpoint(Resource):
 
     def _file(self, asked: Ask, to: str | Path | None) -> bytes | Path:
         if to is not None:
-            return self._connection.download(asked, Path(to))
+            return self._connection.download(asked, to)
         with tempfile.TemporaryDirectory() as folder:
             path = self._connection.download(asked, Path(folder) / "file")
             return path.read_bytes()

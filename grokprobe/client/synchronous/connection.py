@@ -10,7 +10,7 @@ from tenacity import Retrying, retry_if_exception_type
 
 from grokprobe.client.asking import Ask
 from grokprobe.client.cache import Kept
-from grokprobe.client.downloads import Part, progress
+from grokprobe.client.downloads import Part, progress, taken
 from grokprobe.client.errors import ClientError, Damaged
 from grokprobe.client.place import Place
 from grokprobe.client.replies import AGAIN, enough, failed, pause, problem
@@ -118,15 +118,15 @@ class Connection:
         finally:
             reply.close()
 
-    def download(self, ask: Ask, target: Path) -> Path:
+    def download(self, ask: Ask, to: str | Path) -> Path:
         """A file, whole or not at all; gone on with where an earlier one was cut off."""
-        part = Part(target)
-        for attempt in self.retrying():
-            with attempt:
-                with self.opened(ask, part.headers()) as reply:
-                    self._receive(reply, part, target.name)
-        part.finish()
-        return target
+        with taken(to) as part:
+            for attempt in self.retrying():
+                with attempt:
+                    with self.opened(ask, part.headers()) as reply:
+                        self._receive(reply, part, Path(to).name)
+            part.finish()
+        return Path(to)
 
     def _receive(self, reply: httpx.Response, part: Part, name: str) -> None:
         part.promise(reply.headers)
