@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Literal, overload
 
+from grokprobe.client.asking import given
 from grokprobe.client.asynchronous.checkpoint import AsyncCheckpoint, Rows
 from grokprobe.client.asynchronous.connection import AsyncConnection
 from grokprobe.client.asynchronous.events import listen
@@ -128,7 +129,7 @@ class AsyncRun(Resource):
     @overload
     async def pairs(
         self,
-        by: Literal["pair"] = "pair",
+        by: Literal["pair"] | None = "pair",
         *,
         from_step: int | None = None,
         to_step: int | None = None,
@@ -143,14 +144,14 @@ class AsyncRun(Resource):
     ) -> PairSumsAnswer: ...
     async def pairs(
         self,
-        by: Literal["pair", "answer", "difference", "mirror"] = "pair",
+        by: Literal["pair", "answer", "difference", "mirror"] | None = "pair",
         *,
         from_step: int | None = None,
         to_step: int | None = None,
     ) -> PairsAnswer | PairSumsAnswer:
         """When each pair was learnt, or sums of that."""
         route, query = "GET /v1/runs/{run}/pairs", {"from_step": from_step, "to_step": to_step}
-        if by == "pair":
+        if dict(given({"by": by})).get("by", "pair") == "pair":  # as it is sent
             return await self._get(PairsAnswer, route, by=by, **query)
         return await self._get(PairSumsAnswer, route, by=by, **query)
 

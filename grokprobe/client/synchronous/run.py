@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, overload
 
+from grokprobe.client.asking import given
 from grokprobe.client.events import Event
 from grokprobe.client.records import (
     CardAnswer,
@@ -128,7 +129,7 @@ class Run(Resource):
     @overload
     def pairs(
         self,
-        by: Literal["pair"] = "pair",
+        by: Literal["pair"] | None = "pair",
         *,
         from_step: int | None = None,
         to_step: int | None = None,
@@ -143,14 +144,14 @@ class Run(Resource):
     ) -> PairSumsAnswer: ...
     def pairs(
         self,
-        by: Literal["pair", "answer", "difference", "mirror"] = "pair",
+        by: Literal["pair", "answer", "difference", "mirror"] | None = "pair",
         *,
         from_step: int | None = None,
         to_step: int | None = None,
     ) -> PairsAnswer | PairSumsAnswer:
         """When each pair was learnt, or sums of that."""
         route, query = "GET /v1/runs/{run}/pairs", {"from_step": from_step, "to_step": to_step}
-        if by == "pair":
+        if dict(given({"by": by})).get("by", "pair") == "pair":  # as it is sent
             return self._get(PairsAnswer, route, by=by, **query)
         return self._get(PairSumsAnswer, route, by=by, **query)
 
