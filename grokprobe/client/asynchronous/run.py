@@ -3,11 +3,12 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Literal, overload
 
-from grokprobe.client.asking import given
+from grokprobe.client.answers import last_step
+from grokprobe.client.asking import Ask, given
 from grokprobe.client.asynchronous.checkpoint import AsyncCheckpoint, Rows
 from grokprobe.client.asynchronous.connection import AsyncConnection
 from grokprobe.client.asynchronous.events import listen
-from grokprobe.client.asynchronous.resource import Resource
+from grokprobe.client.asynchronous.resource import A, Resource
 from grokprobe.client.asynchronous.steps import all_checkpoints
 from grokprobe.client.events import Event
 from grokprobe.client.records import (
@@ -51,6 +52,15 @@ class AsyncRun(Resource):
         """Name, status and checkpoints."""
         about = self.about
         return f"<run {about.run}: {about.status}, {about.checkpoint_count} checkpoints>"
+
+    async def _get(self, kind: type[A], route: str, **query: Any) -> A:
+        """While it is trained, what is had of a series later ends where its record does."""
+        found = await super()._get(kind, route, **query)
+        is_open = self.about.status == "running" and query.get("to_step", 0) is None
+        if is_open and (last := last_step(found)) is not None:
+            asked: Ask = found.__dict__["source"].ask
+            found.__dict__["source"] = self._source(asked.at(to_step=last))
+        return found
 
     async def refresh(self) -> RunAnswer:
         """The record as it is now, also in `about`."""

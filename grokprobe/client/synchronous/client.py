@@ -5,7 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from grokprobe.client.answers import Answer
+from grokprobe.client.answers import Table
 from grokprobe.client.errors import ClientError
 from grokprobe.client.local import Child, started
 from grokprobe.client.place import (
@@ -148,9 +148,9 @@ class Client(Resource):
             raise ClientError(f"expected RUN@STEP, such as quickstart@generalised, got {given!r}")
         return (self.run(name)).at(step)
 
-    def read(self, answers: Sequence[Answer], form: str) -> None:
+    def read(self, answers: Sequence[Table], form: str) -> None:
         """Fetch another format of answers now, so that their `to_...` need not wait for it."""
         for answer in answers:
-            source = answer.__dict__["source"]
+            source: Any = answer._source()
             asked = source.ask.at(format=form)
             source.known[(("format", form),)] = (self._connection.answer(asked)).body

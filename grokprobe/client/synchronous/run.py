@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, overload
 
-from grokprobe.client.asking import given
+from grokprobe.client.answers import last_step
+from grokprobe.client.asking import Ask, given
 from grokprobe.client.events import Event
 from grokprobe.client.records import (
     CardAnswer,
@@ -25,7 +26,7 @@ from grokprobe.client.records import (
 from grokprobe.client.synchronous.checkpoint import Checkpoint, Rows
 from grokprobe.client.synchronous.connection import Connection
 from grokprobe.client.synchronous.events import listen
-from grokprobe.client.synchronous.resource import Resource
+from grokprobe.client.synchronous.resource import A, Resource
 from grokprobe.client.synchronous.steps import all_checkpoints
 
 Label = Literal["first", "latest", "memorised", "generalised"]
@@ -51,6 +52,15 @@ class Run(Resource):
         """Name, status and checkpoints."""
         about = self.about
         return f"<run {about.run}: {about.status}, {about.checkpoint_count} checkpoints>"
+
+    def _get(self, kind: type[A], route: str, **query: Any) -> A:
+        """While it is trained, what is had of a series later ends where its record does."""
+        found = super()._get(kind, route, **query)
+        is_open = self.about.status == "running" and query.get("to_step", 0) is None
+        if is_open and (last := last_step(found)) is not None:
+            asked: Ask = found.__dict__["source"].ask
+            found.__dict__["source"] = self._source(asked.at(to_step=last))
+        return found
 
     def refresh(self) -> RunAnswer:
         """The record as it is now, also in `about`."""
