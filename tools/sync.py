@@ -30,6 +30,7 @@ WORDS = {
     "aiter_raw": "iter_raw",
     "aiter_lines": "iter_lines",
     "sleep_async": "sleep",
+    "here_async": "here",
 }
 PATTERN = re.compile(r"\bawait |\b(" + "|".join(map(re.escape, WORDS)) + r")\b")
 

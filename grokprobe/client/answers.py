@@ -4,9 +4,11 @@ Tables and arrays are read in the service's own formats, so that they have the A
 library is imported only when it is asked for.
 """
 
+import copy
 import importlib
 import io
-from typing import TYPE_CHECKING, Any
+import itertools
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
@@ -15,6 +17,9 @@ from grokprobe.client.errors import ClientError, NotHere
 
 if TYPE_CHECKING:
     import numpy as np
+
+ROOM = 2000
+MOST_ITEMS = (100, 20, 6, 3, 1)  # of a list: the first of these with which a record has room
 
 
 class Record(msgspec.Struct):
@@ -25,6 +30,14 @@ class Record(msgspec.Struct):
         found: dict[str, Any] = msgspec.to_builtins(self)
         return found
 
+    def __repr__(self) -> str:
+        """As it would be made, in at most about ROOM letters; what is left out is counted."""
+        for most in MOST_ITEMS:
+            text = _short(self, most)
+            if len(text) <= ROOM:
+                return text
+        return f"{text[:ROOM]}... {len(text) - ROOM} letters more"
+
 
 class Table:
     """What can be had of an answer beside its record."""
@@ -32,7 +45,10 @@ class Table:
     def _source(self) -> Source:
         source: Source | None = self.__dict__.get("source")
         if source is None:
-            raise NotHere("this record was not answered by a service: it has no other formats")
+            raise NotHere(
+                "this answer does not know its service, as one that was pickled, which takes no "
+                "key along: ask for it again, or pickle the table itself"
+            )
         return source
 
     def _fetch(self, form: str, why: str) -> bytes:
@@ -119,7 +135,20 @@ class Table:
 
 
 class Answer(Table, Record, dict=True):
-    """An answer of the service."""
+    """An answer of the service. A copy has its tables; pickled it is a record alone."""
+
+    def __copy__(self) -> Self:
+        """With the same parts."""
+        return self._beside(msgspec.structs.replace(self))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """With copies of its parts."""
+        parts = {name: getattr(self, name) for name in self.__struct_fields__}
+        return self._beside(type(self)(**copy.deepcopy(parts, memo)))
+
+    def _beside(self, other: Self) -> Self:
+        other.__dict__.update(self.__dict__)
+        return other
 
 
 class Array(Table):
@@ -128,6 +157,18 @@ class Array(Table):
     def __init__(self, data: bytes, source: Source) -> None:
         self._data = data
         self.source = source
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: the array alone, since the source has the service's key."""
+        return {"_data": self._data}
+
+    def __copy__(self) -> Self:
+        """Itself: nothing changes it."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Itself: nothing changes it."""
+        return self
 
     def to_numpy(self) -> "np.ndarray[Any, Any]":
         """The array, without another request."""
@@ -145,6 +186,38 @@ class Array(Table):
         """Shape and type."""
         values = self.to_numpy()
         return f"Array(shape={values.shape}, dtype={values.dtype})"
+
+
+def last_step(answer: Answer) -> int | None:
+    """The last step of a series; None where it has none."""
+    if isinstance(found := getattr(answer, "last_step", None), int):  # its rows are not steps
+        return found
+    lists = [getattr(answer, name) for name in answer.__struct_fields__]
+    rows = [found[-1] for found in lists if isinstance(found, list) and found]
+    steps = [row["step"] if isinstance(row, dict) else getattr(row, "step", None) for row in rows]
+    return max((step for step in steps if isinstance(step, int)), default=None)
+
+
+def _short(value: Any, most: int) -> str:
+    """The repr of a value, of whose lists so many items are shown."""
+    if isinstance(value, Record):
+        fields = (
+            f"{name}={_short(getattr(value, name), most)}" for name in value.__struct_fields__
+        )
+        return f"{type(value).__name__}({', '.join(fields)})"
+    if isinstance(value, str) and len(value) > ROOM:
+        return f"{value[: 10 * most]!r}... {len(value) - 10 * most} letters more"
+    if isinstance(value, dict):
+        shown = itertools.islice(value.items(), most)
+        parts = [f"{name!r}: {_short(item, most)}" for name, item in shown]
+    elif isinstance(value, list):
+        parts = [_short(item, most) for item in value[:most]]
+    else:
+        return repr(value)
+    if len(value) > most:
+        parts.append(f"... {len(value) - most} more")
+    text = ", ".join(parts)
+    return f"{{{text}}}" if isinstance(value, dict) else f"[{text}]"
 
 
 def library(name: str) -> Any:

@@ -53,20 +53,34 @@ def ask(
     for kind, name in names.items():
         check_name(kind, name)
     path = route.partition(" ")[2].format_map({n: quote(v, safe="") for n, v in names.items()})
-    sent = None if body is None else msgspec.json.encode(body, enc_hook=_plain)
-    return Ask(route, path, given(query or {}), sent, identity)
+    return Ask(route, path, given(query or {}), None if body is None else _sent(body), identity)
 
 
 def check_name(kind: str, name: Any) -> None:
     """Raise ClientError for a name that no address can have, or that no text holds."""
-    is_text = isinstance(name, str) and not any("\ud800" <= c <= "\udfff" for c in name)
-    if not is_text or name in ("", ".", ".."):
-        raise ClientError(f"expected the name of a {kind}, got {name!r}")
+    if not isinstance(name, str) or not _is_text(name) or name in ("", ".", ".."):
+        raise ClientError(f"expected the name of a {kind}, got {name!r:.80}")
 
 
 def given(query: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """What is not None, as a query has it; a list is one word with commas."""
-    return tuple((name, _word(value)) for name, value in query.items() if value is not None)
+    """What is not None, as a query has it; a list is one word with commas. Raises ClientError."""
+    found = tuple((name, _word(value)) for name, value in query.items() if value is not None)
+    for name, word in found:
+        if not _is_text(word):
+            raise ClientError(f"{name}: expected text, got {word!r:.80}")
+    return found
+
+
+def _is_text(word: str) -> bool:
+    """Whether UTF-8 can have it."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in word)
+
+
+def _sent(body: Mapping[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(body, enc_hook=_plain)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        raise ClientError(f"expected text, numbers and rows of them, got {body!r:.80}") from None
 
 
 def _word(value: Any) -> str:

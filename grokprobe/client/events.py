@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from grokprobe.client.errors import Answered, ClientError
+from grokprobe.client.errors import Answered, ClientError, Damaged
 from grokprobe.client.replies import FIRST_S, MOST_S
 
 LAST = ("complete", "deleted")
@@ -23,6 +23,9 @@ class Reader:
     """Lines in, events out; what a cut left unfinished is dropped."""
 
     def __init__(self, last_id: str | None) -> None:
+        """Raise ClientError for what is no id."""
+        if last_id is not None and not _is_id(last_id):
+            raise ClientError(f"expected the id of an event, got {last_id!r:.80}")
         self.last_id = last_id
         self._clear()
 
@@ -45,7 +48,10 @@ class Reader:
         found, event, self.last_id = self._data, self._event, self._id
         self._clear()
         if found:
-            data = msgspec.json.decode("\n".join(found), type=dict[str, Any])
+            try:
+                data = msgspec.json.decode("\n".join(found), type=dict[str, Any])
+            except msgspec.MsgspecError as error:
+                raise Damaged(f"the data of an event: {error}") from error
             yield Event(event, self.last_id or "", data)
 
     def _take(self, name: str, value: str) -> None:
@@ -55,6 +61,11 @@ class Reader:
             self._data.append(value)
         elif name == "id":
             self._id = value
+
+
+def _is_id(given: Any) -> bool:
+    """Whether a header can have it."""
+    return isinstance(given, str) and given.isascii() and given.isprintable()
 
 
 class Returning:

@@ -104,7 +104,10 @@ def settings_of(where: str | Path | None, folder: Path) -> tuple[str, dict[str, 
         return store, {OURS + "HOST": "127.0.0.1", **blank}
     if "://" in str(where):
         return str(where), {OURS + "STORE_URL": str(where), OURS + "HOME": str(folder / "home")}
-    path = Path(where).expanduser().absolute()
+    try:
+        path = Path(where).expanduser().absolute()
+    except TypeError:
+        raise NotHere(f"expected a folder or a bucket, got {where!r:.80}") from None
     if (path / "store").is_dir():
         return str(path), {OURS + "HOME": str(path)}
     if (path / "runs").is_dir():

@@ -1,9 +1,12 @@
 """Where a service is, and how patient a client of it is."""
 
+import math
 import os
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import msgspec
 
 from grokprobe.client.asking import Ask
@@ -12,6 +15,7 @@ from grokprobe.client.errors import ClientError
 
 TIMEOUT_S = 60.0
 WAIT_S = 300.0
+MOST_TIMEOUT_S = 1e9  # a socket takes little more
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -36,12 +40,25 @@ class Place(msgspec.Struct, frozen=True):
         return "\0".join([self.scope, self.key or "", ask.identity, ask.path, repr(ask.query)])
 
 
-def cache_of(given: bool | str | Path, most_bytes: int | None) -> Cache | None:
-    """The cache that an argument means: a folder, the system's own or none."""
-    if given is False:
+def cache_of(given: bool | str | Path | None, most_bytes: int | None) -> Cache | None:
+    """The cache that an argument means: a folder, the system's own or none. Raises ClientError."""
+    most = checked_number("cache_bytes", DEFAULT_BYTES if most_bytes is None else most_bytes)
+    if given is False or given is None:
         return None
-    folder = default_folder() if given is True else Path(given)
-    return Cache(folder, DEFAULT_BYTES if most_bytes is None else most_bytes)
+    try:
+        return Cache(default_folder() if given is True else Path(given), most)
+    except TypeError:
+        raise ClientError(f"cache: expected True, False or a folder, got {given!r:.80}") from None
+
+
+def checked_number(name: str, given: Any, most: float = math.inf) -> Any:
+    """A number from 0. Raises ClientError for what is none."""
+    try:
+        if 0 <= given <= most:
+            return given
+    except (TypeError, ValueError):
+        pass
+    raise ClientError(f"{name}: expected a number from 0 to {most:g}, got {given!r:.80}")
 
 
 def address(url: str | None, key: str | None) -> tuple[str, str | None]:
@@ -56,23 +73,24 @@ def address(url: str | None, key: str | None) -> tuple[str, str | None]:
 
 def checked_key(key: str | None) -> str | None:
     """A key as a header can have it, as from a file that ends with a line. Raises ClientError."""
-    key = (key or "").strip()
-    if not (key.isascii() and key.isprintable()):
+    key = key.strip() if isinstance(key, str) else key
+    if key and not (isinstance(key, str) and key.isascii() and key.isprintable()):
         raise ClientError("a key holds printable ASCII characters alone, this one does not")
     return key or None
 
 
 def checked(url: str) -> str:
     """An address without its last slash; a page's is one too. Raises ClientError for others."""
-    base = url.strip().partition("#")[0]
+    base = url.strip().partition("#")[0] if isinstance(url, str) else ""
     try:
         parts = urlsplit(base)
         is_one = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # as a port beyond 65535
+        httpx.URL(base)
+    except (ValueError, httpx.InvalidURL):  # as a port beyond 65535
         is_one = False
     if not is_one or "?" in base or any(map(str.isspace, base)):
         raise ClientError(
-            f"expected an address such as http://127.0.0.1:8000, got {url!r}; "
+            f"expected an address such as http://127.0.0.1:8000, got {url!r:.200}; "
             "Client.local(PATH) opens a folder or a bucket"
         )
     return base.rstrip("/").removesuffix("/v1")

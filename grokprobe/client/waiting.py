@@ -1,6 +1,7 @@
-"""To wait, in either kind of client: one is put in the place of the other."""
+"""To wait, and where that is, in either kind of client: one is put in the place of the other."""
 
 import asyncio
+import os
 import time
 
 
@@ -12,3 +13,16 @@ async def sleep_async(seconds: float) -> None:
 def sleep(seconds: float) -> None:
     """Block."""
     time.sleep(seconds)
+
+
+def here_async() -> tuple[int, asyncio.AbstractEventLoop | None]:
+    """What connections cannot leave: this process and its event loop that runs, if one does."""
+    try:
+        return os.getpid(), asyncio.get_running_loop()
+    except RuntimeError:
+        return os.getpid(), None
+
+
+def here() -> int:
+    """What connections cannot leave: this process."""
+    return os.getpid()

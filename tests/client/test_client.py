@@ -1,9 +1,11 @@
 """The client reads a real service: records, tables, arrays, pictures, files, events."""
 
 import asyncio
+import gc
 import hashlib
 import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -177,6 +179,24 @@ def test_the_client_that_awaits(served: Served) -> None:
     """As the other; formats fetched before are not waited for."""
     predicted, spectra, events = asyncio.run(read_async(served.url))
     assert (predicted, spectra > 1, events) == (1, True, ["complete"])
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # by the loops, which are gone
+def test_a_client_in_one_event_loop_after_another(served: Served, tmp_path: Path) -> None:
+    """As where a notebook or a program says asyncio.run for each question; then it is closed."""
+    client = AsyncClient(served.url, cache=False)
+    run = asyncio.run(client.run("tiny"))
+    for _ in range(2):
+        assert asyncio.run(run.at(-1).predict([(1, 2)])).predictions[0].a == 1
+        assert asyncio.run(run.at(-1).model(tmp_path / "model.onnx")).exists()
+    with ThreadPoolExecutor(2) as threads:
+        asked = [threads.submit(asyncio.run, run.at(step).spectrum()) for step in [0, -1] * 5]
+        assert len({found.result().step for found in asked}) == 2
+    asyncio.run(client.aclose())
+    with pytest.raises(errors.ClientError, match="is closed"):
+        asyncio.run(client.run("tiny"))
+    del client, run, threads, asked
+    gc.collect()
 
 
 def test_a_dataset(reader: Client) -> None:

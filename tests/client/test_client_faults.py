@@ -14,6 +14,7 @@ import pytest
 from grokprobe import Client
 from grokprobe.client import errors
 from grokprobe.client.cache import Cache, Kept
+from grokprobe.client.events import Reader
 from grokprobe.client.replies import retry_after
 from tests.support.faulty import Faulty, faulty
 from tests.support.served import Served
@@ -116,6 +117,14 @@ def test_a_part_that_was_damaged_is_thrown_away(broken: Faulty, tmp_path: Path) 
             last.model(tmp_path / "model.onnx")
         assert list(tmp_path.iterdir()) == []
         assert last.model(tmp_path / "model.onnx").read_bytes() == last.model()
+
+
+def test_an_event_that_is_none_is_damage() -> None:
+    """Its data is JSON, whatever stands between the service and us."""
+    reader = Reader(None)
+    assert list(reader.read("data: <html>")) == []
+    with pytest.raises(errors.Damaged, match="the data of an event"):
+        list(reader.read(""))
 
 
 def test_a_server_that_restarts_is_waited_for(served: Served) -> None:

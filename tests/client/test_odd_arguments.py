@@ -1,7 +1,7 @@
 """What people give a client: rows of numpy, keys from files, addresses of pages, and mistakes."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 
 from grokprobe import Client
-from grokprobe.client.errors import ClientError
+from grokprobe.client.errors import ClientError, InvalidRequest, NotHere
+from grokprobe.client.local import started
 from grokprobe.client.place import address
 from tests.support.served import Served
+from tests.support.trained import Trained
 
 # pairs, or what is meant by them, are given as whatever holds two numbers in a row
 ROWS: list[Any] = [
@@ -128,9 +130,111 @@ def test_addresses(given: str, found: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["h:1", "ftp://h", "http://", "http://[::1", "http://h:99999", "http://h?x", "http://h h"],
+    [
+        *("h:1", "ftp://h", "http://", "http://[::1", "http://h:99999", "http://h?x", "http://h h"),
+        *("http://h\0", "http://h/\x7f", "http://\ud800", 5, b"http://h", ["http://h"]),
+    ],
 )
-def test_what_is_no_address(url: str) -> None:
+def test_what_is_no_address(url: Any) -> None:
     """It is shown, with one that is."""
     with pytest.raises(ClientError, match=re.escape(f"got {url!r}")):
         Client(url)
+
+
+@pytest.mark.parametrize("name", ["x" * 100_000, "é" * 30_000], ids=len)
+def test_a_name_that_no_address_has_room_for(reader: Client, name: str) -> None:
+    """Of a run, of a step, in a query; its beginning is shown."""
+    run = reader.run("tiny")
+    asked: list[Callable[[], Any]] = [
+        *(lambda: reader.run(name), lambda: run.at(name).about()),
+        *(lambda: run.at(-1).weight(name), lambda: run.trajectory([name])),
+        lambda: reader.group(name).emergence(),
+    ]
+    for ask in asked:
+        with pytest.raises(ClientError, match="too long") as told:
+            ask()
+        assert len(str(told.value)) < 300
+
+
+@pytest.mark.parametrize("after", [5, "a\nb", "é", b"1-0", ["1-0"]])
+def test_what_is_no_event(reader: Client, after: Any) -> None:
+    """Neither sent nor tried again."""
+    with pytest.raises(ClientError, match="expected the id of an event"):
+        list(reader.run("tiny").events(after=after))
+
+
+@pytest.mark.parametrize("include", [5, "logits", [5], True, {"logits": 1}, [["logits"]]])
+def test_what_nothing_includes(reader: Client, include: Any) -> None:
+    """In the service's words; rows of any kind are lists."""
+    last = reader.run("tiny").at(-1)
+    with pytest.raises(InvalidRequest, match="include"):
+        last.predict([(1, 2)], include=include)
+    expected = last.predict([(1, 2)], include=["logits"])
+    for rows in (("logits",), {"logits"}, np.array(["logits"]), iter(["logits"])):
+        assert last.predict([(1, 2)], include=rows) == expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("top", [object(), 1j, "\ud800", [object()], np.array([object()])])
+def test_what_cannot_be_sent(reader: Client, top: Any) -> None:
+    """In a body, and in a query what no text holds."""
+    with pytest.raises(ClientError, match="expected text, numbers and rows"):
+        reader.run("tiny").at(-1).predict([(1, 2)], top=top)
+    with pytest.raises(ClientError, match="measures: expected text"):
+        reader.run("tiny").trajectory(["\ud800"])
+
+
+def test_what_has_two_forms_is_read_as_what_was_asked(reader: Client) -> None:
+    """The sums or the pairs, whichever way it is said; irreps of a cyclic group are refused."""
+    run: Any = reader.run("tiny")
+    for by in (None, "pair", ["pair"], np.array(["pair"])):
+        assert run.pairs(by) == run.pairs()
+    for by in ("difference", ["difference"], np.str_("difference")):
+        assert run.pairs(by).by == "difference"
+    wrong: list[Any] = [5, "", b"pair", ["pair", "answer"]]
+    for by in wrong:
+        with pytest.raises(InvalidRequest, match="by"):
+            run.pairs(by)
+    with pytest.raises(ClientError, match="the group is cyclic: ask for `spectrum`"):
+        run.at(-1).irreps(null=2)
+
+
+OPTIONS: list[tuple[str, Any]] = [
+    *(("cache", value) for value in (5, b"folder", ["folder"])),
+    *(("cache_bytes", value) for value in ("5", -1, float("nan"))),
+    *(("timeout_s", value) for value in (None, "5", -1, 1e10)),
+    *(("wait_s", value) for value in (None, "5", -1, float("nan"))),
+    *(("key", value) for value in (5, b"secret")),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), OPTIONS)
+def test_what_is_no_option(name: str, value: Any) -> None:
+    """Told when the client is made, not at the first fault."""
+    with pytest.raises(ClientError, match=f"{name}: expected|a key holds"):
+        Client("http://127.0.0.1:9", **{name: value})
+
+
+def test_no_cache(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is none, as False is."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with Client(served.url, cache=None) as client:
+        assert client.run("tiny").at(0).spectrum().step == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_option_of_a_client_that_would_serve(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service that was started for it is stopped."""
+    child = started(trained.settings.home)
+    monkeypatch.setattr("grokprobe.client.synchronous.client.started", lambda _: child)
+    with pytest.raises(ClientError, match="cache: expected"):
+        Client.local(trained.settings.home, cache=5)
+    assert child.process
+    assert child.process.poll() is not None
+
+
+def test_what_is_no_place() -> None:
+    """Neither a folder nor a bucket."""
+    with pytest.raises(NotHere, match="expected a folder or a bucket, got 5"):
+        Client.local(5)  # type: ignore[arg-type]

@@ -11,7 +11,6 @@ from grokprobe.client.asking import Ask, whole_pairs
 from grokprobe.client.asynchronous.connection import AsyncConnection
 from grokprobe.client.asynchronous.resource import Resource
 from grokprobe.client.asynchronous.steps import numbered
-from grokprobe.client.errors import ClientError, Damaged
 from grokprobe.client.records import (
     CheckpointAnswer,
     EmbeddingAnswer,
@@ -53,7 +52,7 @@ class AsyncCheckpoint(Resource):
 
     async def _named(self) -> dict[str, str]:
         run, step = self._names["run"], self._names["step"]
-        if re.fullmatch(r"-[1-9]\d*", step):
+        if re.fullmatch(r"-[1-9]\d{0,17}", step):
             step = await numbered(self._connection, run, self._identity, int(step))
         return {"run": run, "step": step}
 
@@ -73,12 +72,8 @@ class AsyncCheckpoint(Resource):
         """The power of each frequency; `null` draws of a null. Of s5 ask for `irreps`."""
         route = "GET /v1/runs/{run}/checkpoints/{step}/spectrum"
         query = {"of": of, "basis": basis, "null": null, "statistic": statistic, "seed": seed}
-        try:
-            return await self._get(SpectrumAnswer, route, **query)
-        except Damaged as error:
-            if "irrep" not in (await self._get_text(await self._ask(route, **query))):
-                raise
-            raise ClientError("the group is not cyclic: ask for `irreps`") from error
+        instead = "the group is not cyclic: ask for `irreps`"
+        return await self._one_of(SpectrumAnswer, IrrepSpectrumAnswer, instead, route, **query)
 
     async def irreps(
         self,
@@ -91,7 +86,8 @@ class AsyncCheckpoint(Resource):
         """The power of each irreducible representation, of a group that is not cyclic (s5)."""
         route = "GET /v1/runs/{run}/checkpoints/{step}/spectrum"
         query = {"of": of, "null": null, "statistic": statistic, "seed": seed}
-        return await self._get(IrrepSpectrumAnswer, route, **query)
+        instead = "the group is cyclic: ask for `spectrum`"
+        return await self._one_of(IrrepSpectrumAnswer, SpectrumAnswer, instead, route, **query)
 
     async def embedding(
         self,
@@ -117,7 +113,7 @@ class AsyncCheckpoint(Resource):
         route = "POST /v1/runs/{run}/checkpoints/{step}/predictions"
         body: dict[str, Any] = {"pairs": whole_pairs(pairs)}
         body |= {} if top is None else {"top": top}
-        body |= {} if include is None else {"include": list(include)}
+        body |= {} if include is None else {"include": include}
         return await self._get(PredictionAnswer, route, body=body)
 
     async def predictions(self, a: int | None = None, b: int | None = None) -> PredictionAnswer:
@@ -207,7 +203,7 @@ class AsyncCheckpoint(Resource):
 
     async def _file(self, asked: Ask, to: str | Path | None) -> bytes | Path:
         if to is not None:
-            return await self._connection.download(asked, Path(to))
+            return await self._connection.download(asked, to)
         with tempfile.TemporaryDirectory() as folder:
             path = await self._connection.download(asked, Path(folder) / "file")
             return path.read_bytes()

@@ -1,6 +1,5 @@
 """Questions over HTTP: asked again where that helps, kept where that is right."""
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,10 +9,11 @@ from tenacity import AsyncRetrying, retry_if_exception_type
 
 from grokprobe.client.asking import Ask
 from grokprobe.client.cache import Kept
-from grokprobe.client.downloads import Part, progress
+from grokprobe.client.downloads import Part, progress, taken
 from grokprobe.client.errors import ClientError, Damaged
 from grokprobe.client.place import Place
 from grokprobe.client.replies import AGAIN, enough, failed, pause, problem
+from grokprobe.client.waiting import here_async
 
 
 class AsyncConnection:
@@ -22,7 +22,8 @@ class AsyncConnection:
     def __init__(self, place: Place, is_known: bool = False) -> None:
         self.place = place
         self._answered = is_known  # so that somebody listens there, or will again
-        self._http, self._process = self._new(), os.getpid()
+        self._http, self._home = self._new(), here_async()
+        self._is_closed = False
 
     def _new(self) -> httpx.AsyncClient:
         place = self.place
@@ -33,14 +34,19 @@ class AsyncConnection:
 
     @property
     def http(self) -> httpx.AsyncClient:
-        """The connections of this process: on those that a fork shares, answers go to either."""
-        if self._process != os.getpid():
-            self._http, self._process = self._new(), os.getpid()
+        """The connections of this process: on those that a fork shares, answers go to either.
+
+        Where there is an event loop they are its own: no other can wait for them.
+        """
+        if self._home != here_async():
+            self._http, self._home = self._new(), here_async()
         return self._http
 
     async def aclose(self) -> None:
         """Close what is open."""
-        await self.http.aclose()
+        self._is_closed = True
+        if self._home == here_async():
+            await self._http.aclose()
 
     def retrying(self) -> AsyncRetrying:
         """The attempts of one question."""
@@ -96,17 +102,21 @@ class AsyncConnection:
     @asynccontextmanager
     async def opened(self, ask: Ask, headers: dict[str, str]) -> AsyncIterator[httpx.Response]:
         """The reply, its body still to be read. Raises what its status means."""
-        if self.http.is_closed:
+        if self._is_closed:
             raise ClientError(f"this client of {self.place.scope} is closed; make another")
-        request = self.http.build_request(
-            ask.method,
-            ask.path,
-            params=httpx.QueryParams(list(ask.query)),
-            content=ask.body,
-            headers=headers,
-        )
+        http = self.http
         try:
-            reply = await self.http.send(request, stream=True)
+            request = http.build_request(
+                ask.method,
+                ask.path,
+                params=httpx.QueryParams(list(ask.query)),
+                content=ask.body,
+                headers=headers,
+            )
+        except httpx.InvalidURL as error:
+            raise ClientError(f"{ask.path:.80} cannot be asked: {error}") from None
+        try:
+            reply = await http.send(request, stream=True)
         except httpx.TransportError as error:
             raise failed(self.place.scope, error) from error
         self._answered = True
@@ -118,15 +128,15 @@ class AsyncConnection:
         finally:
             await reply.aclose()
 
-    async def download(self, ask: Ask, target: Path) -> Path:
+    async def download(self, ask: Ask, to: str | Path) -> Path:
         """A file, whole or not at all; gone on with where an earlier one was cut off."""
-        part = Part(target)
-        async for attempt in self.retrying():
-            with attempt:
-                async with self.opened(ask, part.headers()) as reply:
-                    await self._receive(reply, part, target.name)
-        part.finish()
-        return target
+        with taken(to) as part:
+            async for attempt in self.retrying():
+                with attempt:
+                    async with self.opened(ask, part.headers()) as reply:
+                        await self._receive(reply, part, Path(to).name)
+            part.finish()
+        return Path(to)
 
     async def _receive(self, reply: httpx.Response, part: Part, name: str) -> None:
         part.promise(reply.headers)

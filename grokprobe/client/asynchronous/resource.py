@@ -8,7 +8,7 @@ import msgspec
 from grokprobe.client.answers import Answer, Array
 from grokprobe.client.asking import Ask, ask
 from grokprobe.client.asynchronous.connection import AsyncConnection
-from grokprobe.client.errors import Damaged
+from grokprobe.client.errors import ClientError, Damaged
 from grokprobe.client.sources import Asked, Pages
 
 A = TypeVar("A", bound=Answer)
@@ -34,6 +34,18 @@ class Resource:
         asked = await self._ask(route, **query)
         body = (await self._connection.answer(asked)).body
         return self._read(kind, asked, body)
+
+    async def _one_of(
+        self, kind: type[A], other: type[Answer], instead: str, route: str, **query: Any
+    ) -> A:
+        """The answer of a route that has two forms. Raises ClientError where it is the other."""
+        asked = await self._ask(route, **query)
+        body = (await self._connection.answer(asked)).body
+        try:
+            return self._read(kind, asked, body)
+        except Damaged as error:
+            self._read(other, asked, body)
+            raise ClientError(instead) from error
 
     async def _get_pages(self, kind: type[A], route: str, rows: str, **query: Any) -> A:
         """A list of all pages: the first one's record, to whose `rows` those of the others come."""

@@ -3,10 +3,12 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Literal, overload
 
+from grokprobe.client.answers import last_step
+from grokprobe.client.asking import Ask, given
 from grokprobe.client.asynchronous.checkpoint import AsyncCheckpoint, Rows
 from grokprobe.client.asynchronous.connection import AsyncConnection
 from grokprobe.client.asynchronous.events import listen
-from grokprobe.client.asynchronous.resource import Resource
+from grokprobe.client.asynchronous.resource import A, Resource
 from grokprobe.client.asynchronous.steps import all_checkpoints
 from grokprobe.client.events import Event
 from grokprobe.client.records import (
@@ -50,6 +52,15 @@ class AsyncRun(Resource):
         """Name, status and checkpoints."""
         about = self.about
         return f"<run {about.run}: {about.status}, {about.checkpoint_count} checkpoints>"
+
+    async def _get(self, kind: type[A], route: str, **query: Any) -> A:
+        """While it is trained, what is had of a series later ends where its record does."""
+        found = await super()._get(kind, route, **query)
+        is_open = self.about.status == "running" and query.get("to_step", 0) is None
+        if is_open and (last := last_step(found)) is not None:
+            asked: Ask = found.__dict__["source"].ask
+            found.__dict__["source"] = self._source(asked.at(to_step=last))
+        return found
 
     async def refresh(self) -> RunAnswer:
         """The record as it is now, also in `about`."""
@@ -128,7 +139,7 @@ class AsyncRun(Resource):
     @overload
     async def pairs(
         self,
-        by: Literal["pair"] = "pair",
+        by: Literal["pair"] | None = "pair",
         *,
         from_step: int | None = None,
         to_step: int | None = None,
@@ -143,14 +154,14 @@ class AsyncRun(Resource):
     ) -> PairSumsAnswer: ...
     async def pairs(
         self,
-        by: Literal["pair", "answer", "difference", "mirror"] = "pair",
+        by: Literal["pair", "answer", "difference", "mirror"] | None = "pair",
         *,
         from_step: int | None = None,
         to_step: int | None = None,
     ) -> PairsAnswer | PairSumsAnswer:
         """When each pair was learnt, or sums of that."""
         route, query = "GET /v1/runs/{run}/pairs", {"from_step": from_step, "to_step": to_step}
-        if by == "pair":
+        if dict(given({"by": by})).get("by", "pair") == "pair":  # as it is sent
             return await self._get(PairsAnswer, route, by=by, **query)
         return await self._get(PairSumsAnswer, route, by=by, **query)
 

@@ -8,7 +8,6 @@ from typing import Any, Literal, overload
 
 from grokprobe.client.answers import Array
 from grokprobe.client.asking import Ask, whole_pairs
-from grokprobe.client.errors import ClientError, Damaged
 from grokprobe.client.records import (
     CheckpointAnswer,
     EmbeddingAnswer,
@@ -53,7 +52,7 @@ class Checkpoint(Resource):
 
     def _named(self) -> dict[str, str]:
         run, step = self._names["run"], self._names["step"]
-        if re.fullmatch(r"-[1-9]\d*", step):
+        if re.fullmatch(r"-[1-9]\d{0,17}", step):
             step = numbered(self._connection, run, self._identity, int(step))
         return {"run": run, "step": step}
 
@@ -73,12 +72,8 @@ class Checkpoint(Resource):
         """The power of each frequency; `null` draws of a null. Of s5 ask for `irreps`."""
         route = "GET /v1/runs/{run}/checkpoints/{step}/spectrum"
         query = {"of": of, "basis": basis, "null": null, "statistic": statistic, "seed": seed}
-        try:
-            return self._get(SpectrumAnswer, route, **query)
-        except Damaged as error:
-            if "irrep" not in (self._get_text(self._ask(route, **query))):
-                raise
-            raise ClientError("the group is not cyclic: ask for `irreps`") from error
+        instead = "the group is not cyclic: ask for `irreps`"
+        return self._one_of(SpectrumAnswer, IrrepSpectrumAnswer, instead, route, **query)
 
     def irreps(
         self,
@@ -91,7 +86,8 @@ class Checkpoint(Resource):
         """The power of each irreducible representation, of a group that is not cyclic (s5)."""
         route = "GET /v1/runs/{run}/checkpoints/{step}/spectrum"
         query = {"of": of, "null": null, "statistic": statistic, "seed": seed}
-        return self._get(IrrepSpectrumAnswer, route, **query)
+        instead = "the group is cyclic: ask for `spectrum`"
+        return self._one_of(IrrepSpectrumAnswer, SpectrumAnswer, instead, route, **query)
 
     def embedding(
         self,
@@ -117,7 +113,7 @@ class Checkpoint(Resource):
         route = "POST /v1/runs/{run}/checkpoints/{step}/predictions"
         body: dict[str, Any] = {"pairs": whole_pairs(pairs)}
         body |= {} if top is None else {"top": top}
-        body |= {} if include is None else {"include": list(include)}
+        body |= {} if include is None else {"include": include}
         return self._get(PredictionAnswer, route, body=body)
 
     def predictions(self, a: int | None = None, b: int | None = None) -> PredictionAnswer:
@@ -207,7 +203,7 @@ class Checkpoint(Resource):
 
     def _file(self, asked: Ask, to: str | Path | None) -> bytes | Path:
         if to is not None:
-            return self._connection.download(asked, Path(to))
+            return self._connection.download(asked, to)
         with tempfile.TemporaryDirectory() as folder:
             path = self._connection.download(asked, Path(folder) / "file")
             return path.read_bytes()

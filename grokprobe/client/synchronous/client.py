@@ -5,10 +5,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from grokprobe.client.answers import Answer
+from grokprobe.client.answers import Table
 from grokprobe.client.errors import ClientError
 from grokprobe.client.local import Child, started
-from grokprobe.client.place import TIMEOUT_S, WAIT_S, Place, address, cache_of, checked_key
+from grokprobe.client.place import (
+    MOST_TIMEOUT_S,
+    TIMEOUT_S,
+    WAIT_S,
+    Place,
+    address,
+    cache_of,
+    checked_key,
+    checked_number,
+)
 from grokprobe.client.records import CompareAnswer, RunAnswer, RunList
 from grokprobe.client.synchronous.checkpoint import Checkpoint
 from grokprobe.client.synchronous.connection import Connection
@@ -34,7 +43,7 @@ class Client(Resource):
         url: str | None = None,
         *,
         key: str | None = None,
-        cache: bool | str | Path = True,
+        cache: bool | str | Path | None = True,
         cache_bytes: int | None = None,
         timeout_s: float = TIMEOUT_S,
         wait_s: float = WAIT_S,
@@ -49,8 +58,8 @@ class Client(Resource):
             key,
             str(_child.socket) if _child else None,
             cache_of(cache, cache_bytes),
-            timeout_s,
-            wait_s,
+            checked_number("timeout_s", timeout_s, MOST_TIMEOUT_S),
+            checked_number("wait_s", wait_s),
             bars,
         )
         super().__init__(Connection(place), {})
@@ -64,7 +73,12 @@ class Client(Resource):
         Unix socket, and stopped by `close` or when this process ends. `options` are those of the
         class. Raises NotHere.
         """
-        return cls(_child=started(where), **options)
+        child = started(where)
+        try:
+            return cls(_child=child, **options)
+        except BaseException:  # an option that is none, or Ctrl-C
+            child.stop()
+            raise
 
     def close(self) -> None:
         """Close connections; a service of our own stops."""
@@ -134,9 +148,9 @@ class Client(Resource):
             raise ClientError(f"expected RUN@STEP, such as quickstart@generalised, got {given!r}")
         return (self.run(name)).at(step)
 
-    def read(self, answers: Sequence[Answer], form: str) -> None:
+    def read(self, answers: Sequence[Table], form: str) -> None:
         """Fetch another format of answers now, so that their `to_...` need not wait for it."""
         for answer in answers:
-            source = answer.__dict__["source"]
+            source: Any = answer._source()
             asked = source.ask.at(format=form)
             source.known[(("format", form),)] = (self._connection.answer(asked)).body

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, overload
 
+from grokprobe.client.answers import last_step
+from grokprobe.client.asking import Ask, given
 from grokprobe.client.events import Event
 from grokprobe.client.records import (
     CardAnswer,
@@ -24,7 +26,7 @@ from grokprobe.client.records import (
 from grokprobe.client.synchronous.checkpoint import Checkpoint, Rows
 from grokprobe.client.synchronous.connection import Connection
 from grokprobe.client.synchronous.events import listen
-from grokprobe.client.synchronous.resource import Resource
+from grokprobe.client.synchronous.resource import A, Resource
 from grokprobe.client.synchronous.steps import all_checkpoints
 
 Label = Literal["first", "latest", "memorised", "generalised"]
@@ -50,6 +52,15 @@ class Run(Resource):
         """Name, status and checkpoints."""
         about = self.about
         return f"<run {about.run}: {about.status}, {about.checkpoint_count} checkpoints>"
+
+    def _get(self, kind: type[A], route: str, **query: Any) -> A:
+        """While it is trained, what is had of a series later ends where its record does."""
+        found = super()._get(kind, route, **query)
+        is_open = self.about.status == "running" and query.get("to_step", 0) is None
+        if is_open and (last := last_step(found)) is not None:
+            asked: Ask = found.__dict__["source"].ask
+            found.__dict__["source"] = self._source(asked.at(to_step=last))
+        return found
 
     def refresh(self) -> RunAnswer:
         """The record as it is now, also in `about`."""
@@ -128,7 +139,7 @@ class Run(Resource):
     @overload
     def pairs(
         self,
-        by: Literal["pair"] = "pair",
+        by: Literal["pair"] | None = "pair",
         *,
         from_step: int | None = None,
         to_step: int | None = None,
@@ -143,14 +154,14 @@ class Run(Resource):
     ) -> PairSumsAnswer: ...
     def pairs(
         self,
-        by: Literal["pair", "answer", "difference", "mirror"] = "pair",
+        by: Literal["pair", "answer", "difference", "mirror"] | None = "pair",
         *,
         from_step: int | None = None,
         to_step: int | None = None,
     ) -> PairsAnswer | PairSumsAnswer:
         """When each pair was learnt, or sums of that."""
         route, query = "GET /v1/runs/{run}/pairs", {"from_step": from_step, "to_step": to_step}
-        if by == "pair":
+        if dict(given({"by": by})).get("by", "pair") == "pair":  # as it is sent
             return self._get(PairsAnswer, route, by=by, **query)
         return self._get(PairSumsAnswer, route, by=by, **query)
 
