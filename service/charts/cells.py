@@ -32,7 +32,7 @@ def side_of(cells: int) -> int:
 def ramp_legend(colours: Sequence[str], low: float, high: float, title: str) -> Spec:
     """A layer that draws nothing but the legend of a ramp."""
     legend = {"title": title, "gradientOpacity": 1, "gradientLength": 140}
-    legend |= {"format": ANY_SIZE}
+    legend |= ANY_SIZE
     return _legend([low, high], "quantitative", ramp(colours, low, high), legend)
 
 

@@ -36,7 +36,7 @@ def circle(answer: Answer, theme: Theme, *, lines: int = 0, reach: float | None 
             "type": "quantitative",
             "title": title,
             "scale": {"domain": d, "nice": False, "zero": False},
-            "axis": {"grid": False, "format": ANY_SIZE},
+            "axis": {"grid": False, **ANY_SIZE},
         }
         for title, d in zip(_axes(answer), domains, strict=True)
     )

@@ -122,7 +122,7 @@ def _keys(answer: Answer, theme: Theme) -> Spec | None:
         "legend": {"title": "key frequencies", "symbolType": "circle"},
     }
     x: Spec = {"type": "quantitative", "title": "share of the embedding's power, by key frequency"}
-    x["axis"] = {"grid": True, "tickCount": 8, "format": ANY_SIZE}
+    x["axis"] = {"grid": True, "tickCount": 8, **ANY_SIZE}
     return _plot(shown, _ends(shown, x, colour, theme.background))
 
 
@@ -144,7 +144,7 @@ def _weights(answer: Answer, theme: Theme) -> Spec | None:
     x = {
         "type": "quantitative",
         "title": f"Frobenius norm: distance (bar), {HOLLOW} of a, {FULL} of b",
-        "axis": {"grid": True, "tickCount": 8, "format": ANY_SIZE},
+        "axis": {"grid": True, "tickCount": 8, **ANY_SIZE},
     }
     bars = {
         "data": {"values": rows},

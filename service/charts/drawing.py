@@ -94,6 +94,12 @@ async def _draw(
     return await context.renderer.draw(Work(spec, chosen.name, look.scale, look.width))
 
 
+def by_rule(rule: str | None, *, provisional: bool) -> list[str]:
+    """The caption's line about key frequencies; none without a rule."""
+    until = ", provisional: the run goes on" if provisional else ""
+    return [f"key frequencies by the rule {rule}{until}"] if rule else []
+
+
 def _of_target(target: Target) -> str:
     """A run or a checkpoint in words, and what tells its bytes from any other's."""
     run = f"run {target.view.manifest.run}"
@@ -106,5 +112,4 @@ def _keys(answer: Answer) -> list[str]:
     """How key frequencies were chosen, where the answer stands on any."""
     keys = answer.get("keys")
     rule = answer.get("key_rule") or (keys.get("rule") if isinstance(keys, Mapping) else None)
-    provisional = ", provisional: the run goes on" if answer.get("provisional") else ""
-    return [f"key frequencies by the rule {rule}{provisional}"] if rule else []
+    return by_rule(rule, provisional=bool(answer.get("provisional")))

@@ -51,7 +51,7 @@ def pair(answer: Answer, theme: Theme) -> Spec:
                 "type": "quantitative",
                 "title": name,
                 "scale": {"domain": [0, 1]} if name == "probability" else {},
-                "axis": {"format": ANY_SIZE},
+                "axis": ANY_SIZE,
             },
             "y2": {"datum": 0},
             "fill": {

@@ -33,7 +33,7 @@ def spectrum(answer: Answer, theme: Theme, *, top: float | None = None) -> Spec:
         "type": "quantitative",
         "title": "share of power" if value == "share" else "power",
         "scale": {"domain": [0, top or 1.12 * most or 1.0], "nice": False},
-        "axis": {"format": ANY_SIZE},
+        "axis": ANY_SIZE,
     }
     for layer in layers:
         layer["encoding"] = {"y": y} | layer["encoding"]

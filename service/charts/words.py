@@ -1,4 +1,8 @@
-"""Numbers and names as the texts of a picture have them."""
+"""Numbers and names as the texts of a picture have them.
+
+The renderer may have no fonts but its own, which lack some superscripts: 1.35e−7 stands for
+1.35 · 10⁻⁷.
+"""
 
 import math
 from collections.abc import Sequence
@@ -30,13 +34,8 @@ def figure(value: float | None) -> str:
     known = finite(value)
     if known is None:
         return "none"
-    digits, _, power = f"{known:.3g}".replace("-", "−").partition("e")
-    return f"{digits}\u00a0×\u00a010{_raised(power)}" if power else digits
-
-
-def _raised(power: str) -> str:
-    exponent = str(int(power.replace("−", "-")))
-    return exponent.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    digits, _, power = f"{known:.3g}".partition("e")
+    return (f"{digits}e{int(power):+d}" if power else digits).replace("-", "−")
 
 
 def percent(share: float | None) -> str:

@@ -124,7 +124,15 @@ async def compare(
         rows = await context.inference.apart(lambda: _pairs(both, found))
     facts = about(answer, "changed" if table == "pairs" else table)
     of_rows = Table(columns_of(ROWS[table]), rows, facts)
-    return await drawing.respond(context, request, answer, of_rows, chart=comparison)
+    rules = _rules(both) if found.keys is not None else []
+    return await drawing.respond(context, request, answer, of_rows, chart=comparison, caption=rules)
+
+
+def _rules(both: tuple[Opened, Opened]) -> list[str]:
+    """How the key frequencies of both were chosen, in words."""
+    keys = [one.checkpoint.manifest.own_keys for one in both]
+    rules = dict.fromkeys(found.rule for found in keys if found)
+    return [line for rule in rules for line in drawing.by_rule(rule, provisional=False)]
 
 
 def _told(task: Task) -> str:

@@ -7,8 +7,10 @@ import pytest
 
 from grokprobe.colours import DARK, LIGHT, THEMES, Theme, blend
 from service.charts.cells import SHADES, shades, side_of
-from service.charts.frame import cells_image, frame, ramp, wrap
+from service.charts.frame import ANY_SIZE, Spec, cells_image, frame, ramp, wrap
+from service.charts.words import figure
 from tests.support.charted import cells, rgb
+from tests.support.specs import picture
 
 SPEC = {"mark": {"type": "image"}, "encoding": {}}
 
@@ -105,3 +107,28 @@ def test_long_words_are_broken() -> None:
     """As names of runs may be."""
     assert max(map(len, wrap("r" * 500, 100))) <= 100 / (0.5 * 11)
     assert wrap("", 100) == [""]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(None, "none"), (-0.25, "−0.25"), (1.349e-7, "1.35e−7"), (-2e30, "−2e+30"), (1234, "1.23e+3")],
+)
+def test_numbers_in_words(value: float | None, words: str) -> None:
+    """Three digits, and nothing that the renderer's own font lacks."""
+    assert figure(value) == words
+
+
+@pytest.mark.parametrize(
+    ("axis", "most", "words"),
+    [
+        (ANY_SIZE, 49.5, ["40", "−40"]),
+        (ANY_SIZE, 4e30, ["4e+30", "−4e+30"]),
+        (ANY_SIZE, 5e-9, ["4e−9", "−4e−9"]),
+    ],
+)
+def test_ticks_of_any_size(axis: Spec, most: float, words: list[str]) -> None:
+    """As they are said, not cut to the digits in which they differ."""
+    x = {"field": "x", "type": "quantitative", "axis": axis}
+    values = [{"x": -most}, {"x": most}]
+    svg = picture({"data": {"values": values}, "mark": "point", "encoding": {"x": x}}, DARK)
+    assert all(f">{word}</text>" in svg for word in words)

@@ -106,6 +106,23 @@ def test_a_chart_is_of_the_answer(served: Served, path: str, chart: Any, of: Ask
         assert spec["title"]["text"][0].startswith("run tiny")
 
 
+@pytest.mark.parametrize(
+    ("path", "has_keys"),
+    [
+        ("/v1/runs/tiny/trajectory", True),
+        ("/v1/runs/tiny/spectra", True),
+        (f"{LAST}/spectrum", True),
+        ("/v1/compare?a=tiny/0&b=tiny/latest", True),
+        (f"{LAST}/predictions", False),
+    ],
+)
+def test_a_caption_tells_the_rule_of_the_keys(served: Served, path: str, has_keys: bool) -> None:
+    """Once, in every picture that marks or uses key frequencies."""
+    caption = asked(served.client, path, "vega-lite").json()["title"]["text"]
+    told = [line for line in caption if line.startswith("key frequencies by the rule ")]
+    assert len(told) == has_keys
+
+
 def _plain(spec: Any) -> Any:
     """A specification as JSON has it."""
     return msgspec.json.decode(msgspec.json.encode(spec))

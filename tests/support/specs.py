@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 from grokprobe.colours import Theme
 from service.charts.frame import Spec, frame
 
+# What the charts' own words are of, and the renderer's own font (Liberation Sans) has; it lacks
+# ⁰, ⁶, ⁹ and ⁻, which a machine without other fonts draws as boxes.
+LETTERS = {*map(chr, range(128)), *"\u00a0²µ×…π−○●"}
+
 
 def picture(chart: Spec, theme: Theme) -> str:
     """The chart as SVG, in its frame; its text has no number that is none."""
@@ -20,6 +24,7 @@ def picture(chart: Spec, theme: Theme) -> str:
     vl_convert.vegalite_to_vega(framed)
     svg: str = vl_convert.vegalite_to_svg(framed)
     assert not [word for word in ("NaN", "Infinity", "undefined") if word in svg]
+    assert not (set(svg) - LETTERS)
     return svg
 
 

@@ -32,13 +32,9 @@ TALL, LOW = 120, 80  # pixels, of panels of losses and shares, and of others
 MOST_LINES = 7  # of one panel: as many colours as a theme has for them
 FEW = 60  # checkpoints that have points beside the lines
 
-# 10⁻⁴ for 0.0001; a number that is no power of ten as it is.
-_EXPONENT = "round(log(datum.value) / LN10)"
-POWER_OF_TEN = (
-    f"abs(datum.value / pow(10, {_EXPONENT}) - 1) > 1e-9 ? format(datum.value, '~g') : "
-    f"'10' + ({_EXPONENT} < 0 ? '⁻' : '') + slice('⁰¹²³⁴⁵⁶⁷⁸⁹', abs({_EXPONENT}), "
-    f"abs({_EXPONENT}) + 1)"
-)
+# 0.01 and 100, but 1e−4 and 1e+5; nothing on an axis of no losses at all.
+_KIND = "datum.value < 1e-3 || datum.value >= 1e5 ? '~e' : '~g'"
+LOSSES = f"isValid(datum.value) ? replace(format(datum.value, {_KIND}), '-', '−') : ''"
 
 # The values of a line by step.
 Line = Mapping[float, float | None]
@@ -152,7 +148,7 @@ def _lines(
 
 def _format(unit: str) -> Spec:
     """Powers of ten for losses, thousands as k."""
-    return {"labelExpr": POWER_OF_TEN} if unit == LOSS else {"format": "~s"}
+    return {"labelExpr": LOSSES} if unit == LOSS else {"format": "~s"}
 
 
 def _marked(line: Line) -> list[bool]:

@@ -86,5 +86,7 @@ async def get_spectra(
     wide = [{"step": r.step, **dict(zip(names, r.values, strict=True))} for r in rows]
     values = np.array([r.values for r in rows], dtype=np.float64).reshape(-1, len(parts))
     table = Table(columns, wide, about(answer, "spectra"))
-    chart = partial(spectra, keys=view.keys.frequencies if view.keys else ())
-    return await drawing.respond(context, request, answer, table, values, chart=chart)
+    keys = view.keys
+    chart = partial(spectra, keys=keys.frequencies if keys else ())
+    rule = drawing.by_rule(keys.rule if keys else None, provisional=view.provisional)
+    return await drawing.respond(context, request, answer, table, values, chart=chart, caption=rule)
