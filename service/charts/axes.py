@@ -1,5 +1,6 @@
 """The axes that the charts of runs and groups share: of steps, and of names."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ from service.charts.frame import ADVANCE, LABEL_SIZE
 
 WIDTH = 560  # pixels, of a panel over steps
 STEP = "step"
+FEW = 6  # whole numbers, each of which has its tick
 LOGARITHM = " (logarithmic; 0 stands at 1)"
 
 
@@ -27,6 +29,8 @@ def step_axis(
     axis: dict[str, Any] = {"grid": False, "format": ",d", "labelOverlap": True, "tickCount": 6}
     if len(set(steps)) == 1:
         axis["values"] = list(set(steps))
+    elif high - low <= FEW:  # between them Vega would place halves
+        axis["values"] = [*range(math.ceil(low), math.floor(high) + 1)]
     if title is None:
         axis |= {"labels": False, "ticks": False}
     if kind:

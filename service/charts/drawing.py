@@ -11,6 +11,7 @@ import numpy as np
 
 from grokprobe.colours import THEMES, Theme
 from service.charts.frame import Answer, Spec, frame
+from service.charts.words import plural
 from service.context import Context
 from service.formats.answers import NO_HEADERS
 from service.formats.pictures import Picture
@@ -104,7 +105,8 @@ def _of_target(target: Target) -> str:
     """A run or a checkpoint in words, and what tells its bytes from any other's."""
     run = f"run {target.view.manifest.run}"
     if target.step is None:
-        return f"{run}, {len(target.view.steps)} checkpoints, sha256 {target.view.digest[:DIGEST]}"
+        count = plural(len(target.view.steps), "checkpoint")
+        return f"{run}, {count}, sha256 {target.view.digest[:DIGEST]}"
     return f"{run}, step {target.step}, sha256 {target.checkpoint.model.sha256[:DIGEST]}"
 
 

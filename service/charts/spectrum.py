@@ -139,6 +139,7 @@ def _irreps(rows: Rows, value: str, theme: Theme) -> list[Spec]:
 def _line(name: str, colour: str, dash: list[int]) -> Spec:
     """The colour of a line, and its legend."""
     legend = {"title": None, "symbolType": "stroke", "symbolStrokeWidth": 2, "symbolDash": dash}
+    legend |= {"symbolStrokeColor": colour}  # a tick has a fill alone
     scale = {"domain": [name], "range": [colour]}
     return {"field": "line", "type": "nominal", "scale": scale, "legend": legend}
 

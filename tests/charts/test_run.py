@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from grokprobe.analysis.emergence import held, phases, transition
 from grokprobe.analysis.lasting import intervals
 from grokprobe.colours import DARK, LIGHT, THEMES, Theme
+from service.charts.axes import step_axis
 from service.charts.cells import shades
 from service.charts.run.pairs import NEVER, NO_ANSWER, pairs
 from service.charts.run.spectra import apart, columns_of_steps, spectra
@@ -267,3 +268,30 @@ def test_the_charts_of_a_real_run(answers: dict[str, Any], theme: Theme, faults:
         assert [row["step"] if row["learnt"] else None for row in drawn] == [
             row["half_step"] for row in answers[by]["sums"]
         ]
+
+
+@pytest.mark.parametrize("logarithmic", [False, True])
+@pytest.mark.parametrize("by", ["answer", "difference", "mirror"])
+def test_sums_of_nothing(by: str, logarithmic: bool) -> None:
+    """An order without residues has no differences, a run without a split no mirrors: a note."""
+    answer = {"run": "r", "by": by, "provisional": False, "first_step": 0, "last_step": 2}
+    chart = pairs(answer | {"sums": []}, LIGHT, logarithmic=logarithmic)
+    picture(chart, LIGHT)
+    assert "no" in chart["title"]["subtitle"][0]
+
+
+def test_a_run_of_an_unknown_split() -> None:
+    """Whether it memorised is not told; and what has no value at all is drawn without a legend."""
+    for known in ([{"step": 5, "train_loss": None}], []):
+        chart = trajectory({"run": "r", "trajectory": known}, LIGHT)
+        picture(chart, LIGHT)
+        assert ("nobody knows when it memorised" in texts(chart)) == bool(known)
+        assert "not memorised" not in texts(chart)
+
+
+@pytest.mark.parametrize(
+    ("steps", "values"), [([0, 1, 2], [0, 1, 2]), ([3], [3]), ([], [0, 1]), ([0, 7], None)]
+)
+def test_ticks_are_at_steps(steps: list[float], values: list[int] | None) -> None:
+    """Of a few steps each has one; there is none between two."""
+    assert step_axis(steps)["axis"].get("values") == values

@@ -15,6 +15,7 @@ from service.charts.frame import Spec, frame
 # What the charts' own words are of, and the renderer's own font (Liberation Sans) has; it lacks
 # ⁰, ⁶, ⁹ and ⁻, which a machine without other fonts draws as boxes.
 LETTERS = {*map(chr, range(128)), *"\u00a0²µ×…π−○●"}
+LARGEST = 8192  # pixels
 
 
 def picture(chart: Spec, theme: Theme) -> str:
@@ -25,6 +26,7 @@ def picture(chart: Spec, theme: Theme) -> str:
     svg: str = vl_convert.vegalite_to_svg(framed)
     assert not [word for word in ("NaN", "Infinity", "undefined") if word in svg]
     assert not (set(svg) - LETTERS)
+    assert float(svg.partition('width="')[2].partition('"')[0]) < LARGEST
     return svg
 
 

@@ -146,9 +146,9 @@ def emerged(emergence: Answer, theme: Theme, steps: Sequence[float], logarithmic
 
 
 def notes(emergence: Answer | None) -> list[str]:
-    """In words from when on each split held, or that it did not."""
+    """In words from when on each split held, or that it did not; without a split, that too."""
     if emergence is None:
-        return []
+        return ["without a split nobody knows when it memorised and generalised"]
     ends = " so far" if emergence["provisional"] else ""
     return ["; ".join(_words(name, emergence[name], ends) for name in HELD)]
 

@@ -10,12 +10,17 @@ from service.charts.frame import Answer, Spec, headline
 HEIGHT, ROW = 300, 26  # pixels: of the plot, of one kind of mirror
 OF = {"answer": "answer", "difference": "a - b", "mirror": "whether mirrors are train pairs"}
 UNKNOWN = "all pairs"  # where the split is unknown
+NONE = {
+    "answer": "no pair has an answer",
+    "difference": "there are none: a and b are no residues",
+    "mirror": "there are none: the split is not known, or no pair has a mirror",
+}
 
 
 def sums(answer: Answer, theme: Theme, logarithmic: bool) -> Spec:
     """A point for each group in each part of the split, with its bracket; a triangle: not yet."""
     of, rows = OF[answer["by"]], _rows(answer, logarithmic)
-    note = "each with the bracket that the checkpoints leave"
+    note = "each with the bracket that the checkpoints leave" if rows else NONE[answer["by"]]
     never = sum(not row["learnt"] for row in rows)
     note += f"; triangles: {never:,} not by the last step" if never else ""
     title = f"When half the pairs of {answer['run']} were learnt, by {of}"
@@ -74,15 +79,16 @@ def _encoding(
         "type": "nominal",
         "title": None,
         "scale": {"domain": list(shown), "range": list(shown.values())},
+        "legend": {} if shown else None,
     }
     time = {"field": "step", **steps}
     if answer["by"] == "mirror":
-        names = sorted({row["group"] for row in rows})
+        names = sorted({row["group"] for row in rows}) or [""]  # Vega has no place for none
         return {"x": time, "y": {"field": "group", **names_axis(names)}, "color": colour}
     place = {
         "field": "group",
         "type": "quantitative",
         "title": OF[answer["by"]],
-        "scale": {"nice": False, "zero": False},
+        "scale": {"nice": False, "zero": False} | ({} if rows else {"domain": [0, 1]}),
     }
     return {"x": place, "y": time, "color": colour}

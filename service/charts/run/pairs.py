@@ -90,7 +90,7 @@ def shares(answer: Answer, theme: Theme, *, logarithmic: bool = True) -> Spec:
                 "type": "nominal",
                 "title": None,
                 "scale": {"domain": list(shown), "range": list(shown.values())},
-                "legend": {"orient": "bottom", "direction": "vertical"},
+                "legend": {"orient": "bottom", "direction": "vertical"} if shown else None,
             },
         },
     }

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grokprobe.colours import Theme
-from service.charts.axes import WIDTH, span, step_axis
+from service.charts.axes import FEW, WIDTH, span, step_axis
 from service.charts.cells import grid_of_cells, ramp_legend, shades
 from service.charts.frame import Answer, Spec, cells_image, headline
+from service.charts.words import plural
 
 HEIGHT = 280  # pixels, about: every frequency is as many whole ones high
 KEYS_WIDTH = 60  # pixels, of the marks and numbers at the right
@@ -33,7 +34,7 @@ def spectra(answer: Answer, theme: Theme, *, keys: Sequence[int] = ()) -> Spec:
     y = {
         "domain": [0.5, count + 0.5],
         "title": "irrep" if words else "frequency",
-        "axis": _irreps(names) if words else {},
+        "axis": _irreps(names) if words else _frequencies(count),
     }
     title, height = TITLES[answer["value"]], row * count
     legend = ramp_legend(theme.sequential, 0, most, title)
@@ -62,6 +63,11 @@ def columns_of_steps(
     at = low + (np.arange(width) + 0.5) * (high - low) / width
     middles = (np.array(steps[1:], float) + np.array(steps[:-1], float)) / 2
     return values[np.searchsorted(middles, at)]
+
+
+def _frequencies(count: int) -> Spec:
+    """The axis of frequencies; a few have a tick each, for Vega would place halves."""
+    return {"values": list(range(1, count + 1))} if count <= FEW else {}
 
 
 def _irreps(names: Sequence[str]) -> Spec:
@@ -120,7 +126,7 @@ def apart(places: Sequence[float], gap: float, least: float) -> list[float]:
 def _notes(rows: Sequence[Answer], values: NDArray[np.float64], keys: Sequence[int]) -> list[str]:
     """What the picture shows in words."""
     unknown = int(np.isnan(values).all(axis=1).sum())
-    notes = [f"{len(rows):,} checkpoints, each up to half way to its neighbours"]
+    notes = [f"{plural(len(rows), 'checkpoint')}, each up to half way to its neighbours"]
     notes += [f"{unknown:,} of them without a spectrum"] if unknown else []
     notes += ["key frequencies are marked at the right"] if keys else []
     return ["; ".join(notes)]

@@ -45,6 +45,7 @@ def trajectory(
 ) -> Spec:
     """Panels of measures by unit, below what the emergence of the same run tells.
 
+    Without an emergence, which a run of an unknown split has not, the title says so.
     A measure without a value leaves a gap, and so does a loss of 0, which has no logarithm.
     """
     rows = answer["trajectory"]
@@ -63,7 +64,9 @@ def trajectory(
             }
         )
     return {
-        "title": headline(f"Training of {answer['run']}", *notes(known), width=WIDTH),
+        "title": headline(
+            f"Training of {answer['run']}", *(notes(known) if steps else []), width=WIDTH
+        ),
         "vconcat": drawn,
         "spacing": 24,
         "resolve": {"scale": {"color": "independent"}, "legend": {"color": "independent"}},
@@ -132,6 +135,7 @@ def _lines(
             "title": None,
             "sort": list(colours),
             "scale": {"domain": list(colours), "range": list(colours.values())},
+            "legend": {} if colours else None,  # an empty one has no size in Vega, nor the picture
         },
     }
     points: Spec = {"type": "point", "filled": True, "size": 12, "opacity": 1}

@@ -115,6 +115,8 @@ async def get_trajectory(
     table = table_of(answer, "trajectory", columns)
 
     def chart(told: Answer, theme: Theme) -> Spec:
+        if view.manifest.task.train_pairs is None:
+            return trajectory(told, theme)
         emerged = msgspec.to_builtins(answer_emergence(view))
         return trajectory(told, theme, emergence=emerged)
 
