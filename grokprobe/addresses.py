@@ -10,7 +10,9 @@ import ipaddress
 import os
 import re
 import socket
+import tempfile
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from grokprobe.errors import SettingError
@@ -21,6 +23,8 @@ LOOPBACK = ("127.0.0.1", "::1")
 EXPECTED = "expected an address such as 127.0.0.1, 0.0.0.0, :: or ::1, or a name, without a port"
 ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)  # IPv6 where the machine has none
 TAKEN = (errno.EADDRINUSE, errno.EACCES)
+MOST_PATH_BYTES = 100  # of a Unix socket: the limit is 108 on Linux and 104 elsewhere
+NAMES_BYTES = 40  # of the folder that `new_socket_folder` makes and of a socket in it
 
 
 def parse_host(text: str) -> str:
@@ -106,3 +110,9 @@ def _listen(host: str, port: int, backlog: int) -> list[socket.socket]:
             raise absent
         opened.pop_all()
     return sockets
+
+
+def new_socket_folder() -> Path:
+    """A private folder for a Unix socket: in /tmp where that of temporary files is too deep."""
+    is_deep = len(os.fsencode(tempfile.gettempdir())) > MOST_PATH_BYTES - NAMES_BYTES
+    return Path(tempfile.mkdtemp(prefix="grokprobe-", dir="/tmp" if is_deep else None))

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -67,6 +68,13 @@ def closed_port() -> Iterator[int]:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         yield int(closed.getsockname()[1])
+
+
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """A folder for temporary files, not too deep for sockets, as a test's own may be."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

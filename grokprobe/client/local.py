@@ -11,10 +11,10 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
+from grokprobe.addresses import new_socket_folder
 from grokprobe.cli.programs import command_line, environment
 from grokprobe.client.errors import NotHere
 
@@ -37,7 +37,7 @@ class Child:
         self._folder: Path | None = None
         try:
             atexit.register(self.stop)
-            self._folder = folder = Path(tempfile.mkdtemp(prefix="grokprobe-"))
+            self._folder = folder = new_socket_folder()
             self.socket, self._log = folder / "service.socket", folder / "service.log"
             self.scope, given = settings_of(where, folder)
             with self._log.open("wb") as output:

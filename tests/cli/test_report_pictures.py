@@ -217,10 +217,10 @@ def test_the_background_is_the_page_s() -> None:
                 assert "#" + bytes(pixel).hex() == theme.background
 
 
-def test_ended_by_a_signal_it_leaves_nothing(trained: Trained, tmp_path: Path) -> None:
+def test_ended_by_a_signal_it_leaves_nothing(
+    trained: Trained, scratch: Path, tmp_path: Path
+) -> None:
     """Neither its service nor a folder nor half a file."""
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
     command = [sys.executable, "-m", "grokprobe", "report", "tiny", "-o", str(tmp_path / "x.gif")]
     given = environment(trained.settings) | {"TMPDIR": str(scratch)}
     with subprocess.Popen(command, env=given, cwd=ROOT) as process:

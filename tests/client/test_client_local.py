@@ -61,6 +61,17 @@ def test_what_is_no_store_is_told(tmp_path: Path) -> None:
         Client.local("ftp://somewhere/else")
 
 
+def test_temporary_files_may_lie_deep(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deeper than the path of a socket can be."""
+    deep = tmp_path / ("deep" * 25)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    with Client.local(home, cache=False) as client:
+        assert client.run("tiny").about.status == "complete"
+
+
 @pytest.mark.parametrize("end", ["os.kill(os.getpid(), 9)", "sys.exit()"])
 def test_the_service_ends_with_its_parent(home: Path, end: str) -> None:
     """Also where that is killed."""
@@ -76,11 +87,9 @@ def test_the_service_ends_with_its_parent(home: Path, end: str) -> None:
 
 
 def test_interrupted_anywhere_it_leaves_nothing(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At any line of the start: neither the folder nor a service."""
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     passed, processes = set[int](), list[int]()
 
@@ -106,7 +115,7 @@ def test_interrupted_anywhere_it_leaves_nothing(
             pass
         finally:
             sys.settrace(before)
-        assert list(scratch.rglob("*")) == [], passed
+        assert list(scratch.rglob("*")) == [], sorted(passed)
     assert len(passed) > 10
     assert processes
     assert not any(map(is_there, processes))

@@ -18,11 +18,12 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
+from grokprobe.addresses import MOST_PATH_BYTES
 from grokprobe.errors import CatalogueUnavailable, SettingError
 from grokprobe.settings import read_settings
 from grokprobe.store.backends import open_redis
 from grokprobe.store.catalogue.embedded.program import CARRIED, carried_programs, find_program
-from grokprobe.store.catalogue.embedded.server import MAX_SOCKET_PATH_BYTES, embedded_redis
+from grokprobe.store.catalogue.embedded.server import embedded_redis
 from tests.deploy.test_images import asked
 from tests.support.served import eventually
 
@@ -181,7 +182,7 @@ def test_a_long_home_gets_a_socket_elsewhere(tmp_path: Path) -> None:
     """A private folder, recorded so that others find it, and gone with the server."""
     home = tmp_path / ("long" * 30)
     with embedded_redis(home) as socket:
-        assert len(os.fsencode(socket)) <= MAX_SOCKET_PATH_BYTES
+        assert len(os.fsencode(socket)) <= MOST_PATH_BYTES
         assert socket.parent.stat().st_mode & 0o777 == 0o700
         user = User(home)
         assert runs(user.server())

@@ -16,7 +16,6 @@ import os
 import shutil
 import stat
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -27,11 +26,11 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from grokprobe.addresses import MOST_PATH_BYTES, new_socket_folder
 from grokprobe.errors import CatalogueUnavailable, SettingError
 from grokprobe.settings import variable
 from grokprobe.store.catalogue.embedded.program import Program, find_program
 
-MAX_SOCKET_PATH_BYTES = 100  # the kernel's limit is 108 on Linux and 104 elsewhere
 WAIT_S = 15.0
 POLL_S = 0.01
 KEPT = {6: "appendonly.aof", 7: "appendonlydir"}  # by the version from which on it is that
@@ -209,11 +208,11 @@ def _stop(folder: Path, socket: Path) -> None:
 def _socket_path(folder: Path) -> Path:
     """The socket's path: in the folder or, where that is too long, in a recorded private one."""
     socket = folder / "redis.sock"
-    if len(os.fsencode(socket)) <= MAX_SOCKET_PATH_BYTES:
+    if len(os.fsencode(socket)) <= MOST_PATH_BYTES:
         return socket
     record = folder / "socket-folder"
     if not (record.exists() and _is_private(Path(record.read_text()))):
-        record.write_text(tempfile.mkdtemp(prefix="grokprobe-"))
+        record.write_text(str(new_socket_folder()))
     return Path(record.read_text()) / socket.name
 
 
