@@ -22,6 +22,7 @@ export function powerOfTen(power: number): string {
 export function percent(value: number | null | undefined): string {
   if (value === null || value === undefined || Number.isNaN(value)) return '–';
   const all = value * 100;
+  if (all < 1e-3) return `${short(all)} %`;
   return `${all < 100 && all > 99.9 ? '99.9' : Number(all.toPrecision(all >= 10 ? 3 : 2))} %`;
 }
 

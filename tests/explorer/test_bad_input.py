@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,23 @@ def test_a_key_that_becomes_wrong(tabs: Tabs, trained: Trained, tmp_path: Path) 
         tab.page.get_by_label("API key").fill("a-key")
         tab.page.get_by_role("button", name="Go on").click()
         tab.wait_for("grid", step=400)
+
+
+WRITTEN = """globalThis.written = [];
+const { fillText } = CanvasRenderingContext2D.prototype;
+CanvasRenderingContext2D.prototype.fillText = function (text, ...more) {
+  written.push(text);
+  return fillText.call(this, text, ...more);
+};"""
+
+
+def test_a_few_steps_are_told_once_each(tabs: Tabs, odd: Served) -> None:
+    """Between the steps 0, 1 and 2 an axis of time has no other."""
+    tab = opened(tabs, odd, "#/runs/s5")
+    tab.page.add_init_script(WRITTEN)
+    tab.page.reload()
+    tab.wait_for("trajectory", step=2)
+    written = [text for text in tab.page.evaluate("written") if text]
+    assert {"0", "1", "2"} <= set(written)
+    pairs = pairwise(written)
+    assert not [text for text, following in pairs if text == following and text in "012"]

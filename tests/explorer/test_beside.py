@@ -156,9 +156,26 @@ def test_frequencies_are_switched_off(pages: Page, served: Served) -> None:
     assert "p = " in panel.inner_text()
 
 
+# How many pixels are clearly orange, and clearly blue.
+COLOURED = """canvas => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const found = [0, 0];
+  for (let i = 0; i < data.length; i += 4) {
+    const red = data[i] - data[i + 2];
+    if (data[i + 3] > 200 && Math.abs(red) > 60) found[+(red < 0)]++;
+  }
+  return found;
+}"""
+
+
 def test_one_unit_over_all_pairs(pages: Page, served: Served) -> None:
     opened(pages, served, "step=2000&unit=neurons:5")
     found = comes(pages, "activations", step=2000)
     path = "/v1/runs/quickstart/checkpoints/2000/activations?of=neurons&index=5"
     rows = served.client.get(path, headers={"Accept": "application/json"}).json()["activations"]
     assert found["values"] == pytest.approx([value for row in rows for value in row])
+    assert min(found["values"]) >= 0, "a neuron of a ReLU"
+    oranges, blues = pages.locator("#panel-activations canvas").evaluate(COLOURED)
+    assert oranges > 1000
+    assert blues == 0
+    assert "orange to " in pages.locator("#panel-activations").inner_text()

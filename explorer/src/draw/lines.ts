@@ -117,7 +117,7 @@ export function optionsOf(
       },
     },
     axes: [
-      { ...common, show: last, size: 22, gap: 5, ...(only && { splits: [axis.first] }), values: (_, all) => all.map((at) => (at === null ? '' : whole(at))) },
+      { ...common, show: last, size: 22, gap: 5, ...(only && { splits: [axis.first] }), values: (_, all) => all.map((at) => (at === null || !Number.isInteger(at) ? '' : whole(at))) },
       {
         ...common,
         size: TIME_LEFT,

@@ -62,7 +62,7 @@ export function Activations({ view }: { view: View }) {
         const late = found.step === step.value ? '' : ' The step has moved on: asked again when it rests.';
         const pair = highlight.value.pair;
         const here = pair && Math.max(...pair) < found.modulus ? ` At (${pair.join(', ')}): ${short(found.values[pair[0] * found.modulus + pair[1]])}.` : '';
-        return `At step ${whole(found.step)}; blue to ${short(found.most)}, orange to −${short(found.most)}, nothing is 0.${here}${late}`;
+        return `At step ${whole(found.step)}; orange to ${short(found.most)}, blue to −${short(found.most)}, no colour is 0.${here}${late}`;
       }),
     [unit],
   );
