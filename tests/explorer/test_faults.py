@@ -128,6 +128,7 @@ NO_ANSWERS = {
     "a list": (b"[]", {}),
     "an object": (b"{}", {}),
     "a text": (b'"x"', {}),
+    "a number for each list": (b'{"trajectory": 3, "spectra": 3, "coordinates": 3}', {}),
 }
 
 

@@ -142,7 +142,7 @@ export class RunData {
     });
     this.emergence = new Resource(async (asking) => having(await json<EmergenceAnswer>('/emergence', asking), 'lost'));
     const measures = (names: readonly Measure[], from: string, asking: Asking) =>
-      json<TrajectoryAnswer>(`/trajectory?measures=${names.join(',')}${from}`, asking).then(trajectoryOf);
+      json<TrajectoryAnswer>(`/trajectory?measures=${names.join(',')}${from}`, asking).then((found) => trajectoryOf(having(found, 'trajectory')));
     this.trajectory = new Resource(
       (asking) => measures(MEASURES, '', asking),
       async (here, asking) => {
