@@ -73,15 +73,15 @@ def test_temporary_files_may_lie_deep(
 
 
 @pytest.mark.parametrize("end", ["os.kill(os.getpid(), 9)", "sys.exit()"])
-def test_the_service_ends_with_its_parent(home: Path, end: str) -> None:
-    """Also where that is killed."""
+def test_the_service_ends_with_its_parent(home: Path, scratch: Path, end: str) -> None:
+    """Also where that is killed, which leaves the folder of its socket."""
     program = (
         "import os, sys; from grokprobe import Client\n"
         f"client = Client.local({str(home)!r}, cache=False)\n"
         f"print(client._child.process.pid, flush=True); {end}"
     )
     command = [sys.executable, "-c", program]
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(scratch)}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert eventually(lambda: not is_there(int(done.stdout)))
 
