@@ -71,6 +71,11 @@ def given(query: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return found
 
 
+def is_of_headers(given: Any) -> bool:
+    """Whether it is text that a header can have."""
+    return isinstance(given, str) and given.isascii() and given.isprintable()
+
+
 def _is_text(word: str) -> bool:
     """Whether UTF-8 can have it."""
     return not any("\ud800" <= letter <= "\udfff" for letter in word)

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from grokprobe.client.asking import is_of_headers
 from grokprobe.client.errors import Answered, ClientError, Damaged
 from grokprobe.client.replies import FIRST_S, MOST_S
 
@@ -24,7 +25,7 @@ class Reader:
 
     def __init__(self, last_id: str | None) -> None:
         """Raise ClientError for what is no id."""
-        if last_id is not None and not _is_id(last_id):
+        if last_id is not None and not is_of_headers(last_id):
             raise ClientError(f"expected the id of an event, got {last_id!r:.80}")
         self.last_id = last_id
         self._clear()
@@ -61,11 +62,6 @@ class Reader:
             self._data.append(value)
         elif name == "id":
             self._id = value
-
-
-def _is_id(given: Any) -> bool:
-    """Whether a header can have it."""
-    return isinstance(given, str) and given.isascii() and given.isprintable()
 
 
 class Returning:

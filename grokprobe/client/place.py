@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from grokprobe.client.asking import Ask
+from grokprobe.client.asking import Ask, is_of_headers
 from grokprobe.client.cache import DEFAULT_BYTES, Cache, default_folder
 from grokprobe.client.errors import ClientError
 
@@ -74,7 +74,7 @@ def address(url: str | None, key: str | None) -> tuple[str, str | None]:
 def checked_key(key: str | None) -> str | None:
     """A key as a header can have it, as from a file that ends with a line. Raises ClientError."""
     key = key.strip() if isinstance(key, str) else key
-    if key and not (isinstance(key, str) and key.isascii() and key.isprintable()):
+    if key and not is_of_headers(key):
         raise ClientError("a key holds printable ASCII characters alone, this one does not")
     return key or None
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from grokprobe.colours import Theme, blends
-from service.charts.frame import Spec, ramp
+from service.charts.frame import Spec, ramp, tick_text
 
 SIDE = 420  # pixels, about, of a square grid
 SHADES = 255  # of a ramp; one more is of cells that have no number
@@ -32,7 +32,7 @@ def side_of(cells: int) -> int:
 def ramp_legend(colours: Sequence[str], low: float, high: float, title: str) -> Spec:
     """A layer that draws nothing but the legend of a ramp."""
     legend = {"title": title, "gradientOpacity": 1, "gradientLength": 140}
-    legend |= {"labelExpr": "replace(format(datum.value, '.3~g'), '-', '−')"}
+    legend |= {"labelExpr": tick_text("'.3~g'")}
     return _legend([low, high], "quantitative", ramp(colours, low, high), legend)
 
 

@@ -21,9 +21,16 @@ Spec = dict[str, Any]
 WIDTH = 480  # pixels of a plot, unless its chart says otherwise
 FONT = "Helvetica Neue, Helvetica, Arial, sans-serif"
 TITLE_SIZE, SUBTITLE_SIZE, LABEL_SIZE, CAPTION_SIZE = 14, 11, 10, 9
+
+
+def tick_text(kind: str) -> str:
+    """What writes a tick's number, by an expression of its format, with a minus for a hyphen."""
+    return f"replace(format(datum.value, {kind}), '-', '−')"
+
+
 # Axes and legends of numbers that may be of any size: 40, 0.05, 120000, 1.2e+30. As `format` Vega
 # would cut 40 to the digits in which ticks differ: 4e+1.
-ANY_SIZE: Spec = {"labelExpr": "replace(format(datum.value, '~g'), '-', '−')"}
+ANY_SIZE: Spec = {"labelExpr": tick_text("'~g'")}
 # The mean advance of a letter in DejaVu Sans, in parts of the font's size.
 ADVANCE, BOLD_ADVANCE = 0.58, 0.65
 EXPLAINED = ("color", "fill", "stroke", "shape", "size", "opacity", "strokeDash")

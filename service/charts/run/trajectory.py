@@ -9,7 +9,7 @@ from typing import Any
 
 from grokprobe.colours import Theme
 from service.charts.axes import WIDTH, drawn_at, step_axis
-from service.charts.frame import Answer, Spec, headline
+from service.charts.frame import Answer, Spec, headline, tick_text
 from service.charts.run.emerged import behind, emerged, notes
 
 # What is drawn of a run where no measures are named.
@@ -34,7 +34,7 @@ FEW = 60  # checkpoints that have points beside the lines
 
 # 0.01 and 100, but 1e−4 and 1e+5; nothing on an axis of no losses at all.
 _KIND = "datum.value < 1e-3 || datum.value >= 1e5 ? '~e' : '~g'"
-LOSSES = f"isValid(datum.value) ? replace(format(datum.value, {_KIND}), '-', '−') : ''"
+LOSSES = f"isValid(datum.value) ? {tick_text(_KIND)} : ''"
 
 # The values of a line by step.
 Line = Mapping[float, float | None]
@@ -151,7 +151,7 @@ def _lines(
 
 
 def _format(unit: str) -> Spec:
-    """Powers of ten for losses, thousands as k."""
+    """Losses by their size, thousands as k."""
     return {"labelExpr": LOSSES} if unit == LOSS else {"format": "~s"}
 
 
